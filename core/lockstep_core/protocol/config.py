@@ -1,0 +1,84 @@
+"""What the operator hands to a program: one model per program, JSON in `LOCKSTEP_CONFIG`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
+from lockstep_core.protocol.datasets import DatasetSpec, LabelledDataset
+from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
+from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.training import TrainingSpec
+
+ReleaseName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?-r[1-9][0-9]{0,6}$", max_length=40)
+]
+ReleaseUID = Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z-]{1,64}$", max_length=64)]
+
+
+class JobConfig(Contract):
+    """What every Job of a release is told."""
+
+    release: ReleaseName
+    release_uid: ReleaseUID = Field(alias="releaseUID")
+    attempt: int = Field(default=1, ge=1)
+    artifacts: ArtifactsSpec
+
+
+class TrainConfig(JobConfig):
+    """`lockstep-train run`."""
+
+    training: TrainingSpec
+
+
+class EvaluateConfig(JobConfig):
+    """`lockstep-encoder evaluate`: measure candidate (and stable) on the same held-out set."""
+
+    artifact_digest: Sha256
+    stable_artifact_digest: Sha256 | None = None
+    data: LabelledDataset
+    recall_at: tuple[int, ...] = Field(default=(1,), min_length=1, max_length=16)
+
+
+class BuildConfig(JobConfig):
+    """`lockstep-indexer build`: embed the corpus with the release's encoder and index it."""
+
+    artifact_digest: Sha256
+    space_id: SpaceID = Field(alias="spaceID")
+    index: KindName
+    source: DatasetSpec
+    recipe: IndexSpec
+    objectives: ObjectivesSpec
+    seed: int = Field(default=0, ge=0)
+
+
+class IndexEndpoint(Contract):
+    """One index of a release, as its encoder reaches it."""
+
+    name: KindName
+    url: Annotated[str, StringConstraints(pattern=r"^http://", max_length=512)]
+    build_digest: Sha256
+    space_id: SpaceID = Field(alias="spaceID")
+
+
+class EncoderConfig(Contract):
+    """`lockstep-encoder serve`."""
+
+    model: KindName
+    release: ReleaseName
+    artifacts: ArtifactsSpec
+    artifact_digest: Sha256
+    space_id: SpaceID = Field(alias="spaceID")
+    indexes: tuple[IndexEndpoint, ...] = ()
+
+
+class IndexServerConfig(Contract):
+    """`lockstep-indexer serve`."""
+
+    release: ReleaseName
+    index: KindName
+    artifacts: ArtifactsSpec
+    build_digest: Sha256
+    space_id: SpaceID = Field(alias="spaceID")

@@ -1,0 +1,16 @@
+"""Names that the operator's manifests and the programs share."""
+
+CONFIG_VARIABLE = "LOCKSTEP_CONFIG"
+"""The program's config as JSON; `--config FILE` is the same outside a cluster."""
+
+TERMINATION_PATH = "/dev/termination-log"
+TERMINATION_PATH_VARIABLE = "LOCKSTEP_TERMINATION_PATH"
+TERMINATION_LIMIT = 4096
+
+SERVING_PORT = 8080
+"""HTTP of the encoder and of the index server: API, /healthz, /readyz and /metrics."""
+
+PROGRESS_PORT = 9100
+"""HTTP of a Job's pod: /progress (JSON) and /metrics."""
+
+PROGRAM_UID = 65532

@@ -1,0 +1,88 @@
+"""HTTP bodies between clients, the encoder and its index servers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from lockstep_core.protocol.base import Contract, KindName
+
+MAX_ITEMS = 256
+MAX_K = 1000
+
+Text = Annotated[str, StringConstraints(max_length=4 * 1024 * 1024)]
+Numbers = list[float]
+# One item, or a list of items. An item is a string (an image as a data URI or bare base64) or a
+# list of numbers (a vector, or a flattened image of raw pixel values).
+ItemInput = Text | Numbers | list[Text] | list[Numbers]
+
+
+class EmbeddingsRequest(Contract):
+    """`POST /v1/embeddings`, OpenAI-compatible."""
+
+    input: ItemInput
+    model: str | None = Field(default=None, max_length=253)
+    encoding_format: Literal["float", "base64"] = Field(default="float", alias="encoding_format")
+    dimensions: int | None = None
+    user: str | None = Field(default=None, max_length=253)
+
+
+class SearchRequest(Contract):
+    """`POST /v1/search`: embed, then search this release's index."""
+
+    input: ItemInput
+    index: KindName | None = None
+    k: int = Field(default=10, ge=1, le=MAX_K)
+
+
+class Neighbour(Contract):
+    """One hit: Euclidean distance between L2-normalised embeddings, in [0, 2]."""
+
+    id: str
+    label: str
+    distance: float
+
+
+class SearchResponse(Contract):
+    """Answers in the order of the request's items, and who gave them."""
+
+    release: str
+    space_id: str = Field(alias="spaceID")
+    index: str
+    index_space_id: str = Field(alias="indexSpaceID")
+    build: str
+    results: list[list[Neighbour]]
+
+
+class VectorSearchRequest(Contract):
+    """`POST /v1/search` of an index server: little-endian float32 rows, base64."""
+
+    vectors: Text
+    count: int = Field(ge=1, le=MAX_ITEMS)
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    exact: bool = False
+
+
+class VectorSearchResponse(Contract):
+    results: list[list[Neighbour]]
+
+
+class GoldenAnswers(Contract):
+    """`GET /v1/golden`: what the build answered to the model's golden inputs when it was sealed."""
+
+    k: int
+    results: list[list[Neighbour]]
+
+
+class ErrorDetail(Contract):
+    """OpenAI's error shape."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(Contract):
+    error: ErrorDetail

@@ -1,0 +1,117 @@
+"""What a program reports when it ends: at most 4 KiB of JSON in the pod's termination message.
+
+The same JSON is kept in the artifact store under the release's uid, so a Job that is run again
+after its pod was lost re-emits the facts instead of computing them twice.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from lockstep_core.protocol.base import Contract, Sha256, SpaceID
+from lockstep_core.protocol.environment import TERMINATION_LIMIT
+from lockstep_core.protocol.exitcodes import ExitCode
+
+RESULT_SCHEMA = "lockstep.dev/result/v1"
+
+
+class Program(StrEnum):
+    TRAIN = "Train"
+    EVALUATE = "Evaluate"
+    BUILD = "Build"
+    SERVE_ENCODER = "ServeEncoder"
+    SERVE_INDEX = "ServeIndex"
+
+
+class SampleStatistics(Contract):
+    """Sufficient statistics of n independent per-query values (a value lies in [-1, 1])."""
+
+    n: int = Field(ge=0)
+    mean: float = Field(ge=-1, le=1)
+    standard_deviation: float = Field(ge=0, le=2)
+
+
+class TrainingFacts(Contract):
+    """The model artifact that training published."""
+
+    artifact_digest: Sha256
+    model_digest: Sha256
+    preprocessing_digest: Sha256
+    pooling: str
+    normalisation: str
+    dimension: int = Field(ge=1)
+    space_id: SpaceID = Field(alias="spaceID")
+    steps: int = Field(ge=0)
+    train_items: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+    metrics: dict[str, float] = Field(default_factory=dict, max_length=24)
+
+
+class RecallFacts(Contract):
+    """Relevance recall@k on the held-out set: per-query statistics, and paired differences."""
+
+    k: int = Field(ge=1)
+    candidate: SampleStatistics
+    baseline: SampleStatistics
+    gain_over_baseline: SampleStatistics
+    stable: SampleStatistics | None = None
+    gain_over_stable: SampleStatistics | None = None
+
+
+class EvaluationFacts(Contract):
+    """What the candidate's embeddings of the held-out set are like."""
+
+    artifact_digest: Sha256
+    dataset_digest: Sha256
+    items: int = Field(ge=0)
+    classes: int = Field(ge=0)
+    recall: tuple[RecallFacts, ...]
+    variance: float
+    mean_cosine: float
+
+
+class BuildFacts(Contract):
+    """The index artifact that a build published, as re-opened from the store."""
+
+    index: str
+    build_digest: Sha256
+    space_id: SpaceID = Field(alias="spaceID")
+    source_digest: Sha256
+    rows: int = Field(ge=0)
+    expected_rows: int = Field(ge=0)
+    dimension: int = Field(ge=1)
+    bytes: int = Field(ge=0)
+    recall_k: int = Field(ge=1)
+    recall: SampleStatistics
+    seconds: float = Field(ge=0)
+
+
+Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]{0,63}$")]
+
+
+class Result(Contract):
+    """How a program ended: `reason` for machines, `message` (what, and the fix) for people."""
+
+    schema_: str = Field(default=RESULT_SCHEMA, alias="schema")
+    program: Program
+    exit_code: ExitCode
+    reason: Reason
+    message: Annotated[str, StringConstraints(max_length=1500)] = ""
+    training: TrainingFacts | None = None
+    evaluation: EvaluationFacts | None = None
+    build: BuildFacts | None = None
+
+    def to_json(self) -> str:
+        """Compact JSON, at most `TERMINATION_LIMIT` bytes; raises ValueError when larger."""
+        text = self.model_dump_json(by_alias=True, exclude_none=True)
+        if len(text.encode()) > TERMINATION_LIMIT:
+            raise ValueError(f"result of {len(text.encode())} bytes exceeds {TERMINATION_LIMIT}")
+        return text
+
+    @classmethod
+    def from_json(cls, text: str) -> Result:
+        """Parses a termination message; raises `pydantic.ValidationError` on anything else."""
+        return cls.model_validate_json(text)

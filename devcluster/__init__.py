@@ -1,0 +1,1 @@
+"""A real Kubernetes for development and tests, with Docker (kind) or without it."""

@@ -1,0 +1,3 @@
+module lockstep.dev/devcluster/pause
+
+go 1.25.0

@@ -1,0 +1,156 @@
+"""EmbeddingModel: what to train, how to serve it, how to release it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from lockstep_core.protocol.base import Contract
+from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.training import TrainingSpec
+from lockstep_operator.api.gates import Gate
+from lockstep_operator.api.pods import PodTemplate
+from lockstep_operator.api.status import Condition, GateVerdict, HistoryEntry, Time
+
+
+class Indexing(StrEnum):
+    """Whether a release of this model must carry indexes."""
+
+    REQUIRED = "Required"
+    NONE = "None"
+
+
+class TrainingJobSpec(TrainingSpec):
+    """The training run, and the Jobs that carry it out."""
+
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="Attempts of each Job of a release. Disruptions do not count.",
+    )
+    active_deadline_seconds: int = Field(
+        default=14400, ge=1, le=31_536_000, description="Longest run of one training attempt."
+    )
+    template: PodTemplate = Field(
+        default_factory=PodTemplate, description="Pod of the training Job."
+    )
+
+
+class ServingSpec(Contract):
+    """The encoder Deployment of a release. A change here rolls in place: no new release."""
+
+    replicas: int = Field(default=1, ge=0, le=1000, description="Encoder pods of a release.")
+    min_ready_seconds: int = Field(
+        default=0, ge=0, le=3600, description="Seconds of readiness before a pod counts."
+    )
+    template: PodTemplate = Field(
+        default_factory=PodTemplate, description="Pod of the encoder (and of evaluation Jobs)."
+    )
+
+
+class RollbackWindow(Contract):
+    """How long a replaced release stays whole and warm, so that a rollback is one switch."""
+
+    releases: int = Field(default=1, ge=0, le=5, description="Replaced releases that are kept.")
+    seconds: int = Field(
+        default=86400, ge=0, le=31_536_000, description="Seconds after which they are taken down."
+    )
+
+
+class RolloutSpec(Contract):
+    """How a candidate becomes stable. A change here applies at once: no new release."""
+
+    gates: list[Gate] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Checks that a candidate must pass.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    paused: bool = Field(
+        default=False,
+        description="Holds the candidate before its next step. Traffic stays where it is.",
+    )
+    progress_deadline_seconds: int = Field(
+        default=900,
+        ge=1,
+        le=31_536_000,
+        description="Longest wait for pods to become ready. Stands still while paused.",
+    )
+    rollback_window: RollbackWindow = Field(
+        default_factory=RollbackWindow, description="How long a replaced release stays warm."
+    )
+
+
+class EmbeddingModelSpec(Contract):
+    """The desired model."""
+
+    artifacts: ArtifactsSpec = Field(description="The store of the model and of its indexes.")
+    training: TrainingJobSpec = Field(description="What to train.")
+    indexing: Indexing = Field(
+        default=Indexing.REQUIRED,
+        description="`Required`: a release waits until at least one VectorIndex names this model."
+        " `None`: the encoder is released alone.",
+    )
+    serving: ServingSpec = Field(default_factory=ServingSpec, description="How to serve it.")
+    rollout: RolloutSpec = Field(default_factory=RolloutSpec, description="How to release it.")
+    revision_history_limit: int = Field(
+        default=5, ge=1, le=50, description="Ended releases that are kept as a record."
+    )
+
+
+class Pointer(Contract):
+    """A release, as the model's status points at it."""
+
+    release: str
+    space_id: str | None = Field(default=None, alias="spaceID")
+    stage: str | None = None
+    since: Time | None = None
+    ready_replicas: int | None = None
+    indexes: list[str] | None = None
+
+
+class HandledVerb(Contract):
+    """The last value of a verb's annotation that was acted on or refused."""
+
+    verb: Annotated[str, StringConstraints(max_length=32)]
+    value: Annotated[str, StringConstraints(max_length=128)]
+    outcome: Annotated[str, StringConstraints(max_length=512)]
+    at: Time
+
+
+class Phase(StrEnum):
+    """Display only; conditions are the interface."""
+
+    PENDING = "Pending"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    HEALTHY = "Healthy"
+    DEGRADED = "Degraded"
+    TERMINATING = "Terminating"
+
+
+class EmbeddingModelStatus(Contract):
+    """Pointers, and projections of the releases."""
+
+    observed_generation: int = -1
+    phase: Phase | None = None
+    message: str | None = None
+    stable: Pointer | None = None
+    candidate: Pointer | None = None
+    gates: list[GateVerdict] | None = None
+    gates_summary: str | None = Field(default=None, description="Gates passed of all, as `1/1`.")
+    recall: str | None = Field(default=None, description="Relevance recall of the first gate.")
+    replicas: int | None = None
+    selector: str | None = None
+    last_handled: list[HandledVerb] | None = Field(
+        default=None,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["verb"]},
+    )
+    history: list[HistoryEntry] | None = None
+    conditions: list[Condition] | None = Field(
+        default=None,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )

@@ -1,0 +1,142 @@
+"""EmbeddingRelease: one encoder and one build of every index that follows it, as one unit.
+
+Made by the operator, immutable spec, write-once digests. Its status is the only record of a
+release; everything else that shows a release is a projection of it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field
+
+from lockstep_core.protocol.base import Contract, Sha256, rule, validations
+from lockstep_core.protocol.datasets import DatasetSpec
+from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
+from lockstep_core.protocol.result import BuildFacts, EvaluationFacts, TrainingFacts
+from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.training import TrainingSpec
+from lockstep_operator.api.status import Condition, Failure, GateVerdict, Time
+
+
+class Cause(StrEnum):
+    """Why a release was made."""
+
+    FIRST = "First"
+    MODEL_CHANGED = "ModelChanged"
+    INDEX_CHANGED = "IndexChanged"
+
+
+class FrozenIndex(Contract):
+    """The recipe of one index, as it stood when the release was made."""
+
+    name: str
+    source: DatasetSpec
+    index: IndexSpec
+    objectives: ObjectivesSpec
+
+
+class ReusedModel(Contract):
+    """The release whose model artifact this release takes over instead of training."""
+
+    release: str
+    training: TrainingFacts
+
+
+class Images(Contract):
+    """The images that this release runs, frozen so that an operator upgrade moves no encoder."""
+
+    trainer: str
+    encoder: str
+    indexer: str
+
+
+class EmbeddingReleaseSpec(Contract):
+    """Frozen inputs."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("self == oldSelf", "an EmbeddingRelease must not change: change its model instead")
+        )
+    )
+
+    model: str = Field(description="The EmbeddingModel that owns this release.")
+    number: int = Field(ge=1, description="N of the release's short name rN.")
+    cause: Cause = Field(description="Why the release was made.")
+    space_hash: str = Field(description="Hash of the fields that shape the embedding space.")
+    index_hash: str = Field(description="Hash of the recipes of all indexes.")
+    artifacts: ArtifactsSpec
+    training: TrainingSpec
+    reuse: ReusedModel | None = None
+    indexes: list[FrozenIndex] = Field(default_factory=list, max_length=32)
+    images: Images
+
+
+class Stage(StrEnum):
+    """Where a release is."""
+
+    TRAINING = "Training"
+    EVALUATING = "Evaluating"
+    INDEXING = "Indexing"
+    VERIFYING = "Verifying"
+    WARMING = "Warming"
+    PROMOTING = "Promoting"
+    FINALIZING = "Finalizing"
+    SERVING = "Serving"
+    RETAINED = "Retained"
+    ROLLING_BACK = "RollingBack"
+    SUPERSEDED = "Superseded"
+    FAILED = "Failed"
+    RETIRED = "Retired"
+
+
+class Attempts(Contract):
+    """Attempts of each kind of Job so far; disruptions are counted apart."""
+
+    training: int = 0
+    evaluating: int = 0
+    indexing: dict[str, int] = Field(default_factory=dict)
+    disruptions: int = 0
+
+
+class EmbeddingReleaseStatus(Contract):
+    """The only record of the release."""
+
+    observed_generation: int = -1
+    stage: Stage | None = None
+    stage_started_at: Time | None = None
+    started_at: Time | None = None
+    promoted_at: Time | None = None
+    finished_at: Time | None = None
+    outcome: str | None = None
+    message: str | None = None
+    attempts: Attempts | None = None
+    next_retry_at: Time | None = None
+    paused_at: Time | None = None
+    pause_reason: str | None = None
+    paused_seconds: int | None = Field(
+        default=None, description="Seconds of this stage spent paused; the deadline skips them."
+    )
+    failed_stage: Stage | None = None
+    training: TrainingFacts | None = None
+    evaluation: EvaluationFacts | None = None
+    builds: list[BuildFacts] | None = None
+    gates: list[GateVerdict] | None = None
+    last_failure: Failure | None = None
+    conditions: list[Condition] | None = Field(
+        default=None,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+__all__ = [
+    "Attempts",
+    "Cause",
+    "EmbeddingReleaseSpec",
+    "EmbeddingReleaseStatus",
+    "FrozenIndex",
+    "Images",
+    "ReusedModel",
+    "Sha256",
+    "Stage",
+]

@@ -1,0 +1,46 @@
+"""One snapshot of a model, its releases, its indexes and everything that they own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from lockstep_operator.api.objects import Object
+from lockstep_operator.api.release import Images
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator was started with, as far as decisions depend on it."""
+
+    images: Images
+    image_pull_secrets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A write that the API server refused for good (an admission error, a foreign owner)."""
+
+    kind: str
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Raw objects, as last seen. Children carry the label `lockstep.dev/model`.
+
+    `indexes` are the VectorIndexes whose `modelRef` names this model. `refusals` are what the
+    applier could not carry out in its last try.
+    """
+
+    namespace: str
+    name: str
+    model: Object | None
+    releases: tuple[Object, ...] = ()
+    indexes: tuple[Object, ...] = ()
+    jobs: tuple[Object, ...] = ()
+    pods: tuple[Object, ...] = ()
+    deployments: tuple[Object, ...] = ()
+    stateful_sets: tuple[Object, ...] = ()
+    services: tuple[Object, ...] = ()
+    refusals: tuple[Refusal, ...] = field(default=())

@@ -1,4 +1,4 @@
-"""Exit codes of every program. No code means "gate failed": programs report, the operator judges."""
+"""Exit codes of every program. None means "gate failed": programs report, the operator judges."""
 
 from __future__ import annotations
 

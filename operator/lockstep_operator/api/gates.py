@@ -1,4 +1,4 @@
-"""Gates: typed checks with bounds. A new gate is one model here and one row in `decide/gates.py`."""
+"""Gates: typed checks with bounds. A new gate is one type here and one row in `decide.gates`."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class VectorIndexSpec(Contract):
     objectives: ObjectivesSpec = Field(
         default_factory=ObjectivesSpec, description="What a build must reach before it serves."
     )
-    replicas: int = Field(default=1, ge=0, le=1000, description="Index pods of a release.")
+    replicas: int = Field(default=1, ge=1, le=1000, description="Index pods of a release.")
     build: BuildSpec = Field(default_factory=BuildSpec, description="The Jobs that build it.")
     template: PodTemplate = Field(
         default_factory=PodTemplate, description="Pod of the index server."

@@ -42,7 +42,7 @@ class TrainingJobSpec(TrainingSpec):
 class ServingSpec(Contract):
     """The encoder Deployment of a release. A change here rolls in place: no new release."""
 
-    replicas: int = Field(default=1, ge=0, le=1000, description="Encoder pods of a release.")
+    replicas: int = Field(default=1, ge=1, le=1000, description="Encoder pods of a release.")
     min_ready_seconds: int = Field(
         default=0, ge=0, le=3600, description="Seconds of readiness before a pod counts."
     )

@@ -1,4 +1,4 @@
-"""The curated part of a pod that a user may set: small CRDs, and nothing that breaks `restricted`."""
+"""The part of a pod that a user may set: small CRDs, and nothing that breaks `restricted`."""
 
 from __future__ import annotations
 

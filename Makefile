@@ -1,0 +1,111 @@
+# Two commands: `make demo` (a cluster, a real model and its index, released) and `make test`.
+# Each installs what it needs, says what it is doing, and can be repeated.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+export UV_SYSTEM_CERTS := 1
+export PYTHONUNBUFFERED := 1
+UV = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+DEVCLUSTER := $(PYTHON) -m devcluster
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lockstep
+LOGS := $(CACHE)/logs
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/uv:
+	@echo "== Python environment in $(VENV)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: set PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
+	@echo "== Python packages for the demo"
+	@$(UV) --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/uv pyproject.toml constraints.txt
+	@echo "== Python packages for development (torch among them: a few GB, once)"
+	@$(UV) --editable '.[dev]'
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/.dev ## The Python environment with every tool
+
+.PHONY: up
+up: ## A real cluster: kind where Docker runs, else our own
+	@$(DEVCLUSTER) up
+
+.PHONY: down
+down: ## Take the cluster down; nothing is left running or mounted
+	@$(DEVCLUSTER) down
+
+IMAGES := operator encoder indexer trainer
+
+.PHONY: images
+images: up ## Build the images from their Dockerfiles onto the cluster's node
+	@for program in $(IMAGES); do \
+	  folder=$$([ $$program = operator ] && echo operator || echo $$program-image); \
+	  $(DEVCLUSTER) load --image lockstep/$$program:dev --file $$folder/Dockerfile --context .; \
+	done
+	@$(DEVCLUSTER) load --image lockstep/glyphs:dev --file examples/glyphs/Dockerfile --context .
+
+.PHONY: demo
+demo: $(VENV)/.demo images ## A cluster, a real model and its index released on it, and searches to look at
+	@$(BIN)/python -m examples.glyphs.demo
+
+.PHONY: demo-down
+demo-down: ## Remove the demo and its cluster
+	@$(DEVCLUSTER) down --purge
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Style, types, import rules, generated files
+	@echo "== lint"
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy core operator trainer-image encoder-image indexer-image devcluster examples
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m lockstep_operator.api.crd --check
+
+.PHONY: unit
+unit: $(VENV)/.dev ## Pure code, no cluster
+	@echo "== unit tests"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist loadfile
+
+.PHONY: coverage
+coverage: $(VENV)/.dev ## Branch coverage of the decisions and the core, at least 95 %
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist loadfile --cov=lockstep_core --cov=lockstep_operator.decide --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
+
+.PHONY: cluster
+cluster: $(VENV)/.dev ## Against a real API server, etcd and controller-manager
+	@echo "== cluster tests"
+	@$(BIN)/python -m pytest tests/cluster -q
+
+.PHONY: e2e
+e2e: $(VENV)/.dev images ## Real images on a real node
+	@echo "== end-to-end tests"
+	@$(BIN)/python -m pytest tests/e2e -q
+
+# The programs of the cluster are compiled while the tests that need none of them run.
+.PHONY: test
+test: $(VENV)/.dev ## Every test: lint, unit, cluster, e2e
+	@mkdir -p $(LOGS)
+	@$(DEVCLUSTER) binaries kubernetes buildkit coredns versitygw > $(LOGS)/binaries.log 2>&1 & builder=$$!; \
+	trap 'kill $$builder 2>/dev/null || true' EXIT; \
+	echo "== cluster programs: building in the background, log in $(LOGS)/binaries.log"; \
+	$(MAKE) --no-print-directory lint coverage; \
+	echo "== waiting for the cluster programs"; \
+	wait $$builder || { tail -n 40 $(LOGS)/binaries.log; exit 1; }
+	@$(MAKE) --no-print-directory cluster
+	@$(MAKE) --no-print-directory e2e
+
+.PHONY: crds
+crds: $(VENV)/.dev ## Generate the CRDs from operator/lockstep_operator/api
+	@$(BIN)/python -m lockstep_operator.api.crd

@@ -1,0 +1,124 @@
+"""Draws Han characters in many fonts: class = character, item = one font's drawing of it.
+
+The fonts come from Debian packages of the image. A font is drawn at 28 px, white on black, its ink
+centred in 32 x 32. A drawing counts as missing when it is blank, or equals what the font draws for
+an unassigned code point. Characters are taken in a seeded order from U+4E00..U+9FFF as long as
+enough fonts have them, so every run gives the same file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+SIDE, POINTS, SEED = 32, 28, 0
+HAN = range(0x4E00, 0xA000)
+UNASSIGNED = ("\U0010fffd", "\ue5f0", "\u0378")
+FACES = (
+    *("uming.ttc", "ukai.ttc", "gkai00mp.ttf", "wqy-microhei.ttc", "wqy-zenhei.ttc"),
+    *("ipaexg.ttf", "ipaexm.ttf", "VL-Gothic-Regular.ttf", "MTLc3m.ttf", "kiloji.ttf"),
+    *("cwfs.ttf", "cwheib.ttf", "cwkai.ttf", "cwming.ttf", "cwyen.ttf"),
+    *("sawarabi-gothic-medium.ttf", "sawarabi-mincho-medium.ttf", "ume-tgo4.ttf"),
+    *("AoyagiKouzanT.ttf", "aoyagi-soseki.ttf", "setofont.ttf", "SmileySans-Oblique.ttf"),
+    *("dejima-mincho-r227.ttf", "Konatu.ttf"),
+)
+
+Drawing = NDArray[np.uint8]
+
+
+class Face:
+    """One font, and what it draws where it has no character."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.stem
+        self._font = ImageFont.truetype(str(path), POINTS, layout_engine=ImageFont.Layout.BASIC)
+        missing = [self._ink(character) for character in UNASSIGNED]
+        self._missing = {drawing.tobytes() for drawing in missing if drawing is not None}
+
+    def draw(self, character: str) -> Drawing | None:
+        """uint8 [32, 32], or None when the font does not have the character."""
+        drawing = self._ink(character)
+        return None if drawing is None or drawing.tobytes() in self._missing else drawing
+
+    def _ink(self, character: str) -> Drawing | None:
+        left, top, right, bottom = self._font.getbbox(character)
+        if right <= left or bottom <= top:
+            return None
+        image = Image.new("L", (SIDE, SIDE), 0)
+        corner = ((SIDE - (right - left)) / 2 - left, (SIDE - (bottom - top)) / 2 - top)
+        ImageDraw.Draw(image).text(corner, character, fill=255, font=self._font)
+        pixels = np.asarray(image)
+        return pixels if pixels.max() > 64 else None
+
+
+def find_faces(folder: Path) -> list[Face]:
+    """The fonts of `FACES` below the folder. Raises FileNotFoundError that names a missing one."""
+    found = {path.name: path for path in folder.rglob("*.tt[cf]")}
+    missing = [name for name in FACES if name not in found]
+    if missing:
+        raise FileNotFoundError(f"no {', '.join(missing)} below {folder}: install their packages")
+    return [Face(found[name]) for name in FACES]
+
+
+def characters(faces: list[Face], count: int, min_fonts: int) -> Iterator[dict[str, Drawing]]:
+    """For each of the first `count` characters that enough fonts have: id -> drawing."""
+    taken = 0
+    for code in np.random.default_rng(SEED).permutation(np.array(HAN)):
+        if taken == count:
+            return
+        drawn = {f"U+{code:04X}/{face.name}": face.draw(chr(code)) for face in faces}
+        present = {name: drawing for name, drawing in drawn.items() if drawing is not None}
+        if len(present) >= min_fonts:
+            taken += 1
+            yield present
+
+
+def write(path: Path, classes: list[dict[str, Drawing]]) -> int:
+    """Writes the set under a temporary name and renames it, so no reader sees half; rows."""
+    ids = [name for drawn in classes for name in drawn]
+    inputs = np.stack([drawing for drawn in classes for drawing in drawn.values()])
+    labels = np.array([chr(int(name[2 : name.index("/")], 16)) for name in ids])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
+    np.savez_compressed(temporary, inputs=inputs, labels=labels, ids=np.array(ids))
+    temporary.rename(path)
+    return len(ids)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--output", type=Path, required=True, help="the .npz file to write")
+    parser.add_argument("--fonts", type=Path, default=Path("/usr/share/fonts"))
+    parser.add_argument("--characters", type=int, default=900, help="classes (900)")
+    parser.add_argument("--min-fonts", type=int, default=12, help="fonts that must have it (12)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = _arguments()
+    if arguments.output.exists():
+        print(f"{arguments.output} is there already: nothing to do")
+        return 0
+    started = time.monotonic()
+    classes = []
+    faces = find_faces(arguments.fonts)
+    for drawn in characters(faces, arguments.characters, arguments.min_fonts):
+        classes.append(drawn)
+        if len(classes) % 100 == 0:
+            print(f"{len(classes)} of {arguments.characters} characters", flush=True)
+    rows = write(arguments.output, classes)
+    seconds = time.monotonic() - started
+    print(f"{rows} drawings of {len(classes)} characters in {len(faces)} fonts, {seconds:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""Pure builders of Kubernetes objects: typed objects in, dicts out, the same bytes each time.
+
+They hold only fields that the operator owns, for server-side apply; none reads a clock or a file.
+"""
+
+from lockstep_operator.manifests.jobs import build_job, evaluation_job, training_job
+from lockstep_operator.manifests.names import (
+    JobKind,
+    encoder_name,
+    index_name,
+    job_name,
+    release_name,
+    short_name,
+)
+from lockstep_operator.manifests.releases import release_manifest
+from lockstep_operator.manifests.serving import (
+    encoder_deployment,
+    encoder_service,
+    entry_service,
+    index_service,
+    index_stateful_set,
+)
+
+__all__ = [
+    "JobKind",
+    "build_job",
+    "encoder_deployment",
+    "encoder_name",
+    "encoder_service",
+    "entry_service",
+    "evaluation_job",
+    "index_name",
+    "index_service",
+    "index_stateful_set",
+    "job_name",
+    "release_manifest",
+    "release_name",
+    "short_name",
+    "training_job",
+]

@@ -1,0 +1,219 @@
+"""Jobs of a release: one per attempt, created once and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lockstep_core.protocol.config import BuildConfig, EvaluateConfig, TrainConfig
+from lockstep_core.protocol.environment import PROGRESS_PORT
+from lockstep_core.protocol.exitcodes import UNCOUNTED
+from lockstep_operator.api.gates import GateType
+from lockstep_operator.api.index import BuildSpec
+from lockstep_operator.api.objects import Index, Model, Object, Release
+from lockstep_operator.api.pods import PodTemplate
+from lockstep_operator.api.release import FrozenIndex
+from lockstep_operator.manifests.facts import training_facts
+from lockstep_operator.manifests.metadata import (
+    Component,
+    metadata,
+    owned_by_release,
+    standard_labels,
+)
+from lockstep_operator.manifests.names import JobKind, job_name
+from lockstep_operator.manifests.pods import CONTAINER, PROGRESS_PORT_NAME, Program, pod_template
+
+TRAIN_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
+EVALUATE_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
+BUILD_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
+# Time to finish a step and to save what was done.
+TRAIN_GRACE_SECONDS = 60
+
+
+def training_job(
+    model: Model, release: Release, attempt: int, *, pull_secrets: Sequence[str] = ()
+) -> Object:
+    """`lockstep-train run`: the data set in, a model artifact out."""
+    config = TrainConfig(
+        release=release.name,
+        release_uid=release.uid,
+        attempt=attempt,
+        artifacts=release.spec.artifacts,
+        training=release.spec.training,
+    )
+    program = Program(
+        command=("lockstep-train", "run"),
+        image=release.spec.images.trainer,
+        config=config,
+        artifacts=release.spec.artifacts,
+        writes_artifacts=True,
+        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
+        requests=TRAIN_REQUESTS,
+        grace_seconds=TRAIN_GRACE_SECONDS,
+    )
+    return _job(
+        release,
+        JobKind.TRAIN,
+        attempt,
+        program,
+        template=model.spec.training.template,
+        deadline=model.spec.training.active_deadline_seconds,
+        pull_secrets=pull_secrets,
+    )
+
+
+def evaluation_job(
+    model: Model,
+    release: Release,
+    attempt: int,
+    stable: Release | None,
+    *,
+    pull_secrets: Sequence[str] = (),
+) -> Object:
+    """`lockstep-encoder evaluate`: candidate and stable over the same held-out set.
+
+    Raises ValueError while the release (or the stable one) has no model artifact.
+    """
+    config = EvaluateConfig(
+        release=release.name,
+        release_uid=release.uid,
+        attempt=attempt,
+        artifacts=release.spec.artifacts,
+        artifact_digest=training_facts(release).artifact_digest,
+        stable_artifact_digest=training_facts(stable).artifact_digest if stable else None,
+        data=release.spec.training.data,
+        recall_at=_recall_at(model),
+    )
+    program = Program(
+        command=("lockstep-encoder", "evaluate"),
+        image=release.spec.images.encoder,
+        config=config,
+        artifacts=release.spec.artifacts,
+        writes_artifacts=True,
+        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
+        requests=EVALUATE_REQUESTS,
+    )
+    return _job(
+        release,
+        JobKind.EVALUATE,
+        attempt,
+        program,
+        template=model.spec.serving.template,
+        deadline=model.spec.training.active_deadline_seconds,
+        pull_secrets=pull_secrets,
+    )
+
+
+def build_job(
+    model: Model,
+    release: Release,
+    index: FrozenIndex,
+    recipe: Index | None,
+    attempt: int,
+    *,
+    pull_secrets: Sequence[str] = (),
+) -> Object:
+    """`lockstep-indexer build`: the corpus in, one index artifact out.
+
+    `recipe` gives the pod alone (None: the VectorIndex was deleted, defaults); what is built is
+    frozen in the release. Raises ValueError while the release has no model artifact.
+    """
+    facts = training_facts(release)
+    config = BuildConfig(
+        release=release.name,
+        release_uid=release.uid,
+        attempt=attempt,
+        artifacts=release.spec.artifacts,
+        artifact_digest=facts.artifact_digest,
+        space_id=facts.space_id,
+        index=index.name,
+        source=index.source,
+        recipe=index.index,
+        objectives=index.objectives,
+        seed=release.spec.training.seed,
+    )
+    program = Program(
+        command=("lockstep-indexer", "build"),
+        image=release.spec.images.indexer,
+        config=config,
+        artifacts=release.spec.artifacts,
+        writes_artifacts=True,
+        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
+        requests=BUILD_REQUESTS,
+    )
+    build = recipe.spec.build if recipe else BuildSpec()
+    return _job(
+        release,
+        JobKind.BUILD,
+        attempt,
+        program,
+        template=build.template,
+        deadline=build.active_deadline_seconds,
+        index=index.name,
+        pull_secrets=pull_secrets,
+    )
+
+
+def _recall_at(model: Model) -> tuple[int, ...]:
+    wanted = {gate.k for gate in model.spec.rollout.gates if gate.type is GateType.RECALL}
+    return tuple(sorted(wanted)) or (1,)
+
+
+def _job(
+    release: Release,
+    kind: JobKind,
+    attempt: int,
+    program: Program,
+    *,
+    template: PodTemplate,
+    deadline: int,
+    index: str | None = None,
+    pull_secrets: Sequence[str] = (),
+) -> Object:
+    labels = standard_labels(
+        release.spec.model,
+        Component(kind.value),
+        release=release.name,
+        index=index,
+        attempt=attempt,
+    )
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata(
+            job_name(release.name, kind, attempt, index),
+            release.namespace,
+            labels,
+            owned_by_release(release),
+        ),
+        # No ttl: the Job is evidence until its release goes, and its name must stay taken.
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": deadline,
+            # Two pods of one Job never write at the same time.
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": _failure_rules()},
+            "template": pod_template(
+                program, template, labels, pull_secrets=pull_secrets, restartPolicy="Never"
+            ),
+        },
+    }
+
+
+def _failure_rules() -> list[Object]:
+    """Who retries what.
+
+    The operator retries failures: a failed attempt is a failed Job (`backoffLimit: 0`) and the
+    next attempt is another Job. A disruption (a drained or lost node, a preemption, exit 75) is
+    not a failure, and an evicted pod is often gone before anyone can ask it why. The Job
+    controller holds the pod by a finalizer until it has looked, so it alone replaces disrupted
+    pods, inside the same attempt, with the operator up or down; the deadline bounds it.
+    Every other exit code fails the Job at once by the last rule, whose condition message names
+    the code and so outlives the pod.
+    """
+    uncounted = sorted(int(code) for code in UNCOUNTED)
+    codes = {"containerName": CONTAINER, "values": uncounted}
+    return [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {"action": "Ignore", "onExitCodes": {**codes, "operator": "In"}},
+        {"action": "FailJob", "onExitCodes": {**codes, "operator": "NotIn"}},
+    ]

@@ -1,0 +1,106 @@
+"""Labels, selectors and owners: who an object belongs to.
+
+A whitelist: labels and annotations of a user's object are never copied to its children (a GitOps
+tool that tracks by label would prune them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from lockstep_core.protocol import labels
+from lockstep_operator.api.objects import API_VERSION, Model, Object, Release
+
+
+class Component(StrEnum):
+    """Value of the component labels."""
+
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    BUILD = "build"
+    ENCODER = "encoder"
+    INDEX = "index"
+    ENTRY = "entry"
+    RELEASE = "release"
+
+
+def standard_labels(
+    model: str,
+    component: Component,
+    *,
+    release: str | None = None,
+    index: str | None = None,
+    attempt: int | None = None,
+) -> dict[str, str]:
+    """Labels of every object that the operator makes; `lockstep.dev/model` is on each of them."""
+    found = {
+        "app.kubernetes.io/name": f"lockstep-{component}",
+        "app.kubernetes.io/component": str(component),
+        "app.kubernetes.io/part-of": "lockstep",
+        "app.kubernetes.io/managed-by": "lockstep",
+        labels.MODEL: model,
+        labels.COMPONENT: str(component),
+    }
+    if release is not None:
+        found[labels.RELEASE] = release
+    if index is not None:
+        found[labels.INDEX] = index
+    if attempt is not None:
+        found[labels.ATTEMPT] = str(attempt)
+    return found
+
+
+def selector_labels(
+    model: str, release: str, component: Component, index: str | None = None
+) -> dict[str, str]:
+    """Selects the pods of one release (and index) and no others. Immutable once applied."""
+    found = {
+        labels.MODEL: model,
+        labels.RELEASE: release,
+        labels.COMPONENT: str(component),
+    }
+    if index is not None:
+        found[labels.INDEX] = index
+    return found
+
+
+def selector_text(selector: Mapping[str, str]) -> str:
+    """The selector as the scale subresource wants it: `a=b,c=d`, sorted."""
+    return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+
+
+def owned_by_model(model: Model) -> list[dict[str, Any]]:
+    """Deleting the EmbeddingModel deletes the object."""
+    return [_owner("EmbeddingModel", model.name, model.uid)]
+
+
+def owned_by_release(release: Release) -> list[dict[str, Any]]:
+    """Deleting the EmbeddingRelease deletes the object."""
+    return [_owner("EmbeddingRelease", release.name, release.uid)]
+
+
+def _owner(kind: str, name: str, uid: str) -> dict[str, Any]:
+    if not uid:
+        raise ValueError(f"{kind} {name} has no uid: only stored objects own others")
+    return {
+        "apiVersion": API_VERSION,
+        "kind": kind,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def metadata(
+    name: str, namespace: str, found: Mapping[str, str], owners: list[dict[str, Any]]
+) -> Object:
+    """Metadata of a namespaced child."""
+    return {
+        "name": name,
+        "namespace": namespace,
+        "labels": dict(found),
+        "ownerReferences": owners,
+    }

@@ -1,0 +1,67 @@
+"""Names of a release's objects: deterministic, so that a crash never makes a second one.
+
+`<em>-r<N>` names a release, and everything else begins with that. Names of our kinds have at most
+30 characters and never look like a release (CEL), so names of two models cannot meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+
+NAME_LIMIT = 63
+"""A DNS-1035 label: Services, and the `job-name` label of a Job's pods."""
+
+STATEFUL_SET_LIMIT = 52
+"""A pod's label `controller-revision-hash` is the set's name, a dash and ten characters."""
+
+
+class JobKind(StrEnum):
+    """The part of a Job's name, and the component label of its pods."""
+
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    BUILD = "build"
+
+
+def release_name(model: str, number: int) -> str:
+    """`products-r13`."""
+    return f"{model}-r{number}"
+
+
+def short_name(release: str) -> str:
+    """`r13` of `products-r13`: what people and verbs call it."""
+    return release.rpartition("-")[2]
+
+
+def job_name(release: str, kind: JobKind, attempt: int, index: str | None = None) -> str:
+    """`products-r13-train-1`, `products-r13-build-catalogue-1`; at most 63 characters."""
+    stem = f"{release}-{kind}" if index is None else f"{release}-{kind}-{index}"
+    suffix = f"-{attempt}"
+    return _fit(stem, NAME_LIMIT - len(suffix)) + suffix
+
+
+def encoder_name(release: str) -> str:
+    """`products-r13-encoder`, of the Deployment and its Service."""
+    return f"{release}-encoder"
+
+
+def index_name(release: str, index: str) -> str:
+    """`products-r13-<index>`, of the StatefulSet and its Service.
+
+    An index called `encoder` would meet the encoder's Service: it is told apart by a hash, as are
+    names that are too long.
+    """
+    name = f"{release}-{index}"
+    if name == encoder_name(release):
+        return _hashed(name, STATEFUL_SET_LIMIT)
+    return _fit(name, STATEFUL_SET_LIMIT)
+
+
+def _fit(name: str, limit: int) -> str:
+    return name if len(name) <= limit else _hashed(name, limit)
+
+
+def _hashed(name: str, limit: int) -> str:
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: limit - 9].rstrip('-')}-{digest}"

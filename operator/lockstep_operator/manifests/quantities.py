@@ -1,0 +1,57 @@
+"""Resource quantities in the form that the API server stores.
+
+A manifest that says `1000m` is read back as `1`: written as the user has it, it would differ from
+the stored object for ever, and every look would cost a write.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+
+_FORM = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+_DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+
+
+def canonical(quantity: str) -> str:
+    """The canonical form: no fraction, the largest suffix of its family (k8s `Quantity`).
+
+    Raises ValueError for text that is no quantity.
+    """
+    match = _FORM.fullmatch(quantity)
+    if match is None:
+        raise ValueError(f"`{quantity}` must be a quantity such as 500m, 2 or 4Gi")
+    number, suffix = Fraction(match[1]), match[2] or ""
+    if suffix in _BINARY:
+        value = number * 1024 ** _BINARY[suffix]
+        if value.denominator == 1 and value >= 1024:
+            return _largest(value, {name: Fraction(1024) ** n for name, n in _BINARY.items()})
+    else:
+        value = number * Fraction(10) ** _DECIMAL[suffix]
+    return _decimal(value)
+
+
+def canonical_all(quantities: Mapping[str, str]) -> dict[str, str]:
+    """Every value in canonical form, sorted by resource."""
+    return {name: canonical(value) for name, value in sorted(quantities.items())}
+
+
+def _decimal(value: Fraction) -> str:
+    # The API server keeps nine decimals at most and rounds up.
+    value = Fraction(math.ceil(value * 10**9), 10**9)
+    if value == 0:
+        return "0"
+    units = {"n": -9, "u": -6, **_DECIMAL}
+    return _largest(value, {name: Fraction(10) ** n for name, n in units.items()})
+
+
+def _largest(value: Fraction, units: Mapping[str, Fraction]) -> str:
+    name, size = max(
+        ((name, size) for name, size in units.items() if (value / size).denominator == 1),
+        key=lambda unit: unit[1],
+        default=("", Fraction(1)),
+    )
+    return f"{value / size}{name}"

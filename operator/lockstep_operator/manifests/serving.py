@@ -1,0 +1,247 @@
+"""What answers requests: encoder, index servers and the entry point that alone ever moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lockstep_core.protocol.config import EncoderConfig, IndexEndpoint, IndexServerConfig
+from lockstep_core.protocol.environment import SERVING_PORT
+from lockstep_operator.api.objects import Index, Model, Object, Release
+from lockstep_operator.api.pods import PodTemplate
+from lockstep_operator.api.release import FrozenIndex
+from lockstep_operator.manifests.facts import build_facts, training_facts
+from lockstep_operator.manifests.metadata import (
+    Component,
+    metadata,
+    owned_by_model,
+    owned_by_release,
+    selector_labels,
+    standard_labels,
+)
+from lockstep_operator.manifests.names import encoder_name, index_name
+from lockstep_operator.manifests.pods import HTTP_PORT, Program, pod_template
+
+ENCODER_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
+INDEX_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
+
+
+def encoder_deployment(
+    model: Model, release: Release, *, pull_secrets: Sequence[str] = ()
+) -> Object:
+    """The encoder, told the builds of exactly its own indexes.
+
+    Raises ValueError while the release lacks its model artifact or one of its builds.
+    """
+    serving = model.spec.serving
+    selector = selector_labels(release.spec.model, release.name, Component.ENCODER)
+    labels = standard_labels(release.spec.model, Component.ENCODER, release=release.name)
+    program = Program(
+        command=("lockstep-encoder", "serve"),
+        image=release.spec.images.encoder,
+        config=encoder_config(release),
+        artifacts=release.spec.artifacts,
+        writes_artifacts=False,
+        port=(HTTP_PORT, SERVING_PORT),
+        requests=ENCODER_REQUESTS,
+        probes=_probes(),
+    )
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(
+            encoder_name(release.name), release.namespace, labels, owned_by_release(release)
+        ),
+        "spec": {
+            "replicas": serving.replicas,
+            "minReadySeconds": serving.min_ready_seconds,
+            "progressDeadlineSeconds": model.spec.rollout.progress_deadline_seconds,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": selector},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
+            "template": pod_template(
+                program,
+                serving.template,
+                labels,
+                pull_secrets=pull_secrets,
+                topologySpreadConstraints=_spread(selector, "pod-template-hash"),
+            ),
+        },
+    }
+
+
+def encoder_config(release: Release) -> EncoderConfig:
+    """The encoder's config: its space, and each index by URL, build digest and space."""
+    facts = training_facts(release)
+    builds = {frozen.name: build_facts(release, frozen.name) for frozen in release.spec.indexes}
+    return EncoderConfig(
+        model=release.spec.model,
+        release=release.name,
+        artifacts=release.spec.artifacts,
+        artifact_digest=facts.artifact_digest,
+        space_id=facts.space_id,
+        indexes=tuple(
+            IndexEndpoint(
+                name=name,
+                url=_url(index_name(release.name, name), release.namespace),
+                build_digest=build.build_digest,
+                space_id=build.space_id,
+            )
+            for name, build in sorted(builds.items())
+        ),
+    )
+
+
+def encoder_service(release: Release) -> Object:
+    """The release's own Service: reaches this release's encoder pods and never any others."""
+    labels = standard_labels(release.spec.model, Component.ENCODER, release=release.name)
+    return _service(
+        metadata(encoder_name(release.name), release.namespace, labels, owned_by_release(release)),
+        selector_labels(release.spec.model, release.name, Component.ENCODER),
+    )
+
+
+def index_stateful_set(
+    model: Model,
+    release: Release,
+    frozen: FrozenIndex,
+    recipe: Index | None,
+    *,
+    pull_secrets: Sequence[str] = (),
+) -> Object:
+    """The servers of one build.
+
+    `recipe` gives replicas and pod (None: the VectorIndex was deleted; defaults, so apply it only
+    where the set is missing). Raises ValueError while the release lacks the build.
+    """
+    name = index_name(release.name, frozen.name)
+    build = build_facts(release, frozen.name)
+    selector = selector_labels(release.spec.model, release.name, Component.INDEX, frozen.name)
+    labels = standard_labels(
+        release.spec.model, Component.INDEX, release=release.name, index=frozen.name
+    )
+    program = Program(
+        command=("lockstep-indexer", "serve"),
+        image=release.spec.images.indexer,
+        config=IndexServerConfig(
+            release=release.name,
+            index=frozen.name,
+            artifacts=release.spec.artifacts,
+            build_digest=build.build_digest,
+            space_id=build.space_id,
+        ),
+        artifacts=release.spec.artifacts,
+        writes_artifacts=False,
+        port=(HTTP_PORT, SERVING_PORT),
+        requests=INDEX_REQUESTS,
+        probes=_probes(),
+    )
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": metadata(name, release.namespace, labels, owned_by_release(release)),
+        "spec": {
+            "serviceName": name,
+            "replicas": recipe.spec.replicas if recipe else 1,
+            "podManagementPolicy": "Parallel",
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": selector},
+            "template": pod_template(
+                program,
+                recipe.spec.template if recipe else PodTemplate(),
+                labels,
+                pull_secrets=pull_secrets,
+                topologySpreadConstraints=_spread(selector, "controller-revision-hash"),
+            ),
+        },
+    }
+
+
+def index_service(release: Release, frozen: FrozenIndex) -> Object:
+    """Balances searches over the servers of one build."""
+    labels = standard_labels(
+        release.spec.model, Component.INDEX, release=release.name, index=frozen.name
+    )
+    return _service(
+        metadata(
+            index_name(release.name, frozen.name),
+            release.namespace,
+            labels,
+            owned_by_release(release),
+        ),
+        selector_labels(release.spec.model, release.name, Component.INDEX, frozen.name),
+    )
+
+
+def entry_service(model: Model, release: Release) -> Object:
+    """Where users knock: selects the encoder pods of one release.
+
+    The only object whose selector ever changes, and it changes in one write.
+    """
+    return _service(
+        metadata(
+            model.name,
+            model.namespace,
+            standard_labels(model.name, Component.ENTRY),
+            owned_by_model(model),
+        ),
+        selector_labels(model.name, release.name, Component.ENCODER),
+    )
+
+
+def _service(found: Object, selector: Mapping[str, str]) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": found,
+        "spec": {
+            "type": "ClusterIP",
+            "selector": dict(selector),
+            "ports": [
+                {
+                    "name": HTTP_PORT,
+                    "port": SERVING_PORT,
+                    "targetPort": HTTP_PORT,
+                    "protocol": "TCP",
+                    "appProtocol": "http",
+                }
+            ],
+        },
+    }
+
+
+def _url(service: str, namespace: str) -> str:
+    return f"http://{service}.{namespace}.svc:{SERVING_PORT}"
+
+
+def _probes() -> Object:
+    """A drain needs no preStop hook: /readyz turns 503 on SIGTERM, and the program waits."""
+
+    def get(path: str, period: int, failures: int) -> Object:
+        return {
+            "httpGet": {"path": path, "port": HTTP_PORT},
+            "periodSeconds": period,
+            "timeoutSeconds": 5,
+            "failureThreshold": failures,
+        }
+
+    return {
+        # Ten minutes to fetch, verify and prewarm a large artifact.
+        "startupProbe": get("/healthz", 2, 300),
+        "readinessProbe": get("/readyz", 2, 2),
+        "livenessProbe": get("/healthz", 10, 6),
+    }
+
+
+def _spread(selector: Mapping[str, str], revision_label: str) -> list[Object]:
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": dict(selector)},
+            "matchLabelKeys": [revision_label],
+        }
+    ]

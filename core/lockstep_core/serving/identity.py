@@ -1,0 +1,96 @@
+"""Identity on every response, and the refusal of a request that expects another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lockstep_core.protocol import headers
+from lockstep_core.serving.errors import RequestError, error_response
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who answers. `space`, `index_space` and `build` come from verified manifests only.
+
+    `space` is None until the artifact is verified. An encoder has no `build` of its own: it may
+    serve several indexes, and the search endpoint copies what the index server answered.
+    """
+
+    release: str
+    space: str | None = None
+    index_space: str | None = None
+    build: str | None = None
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The identity as headers; what is unknown is left out."""
+        pairs = (
+            (headers.RELEASE, self.release),
+            (headers.SPACE, self.space),
+            (headers.INDEX_SPACE, self.index_space),
+            (headers.BUILD, self.build),
+        )
+        return [(name, value) for name, value in pairs if value is not None]
+
+    def refusal(self, expected_space: str | None, expected_build: str | None) -> str | None:
+        """Why a request that expects these must be refused; None when it may be answered."""
+        for what, header, expected, ours in (
+            ("space", headers.EXPECTED_SPACE, expected_space, self.space),
+            ("build", headers.EXPECTED_BUILD, expected_build, self.build),
+        ):
+            if expected is not None and ours is not None and expected != ours:
+                return (
+                    f"`{header}` asks for {what} {expected}, but release {self.release} serves"
+                    f" {what} {ours}: vectors of two spaces cannot be compared, so nothing was"
+                    " answered. Ask the release that owns the expected one."
+                )
+        return None
+
+
+class IdentityHolder:
+    """The identity of this process; set once, when the manifest is verified."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.current = identity
+
+
+def _last(raw: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
+    found = None
+    for key, value in raw:
+        if key == name:
+            found = value.decode("latin-1").strip()
+    return found
+
+
+class IdentityMiddleware:
+    """Outermost ASGI layer: adds the identity to every response and answers 409 to a mismatch."""
+
+    def __init__(self, app: ASGIApp, *, holder: IdentityHolder) -> None:
+        self.app = app
+        self.holder = holder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        identity = self.holder.current
+
+        async def send_identified(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                found = MutableHeaders(scope=message)
+                for name, value in identity.headers():
+                    found[name] = value
+            await send(message)
+
+        refusal = identity.refusal(
+            _last(scope["headers"], headers.EXPECTED_SPACE.encode()),
+            _last(scope["headers"], headers.EXPECTED_BUILD.encode()),
+        )
+        if refusal is None:
+            await self.app(scope, receive, send_identified)
+            return
+        response = error_response(RequestError(409, refusal, code="identity_mismatch"))
+        await response(scope, receive, send_identified)

@@ -1,0 +1,295 @@
+"""Runs a server from its config to its exit: listen, load, check, Ready, drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import uvicorn
+import uvloop
+from prometheus_client import CollectorRegistry, disable_created_metrics
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from lockstep_core.protocol.base import Contract
+from lockstep_core.protocol.environment import SERVING_PORT
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.result import Program
+from lockstep_core.serving.errors import EXCEPTION_HANDLERS, RequestError, error_response
+from lockstep_core.serving.identity import Identity, IdentityHolder, IdentityMiddleware
+from lockstep_core.serving.lifecycle import (
+    RETIRE_AT,
+    Lifecycle,
+    RetireConnections,
+    operational_routes,
+)
+from lockstep_core.serving.observe import ObserveRequests, request_metrics
+from lockstep_core.serving.startup import StartError, read_config, report, start_error
+
+logger = logging.getLogger(__name__)
+C = TypeVar("C", bound=Contract)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How to serve, apart from what. Seconds throughout.
+
+    `drain_seconds`: how long to go on serving, not Ready, after SIGTERM: the time that the
+    endpoints need to be withdrawn everywhere. `finish_seconds` bounds what is in flight after it.
+    """
+
+    host: str | None = None
+    port: int = SERVING_PORT
+    drain_seconds: float = 5.0
+    finish_seconds: float = 20.0
+    max_connection_age_seconds: float = 10.0
+    connection_age_jitter: float = 0.2
+
+
+class Host:
+    """The running server, as the program's `start` sees it."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.lifecycle = Lifecycle()
+        self.registry = CollectorRegistry()
+        self.identity = IdentityHolder(identity)
+        self._routes = operational_routes(self.lifecycle, self.registry)
+        self._api: ASGIApp | None = None
+        self._operational = Starlette(
+            routes=self._routes, exception_handlers={**EXCEPTION_HANDLERS, 404: _still_loading}
+        )
+
+    def mount(
+        self,
+        identity: Identity,
+        routes: Sequence[Route],
+        apis: Mapping[str, str],
+        *,
+        requests: str,
+        seconds: str,
+    ) -> None:
+        """Serves `routes` from now on, as `identity` (of verified manifests).
+
+        `apis` maps the paths that are counted to their label in the metrics `requests` and
+        `seconds`. Until then every path but the operational ones answers 503.
+        """
+        counter, histogram = request_metrics(self.registry, requests, seconds)
+        app = Starlette(routes=[*self._routes, *routes], exception_handlers=EXCEPTION_HANDLERS)
+        self._api = ObserveRequests(app, apis=apis, requests=counter, seconds=histogram)
+        self.identity.current = identity
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._api or self._operational)(scope, receive, send)
+
+
+async def _still_loading(_request: Any, _error: Exception) -> Any:
+    return error_response(
+        RequestError(
+            503,
+            "the server is loading; /readyz says what it waits for",
+            code="not_ready",
+            headers={"retry-after": "1"},
+        )
+    )
+
+
+Start = Callable[[C, Host], AbstractAsyncContextManager[None]]
+"""Enter: load, verify, `host.mount(...)`, further checks; then Ready. Exit: release everything.
+
+Raises `StartError` when the program must not serve; blocking work belongs in a thread."""
+
+
+@dataclass(frozen=True)
+class Server(Generic[C]):
+    """A program that serves: its config, its first identity (release only) and its start."""
+
+    program: Program
+    config_type: type[C]
+    release_of: Callable[[C], str]
+    start: Start[C]
+
+
+def run_server(
+    server: Server[C], config_path: Path | None = None, options: ServerOptions | None = None
+) -> int:
+    """Serves until SIGTERM or SIGINT; returns the exit code of the process.
+
+    When it cannot start, the exit code is an `ExitCode` and the termination message a `Result`.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    try:
+        config = read_config(server.config_type, config_path)
+        host = Host(Identity(release=server.release_of(config)))
+        with (
+            _listen(options or ServerOptions()) as listener,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_serve(server, config, host, listener, options or ServerOptions()))
+    except Exception as error:
+        found = start_error(error)
+        if found.exit_code == ExitCode.INTERNAL:
+            logger.exception("the server failed", exc_info=error)
+        else:
+            logger.error("%s: %s", found.reason, found.message)
+        report(server.program, found)
+        return int(found.exit_code)
+    return int(ExitCode.OK)
+
+
+def _listen(options: ServerOptions) -> socket.socket:
+    """A listening socket on all addresses of both families where there are two."""
+    dual = options.host is None and socket.has_dualstack_ipv6()
+    address = (options.host or ("::" if dual else "0.0.0.0"), options.port)
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=dual)
+    except OSError as error:
+        raise StartError(
+            ExitCode.INTERNAL, "CannotListen", f"cannot listen on {address}: {error}"
+        ) from error
+
+
+async def _serve(
+    server: Server[C], config: C, host: Host, listener: socket.socket, options: ServerOptions
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = IdentityMiddleware(
+        RetireConnections(host, lifecycle=host.lifecycle, clock=loop.time), holder=host.identity
+    )
+    http = _Uvicorn(
+        uvicorn.Config(
+            app,
+            http=_protocol(host.identity, options),
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(options.finish_seconds),
+        )
+    )
+    logger.info("listening on port %d", listener.getsockname()[1])
+    serving = asyncio.create_task(http.serve(sockets=[listener]))
+    try:
+        await _live(server.start(config, host), host, stop, _Closing(http, serving, options))
+    finally:
+        http.should_exit = True
+        await serving
+
+
+@dataclass(frozen=True)
+class _Closing:
+    """Ends a server: serve on while endpoints are withdrawn, then finish what is in flight."""
+
+    http: uvicorn.Server
+    serving: asyncio.Task[None]
+    options: ServerOptions
+
+    async def drain(self) -> None:
+        logger.info("draining for %g s", self.options.drain_seconds)
+        await asyncio.sleep(self.options.drain_seconds)
+        self.http.should_exit = True
+        await asyncio.wait({self.serving})
+
+
+async def _live(
+    program: AbstractAsyncContextManager[None], host: Host, stop: asyncio.Event, closing: _Closing
+) -> None:
+    """Starts the program, is Ready until `stop`, then drains. A stop while it starts ends it."""
+    started = asyncio.Event()
+
+    async def life() -> None:
+        async with program:
+            started.set()
+            host.lifecycle.passed("start")
+            logger.info("ready")
+            await stop.wait()
+            host.lifecycle.draining = True
+            await closing.drain()
+
+    living, stopping = asyncio.create_task(life()), asyncio.create_task(stop.wait())
+    await asyncio.wait({living, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not started.is_set() and not living.done():
+        host.lifecycle.draining = True
+        living.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await living
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Runs blocking `work` beside the event loop, in a thread that does not outlive a stop.
+
+    `asyncio.to_thread` would keep a stopping process alive until a long download ends.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(cast(T, value))
+
+    def run() -> None:
+        try:
+            value, error = work(), None
+        except BaseException as raised:
+            value, error = None, raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, value, error)
+
+    threading.Thread(target=run, name="start", daemon=True).start()
+    return await future
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves the signals to us: uvicorn's own handler would stop accepting at once, and raise the
+    signal again at the end, so that the process would not exit with 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _protocol(identity: IdentityHolder, options: ServerOptions) -> type[HttpToolsProtocol]:
+    """uvicorn's HTTP protocol with a date of retirement for each connection."""
+
+    class Protocol(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            share = 1 + options.connection_age_jitter * random.uniform(-1, 1)
+            self.retire_at = self.loop.time() + options.max_connection_age_seconds * share
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self.scope["state"][RETIRE_AT] = self.retire_at
+
+        def send_400_response(self, msg: str) -> None:
+            """What is no HTTP at all is answered in our shape and under our name, too."""
+            found = error_response(RequestError(400, msg, code="invalid_http"))
+            pairs = [*identity.current.headers(), *found.headers.items(), ("connection", "close")]
+            head = "".join(f"{name}: {value}\r\n" for name, value in pairs)
+            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode() + found.body)
+            self.transport.close()
+
+    return Protocol

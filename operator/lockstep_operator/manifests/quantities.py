@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-_FORM = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
-_DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_FORM = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 
 
@@ -44,8 +44,7 @@ def _decimal(value: Fraction) -> str:
     value = Fraction(math.ceil(value * 10**9), 10**9)
     if value == 0:
         return "0"
-    units = {"n": -9, "u": -6, **_DECIMAL}
-    return _largest(value, {name: Fraction(10) ** n for name, n in units.items()})
+    return _largest(value, {name: Fraction(10) ** n for name, n in _DECIMAL.items()})
 
 
 def _largest(value: Fraction, units: Mapping[str, Fraction]) -> str:

@@ -1,0 +1,64 @@
+"""Quantities in the API server's form. The cluster tests compare with a real one."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockstep_operator.manifests.quantities import canonical, canonical_all
+
+pytestmark = pytest.mark.unit
+
+CASES = {
+    "1000m": "1",
+    "0.5": "500m",
+    "2": "2",
+    "2.0": "2",
+    "1500m": "1500m",
+    "1024Mi": "1Gi",
+    "1536Mi": "1536Mi",
+    "1.5Gi": "1536Mi",
+    "3072Mi": "3Gi",
+    "0.5Ki": "512",
+    "1024": "1024",
+    "1000": "1k",
+    "1000M": "1G",
+    "1.5G": "1500M",
+    "0": "0",
+    "0Mi": "0",
+    "1000T": "1P",
+    "1024Ti": "1Pi",
+    "0.1Ki": "102400m",
+    "0.000000001": "1n",
+}
+
+
+@pytest.mark.parametrize(("written", "stored"), CASES.items())
+def test_canonical_forms(written: str, stored: str) -> None:
+    assert canonical(written) == stored
+
+
+@given(
+    st.integers(min_value=0, max_value=10**6),
+    st.integers(min_value=0, max_value=999),
+    st.sampled_from(["", "m", "k", "Ki", "M", "Mi", "G", "Gi", "T", "Ti"]),
+)
+def test_canonical_is_a_fixed_point_of_the_same_value(
+    whole: int, thousandths: int, suffix: str
+) -> None:
+    written = f"{whole}.{thousandths:03d}{suffix}"
+    stored = canonical(written)
+    assert canonical(stored) == stored
+    assert "." not in stored
+
+
+def test_unknown_text_names_the_value() -> None:
+    with pytest.raises(ValueError, match="`4 GB` must be a quantity"):
+        canonical("4 GB")
+
+
+def test_all_are_sorted() -> None:
+    found = canonical_all({"memory": "1024Mi", "cpu": "1000m"})
+    assert list(found.items()) == [("cpu", "1"), ("memory", "1Gi")]
+    assert Fraction(found["cpu"]) == 1

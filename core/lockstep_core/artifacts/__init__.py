@@ -1,0 +1,35 @@
+"""Manifests, digests and the artifact store: the only code that knows how artifacts are kept."""
+
+from lockstep_core.artifacts.digests import digest_of_files, sha256_bytes, sha256_file, space_id
+from lockstep_core.artifacts.errors import ArtifactError, StoreError
+from lockstep_core.artifacts.manifest import (
+    BuildManifest,
+    FileEntry,
+    InputKind,
+    InputSpec,
+    Manifest,
+    ModelManifest,
+    Role,
+    describe_files,
+    model_digest,
+)
+from lockstep_core.artifacts.store import ArtifactStore
+
+__all__ = [
+    "ArtifactError",
+    "ArtifactStore",
+    "BuildManifest",
+    "FileEntry",
+    "InputKind",
+    "InputSpec",
+    "Manifest",
+    "ModelManifest",
+    "Role",
+    "StoreError",
+    "describe_files",
+    "digest_of_files",
+    "model_digest",
+    "sha256_bytes",
+    "sha256_file",
+    "space_id",
+]

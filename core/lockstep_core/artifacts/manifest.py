@@ -1,0 +1,198 @@
+"""Manifests: what an artifact consists of, and which embedding space it belongs to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from lockstep_core.artifacts.digests import digest_of_files, sha256_file, space_id
+from lockstep_core.artifacts.errors import ArtifactError
+from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
+from lockstep_core.protocol.indexing import IndexSpec
+from lockstep_core.protocol.result import SampleStatistics
+
+MODEL_SCHEMA: Literal["lockstep.dev/model/v1"] = "lockstep.dev/model/v1"
+BUILD_SCHEMA: Literal["lockstep.dev/build/v1"] = "lockstep.dev/build/v1"
+
+# No `..`, no absolute path, no hidden file, no backslash: a manifest cannot name a file outside of
+# the folder that it is fetched into, on any platform.
+RelativePath = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$", max_length=255
+    ),
+]
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+Provenance = Annotated[dict[str, str], Field(max_length=64)]
+
+
+class Role(StrEnum):
+    """`SERVING` files make the model; `CHECK` files test it; `REPORT` files describe it."""
+
+    SERVING = "Serving"
+    CHECK = "Check"
+    REPORT = "Report"
+
+
+class FileEntry(Contract):
+    """One file of an artifact."""
+
+    path: RelativePath
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+    role: Role
+
+
+class InputKind(StrEnum):
+    IMAGE = "Image"
+    VECTOR = "Vector"
+
+
+class InputSpec(Contract):
+    """One item as the encoder takes it; `shape` is without the batch axis.
+
+    Image: uint8 [H, W] or [H, W, C]. Vector: float32 [D].
+    """
+
+    kind: InputKind
+    shape: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(min_length=1, max_length=3)
+    dtype: Literal["uint8", "float32"]
+
+    @model_validator(mode="after")
+    def _kind_fits(self) -> Self:
+        image = self.kind is InputKind.IMAGE
+        if (self.dtype == "uint8") is not image or (len(self.shape) > 1) is not image:
+            raise ValueError("an Image is uint8 [H, W] or [H, W, C], a Vector is float32 [D]")
+        return self
+
+
+class Manifest(Contract):
+    """What both kinds share. The digest of the manifest's own bytes names the artifact."""
+
+    schema_: str = Field(alias="schema")
+    files: tuple[FileEntry, ...] = Field(min_length=1, max_length=4096)
+    space_id: SpaceID = Field(alias="spaceID")
+    provenance: Provenance = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _paths_are_distinct(self) -> Self:
+        paths = {entry.path for entry in self.files}
+        if len(paths) < len(self.files):
+            raise ValueError("`files` names a path twice")
+        folders = {str(parent) for path in paths for parent in Path(path).parents}
+        if both := paths & folders:
+            raise ValueError(f"`files` names {sorted(both)} both as a file and as a folder")
+        return self
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces. Equal manifests have equal bytes."""
+        return json.dumps(self.to_wire(), sort_keys=True, separators=(",", ":")).encode()
+
+
+class ModelManifest(Manifest):
+    """A trained (or imported) encoder."""
+
+    schema_: Literal["lockstep.dev/model/v1"] = Field(default=MODEL_SCHEMA, alias="schema")
+    model_digest: Sha256
+    preprocessing_digest: Sha256
+    pooling: Word
+    normalisation: Word
+    dimension: int = Field(ge=1, le=65536)
+    input: InputSpec
+
+    @model_validator(mode="after")
+    def _identity_follows_from_the_files(self) -> Self:
+        if self.model_digest != model_digest(self.files):
+            raise ValueError("`modelDigest` is not the digest of the files of role Serving")
+        if self.space_id != self._space_of():
+            raise ValueError("`spaceID` does not follow from the model's own fields")
+        return self
+
+    def _space_of(self) -> str:
+        return space_id(
+            model_digest=self.model_digest,
+            preprocessing_digest=self.preprocessing_digest,
+            pooling=self.pooling,
+            normalisation=self.normalisation,
+            dimension=self.dimension,
+        )
+
+    @classmethod
+    def describe(
+        cls,
+        files: Iterable[FileEntry],
+        *,
+        preprocessing_digest: str,
+        pooling: str,
+        normalisation: str,
+        dimension: int,
+        input: InputSpec,
+        provenance: Mapping[str, str],
+    ) -> ModelManifest:
+        """The manifest of these files, with `modelDigest` and `spaceID` computed from them."""
+        listed = tuple(files)
+        digest = model_digest(listed)
+        return cls(
+            files=listed,
+            model_digest=digest,
+            preprocessing_digest=preprocessing_digest,
+            pooling=pooling,
+            normalisation=normalisation,
+            dimension=dimension,
+            space_id=space_id(
+                model_digest=digest,
+                preprocessing_digest=preprocessing_digest,
+                pooling=pooling,
+                normalisation=normalisation,
+                dimension=dimension,
+            ),
+            input=input,
+            provenance=dict(provenance),
+        )
+
+
+class BuildManifest(Manifest):
+    """One index, built from one corpus snapshot with one model."""
+
+    schema_: Literal["lockstep.dev/build/v1"] = Field(default=BUILD_SCHEMA, alias="schema")
+    artifact_digest: Sha256
+    source_digest: Sha256
+    rows: int = Field(ge=0)
+    dimension: int = Field(ge=1, le=65536)
+    metric: Literal["Euclidean"] = "Euclidean"
+    index: KindName
+    recipe: IndexSpec
+    recall_k: int = Field(ge=1)
+    recall: SampleStatistics
+    seed: int = Field(ge=0)
+
+
+def model_digest(files: Iterable[FileEntry]) -> Sha256:
+    """Identity of the model: exactly the files that serving loads. Reports and timings are out."""
+    return digest_of_files(entry for entry in files if entry.role is Role.SERVING)
+
+
+def describe_files(directory: Path, roles: Mapping[str, Role]) -> tuple[FileEntry, ...]:
+    """Entries of the named files of `directory`, sorted by path.
+
+    Raises ArtifactError when one is missing or is a link: only bytes that are there are described.
+    """
+    return tuple(_describe(directory, path, role) for path, role in sorted(roles.items()))
+
+
+def _describe(directory: Path, path: str, role: Role) -> FileEntry:
+    file = regular_file(directory, path)
+    return FileEntry(path=path, sha256=sha256_file(file), bytes=file.stat().st_size, role=role)
+
+
+def regular_file(directory: Path, path: str) -> Path:
+    """The file, if it is a plain one that lies in `directory`; else ArtifactError."""
+    file = directory / path
+    if not file.is_file() or file.is_symlink():
+        raise ArtifactError(f"{path} is not a regular file in {directory}")
+    return file

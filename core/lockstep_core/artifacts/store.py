@@ -1,0 +1,249 @@
+"""The artifact store: content-addressed, create-only, every byte checked before it is parsed.
+
+    <root>/blobs/sha256/<hex>                 a file of an artifact
+    <root>/manifests/sha256/<hex>             a manifest, written after all of its files
+    <root>/results/<release uid>/<key>.json   what a finished Job reported
+
+The layout is that of an OCI image layout in all but names: equal files are kept once, and a key
+tells which bytes belong there. Nothing outside of this package knows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from lockstep_core.artifacts.backend import Absent, Backend, connect, local_root, prefix_of
+from lockstep_core.artifacts.digests import PREFIX, sha256_bytes, sha256_file
+from lockstep_core.artifacts.errors import ArtifactError, StoreError, mismatch
+from lockstep_core.artifacts.manifest import (
+    BuildManifest,
+    FileEntry,
+    Manifest,
+    ModelManifest,
+    regular_file,
+)
+from lockstep_core.artifacts.sources import DatasetSource
+from lockstep_core.protocol.base import Sha256
+from lockstep_core.protocol.environment import TERMINATION_LIMIT
+from lockstep_core.protocol.result import Result
+from lockstep_core.protocol.storage import ArtifactsSpec
+
+log = logging.getLogger(__name__)
+
+MANIFEST_LIMIT = 4 * 1024 * 1024
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+M = TypeVar("M", bound=Manifest)
+
+
+class ArtifactStore:
+    """Artifacts, results and data sets of one EmbeddingModel."""
+
+    def __init__(self, backend: Backend, datasets: DatasetSource) -> None:
+        self._backend = backend
+        self._datasets = datasets
+
+    @classmethod
+    def open(cls, spec: ArtifactsSpec) -> ArtifactStore:
+        """Opens the store; raises StoreError when it cannot be.
+
+        A bucket is not contacted until something is read or written.
+        """
+        root = local_root(spec.uri)
+        backend = Backend(connect(spec, prefix_of(spec.uri)), root)
+        # Data sets lie anywhere in the bucket, artifacts below the URI's prefix.
+        whole = backend if root is not None else Backend(connect(spec, ""), None)
+        return cls(backend, DatasetSource(spec.uri, whole))
+
+    def publish(self, directory: Path, manifest: ModelManifest | BuildManifest) -> Sha256:
+        """Stores the files that `manifest` lists, then the manifest; returns its digest.
+
+        Safe to repeat and to run twice at once: what is there already is verified, and replaced
+        when it is corrupt. Raises ArtifactError when a file of `directory` is not as listed.
+        """
+        for entry in manifest.files:
+            _check_listed(directory, entry)
+        for entry in manifest.files:
+            self._publish_file(directory / entry.path, entry)
+        data = manifest.to_bytes()
+        digest = sha256_bytes(data)
+        key = _manifest_key(digest)
+        if not self._backend.put(key, data) and self._backend.stored(key).sha256 != digest:
+            log.warning("replacing corrupt manifest %s", digest)
+            self._backend.replace(key, data)
+        return digest
+
+    def _publish_file(self, file: Path, entry: FileEntry) -> None:
+        key = _blob_key(entry.sha256)
+        if not self._backend.exists(key) and self._backend.put_file(key, file):
+            return
+        if (found := self._backend.stored(key).sha256) != entry.sha256:
+            log.warning("replacing corrupt %s: expected %s, found %s", key, entry.sha256, found)
+            self._backend.replace(key, file)
+
+    def fetch(self, digest: Sha256, into: Path, kind: type[M]) -> M:
+        """Puts the files of the artifact into the folder `into` and returns its manifest.
+
+        The manifest's bytes are checked against `digest` before they are parsed, each file's while
+        it streams in; only then does any file take its name. After an error `into` is as it was.
+        Raises ArtifactError, StoreError, or OSError when the local disk fails.
+        """
+        manifest = self._manifest(digest, kind)
+        with _staging(into) as staging:
+            for entry in manifest.files:
+                target = staging / entry.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with target.open("wb") as file:
+                    for block in self._checked(entry, digest):
+                        file.write(block)
+            for entry in manifest.files:
+                target = into / entry.path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (staging / entry.path).replace(target)
+        return manifest
+
+    def verify(self, digest: Sha256, kind: type[M]) -> M:
+        """Reads every byte of the artifact and keeps none; raises as `fetch` does."""
+        manifest = self._manifest(digest, kind)
+        for entry in manifest.files:
+            for _ in self._checked(entry, digest):
+                pass
+        return manifest
+
+    def _manifest(self, digest: Sha256, kind: type[M]) -> M:
+        key = _manifest_key(digest)
+        try:
+            data = self._backend.read(key, MANIFEST_LIMIT)
+        except Absent as error:
+            raise ArtifactError(
+                f"artifact {digest} is not in the store ({error}): it was never published there,"
+                " or was deleted. Check artifacts.uri, or train again."
+            ) from error
+        if (found := sha256_bytes(data)) != digest:
+            raise mismatch(f"manifest of artifact {digest} ({key})", expected=digest, found=found)
+        try:
+            return kind.model_validate_json(data)
+        except ValidationError as error:
+            raise ArtifactError(
+                f"artifact {digest} is not a usable {kind.model_fields['schema_'].default}: "
+                + "; ".join(_lines(error))
+            ) from error
+
+    def _checked(self, entry: FileEntry, artifact: Sha256) -> Iterator[bytes]:
+        """The file's blocks; raises ArtifactError at its end, or as soon as it is too long."""
+        what = f"{entry.path} of artifact {artifact}"
+        digest, size = hashlib.sha256(), 0
+        try:
+            for block in self._backend.blocks(_blob_key(entry.sha256)):
+                digest.update(block)
+                size += len(block)
+                if size > entry.bytes:
+                    break
+                yield block
+        except Absent as error:
+            raise ArtifactError(
+                f"{what} ({entry.sha256}) is missing from the store: {error}. Publish it again."
+            ) from error
+        found = PREFIX + digest.hexdigest()
+        if size > entry.bytes:
+            raise mismatch(
+                what,
+                expected=f"{entry.sha256} ({entry.bytes} bytes)",
+                found=f"{found} after {size} bytes and more",
+            )
+        if found != entry.sha256:
+            raise mismatch(what, expected=entry.sha256, found=f"{found} ({size} bytes)")
+
+    def put_result(
+        self, release_uid: str, key: str, result: Result, *, replace: bool = False
+    ) -> None:
+        """Keeps what a Job reported. The first report stays, unless it is unreadable.
+
+        `replace` is for the caller that found the artifact of the first report to be gone.
+        """
+        name = _result_key(release_uid, key)
+        data = result.to_json().encode()
+        if self._backend.put(name, data):
+            return
+        if replace or self.get_result(release_uid, key) is None:
+            log.warning("replacing %s", name)
+            self._backend.replace(name, data)
+
+    def get_result(self, release_uid: str, key: str) -> Result | None:
+        """The kept report, or None when there is none that can be read."""
+        name = _result_key(release_uid, key)
+        try:
+            return Result.from_json(self._backend.read(name, TERMINATION_LIMIT).decode())
+        except Absent:
+            return None
+        except (ValueError, ArtifactError) as error:
+            log.warning("ignoring unreadable %s: %s", name, error)
+            return None
+
+    def fetch_dataset(self, uri: str, into: Path) -> Path:
+        """The data set as a local file or folder.
+
+        On a volume this is the set's own path; from a bucket the object, or all objects below the
+        prefix, are copied into the folder `into`. Raises ArtifactError when the set is missing or
+        lies outside of the store's volume or bucket.
+        """
+        return self._datasets.fetch(uri, into)
+
+
+def _check_listed(directory: Path, entry: FileEntry) -> None:
+    found = sha256_file(regular_file(directory, entry.path))
+    if found != entry.sha256:
+        raise mismatch(f"{entry.path} in {directory}", expected=entry.sha256, found=found)
+
+
+@contextmanager
+def _staging(into: Path) -> Iterator[Path]:
+    """A folder inside `into` (so that a rename never crosses a mount), gone at the end."""
+    made = not into.exists()
+    into.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".fetching-", dir=into))
+    try:
+        yield staging
+    except BaseException:
+        shutil.rmtree(into if made else staging, ignore_errors=True)
+        raise
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _lines(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(map(str, item['loc'])) or 'manifest'}: {item['msg']}"
+        for item in error.errors(include_url=False)[:5]
+    ]
+
+
+def _blob_key(digest: Sha256) -> str:
+    return f"blobs/sha256/{_hex(digest)}"
+
+
+def _manifest_key(digest: Sha256) -> str:
+    return f"manifests/sha256/{_hex(digest)}"
+
+
+def _hex(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise ArtifactError(f"{digest!r} is not a digest: sha256:<64 hex digits> is expected")
+    return digest.removeprefix(PREFIX)
+
+
+def _result_key(release_uid: str, key: str) -> str:
+    for name in (release_uid, key):
+        if not _NAME.fullmatch(name):
+            raise StoreError(f"{name!r} cannot name a result: letters, digits, '.', '_' and '-'")
+    return f"results/{release_uid}/{key}.json"

@@ -1,0 +1,240 @@
+"""`python3 -m devcluster VERB`: the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from devcluster import helm
+from devcluster.face import Build, Face, UpOptions, choose
+from devcluster.host import binaries
+from devcluster.host.face import HostFace
+from devcluster.host.s3 import DEFAULT_PORT, S3
+from devcluster.kind import KindFace
+from devcluster.layout import DEFAULT_CONTROL_PLANE_NAME, DEFAULT_NAME, Layout
+from devcluster.report import DevclusterError
+
+DESCRIPTION = """\
+A real Kubernetes for development and tests.
+
+With Docker and kind it is a kind cluster. Without, every program (etcd, API
+server, kubelet, containerd, BuildKit) runs as a process of this host: that
+needs root, Debian's apt-get and Go, and the first `up` compiles for about
+15 minutes; later ones take seconds. One node cluster fits on a machine; control
+planes alone (`up --control-plane-only`) may run beside it, as many as you like.
+NetworkPolicies are accepted and not enforced; hostPort is not wired; there is no
+LoadBalancer and no dynamic storage (see `volume`)."""
+
+EPILOG = """\
+a first round:
+  python3 -m devcluster up
+  export KUBECONFIG=$(python3 -m devcluster kubeconfig)
+  python3 -m devcluster load --image lockstep.local/web:1 --file Dockerfile --context .
+  $(python3 -m devcluster kubectl-path) get nodes
+  python3 -m devcluster down            (objects, images and volumes stay; --purge ends them)
+
+a control plane for tests, fresh each time:
+  python3 -m devcluster up --control-plane-only --name t1 --fresh
+  python3 -m devcluster status --name t1 --json      (pids, kubeconfig, audit log)
+  python3 -m devcluster down --name t1 --purge
+"""
+
+
+def _face(arguments: argparse.Namespace) -> Face:
+    only = getattr(arguments, "control_plane_only", False)
+    name = arguments.name or (DEFAULT_CONTROL_PLANE_NAME if only else DEFAULT_NAME)
+    # A cluster of host processes is there: it is meant, Docker or not.
+    is_host = only or Layout(name).settings.exists()
+    kind = choose(arguments.face, control_plane_only=is_host)
+    return KindFace(name) if kind == "kind" else HostFace(name)
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    options = UpOptions(
+        control_plane_only=arguments.control_plane_only,
+        audit=arguments.audit,
+        fresh=arguments.fresh,
+        port=arguments.port,
+    )
+    _face(arguments).up(options)
+
+
+def _down(arguments: argparse.Namespace) -> None:
+    _face(arguments).down(purge=arguments.purge)
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    status = _face(arguments).status()
+    if arguments.json:
+        print(json.dumps(status, indent=2))
+        return
+    for name, value in status.items():
+        if name != "processes":
+            print(f"{name:12} {value}")
+    for process in status.get("processes", []):
+        pid = process["pid"] or "not running"
+        print(f"  {process['name']:24} {pid!s:12} {process['memoryMiB']:5} MiB  {process['log']}")
+
+
+def _kubeconfig(arguments: argparse.Namespace) -> None:
+    print(_face(arguments).kubeconfig())
+
+
+def _load(arguments: argparse.Namespace) -> None:
+    build_args = {}
+    for item in arguments.build_arg:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise DevclusterError(f"--build-arg {item!r} is not NAME=VALUE")
+        build_args[name] = value
+    context = Path(arguments.context).resolve()
+    file = Path(arguments.file).resolve() if arguments.file else context / "Dockerfile"
+    _face(arguments).load(Build(arguments.image, file, context, build_args))
+
+
+def _images(arguments: argparse.Namespace) -> None:
+    images = _face(arguments).images()
+    if arguments.json:
+        print(json.dumps(images, indent=2))
+        return
+    for image in images:
+        print(f"{image['size'] / 2**20:9.1f} MiB  {image['name']}")
+
+
+def _volume(arguments: argparse.Namespace) -> None:
+    if arguments.delete:
+        _face(arguments).delete_volume(arguments.volume)
+    else:
+        _face(arguments).create_volume(arguments.volume, arguments.claim)
+
+
+def _s3(arguments: argparse.Namespace) -> None:
+    server = S3(Layout(arguments.name or DEFAULT_NAME))
+    if arguments.action == "up":
+        print(
+            server.up(
+                port=arguments.port,
+                access_key=arguments.access_key,
+                secret_key=arguments.secret_key,
+                buckets=arguments.bucket,
+            )
+        )
+    elif arguments.action == "down":
+        server.down()
+    else:
+        print(server.endpoint() or "not running")
+
+
+def _binaries(arguments: argparse.Namespace) -> None:
+    for module in arguments.module or ["kubernetes", "pause", "coredns", "buildkit"]:
+        if module not in binaries.PROGRAMS:
+            raise DevclusterError(f"no program {module!r}: {', '.join(binaries.PROGRAMS)}")
+        for path in binaries.ensure(module).values():
+            print(path)
+
+
+def _kubectl_path(arguments: argparse.Namespace) -> None:
+    print(binaries.kubectl())
+
+
+def _helm_path(arguments: argparse.Namespace) -> None:
+    print(helm.helm(arguments.major))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m devcluster",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(
+        name: str, run: Callable[[argparse.Namespace], None], text: str, *, cluster: bool = True
+    ) -> Any:
+        added = verbs.add_parser(name, help=text, description=text)
+        added.set_defaults(run=run)
+        if cluster:
+            added.add_argument("--name", help=f"which cluster (default: {DEFAULT_NAME})")
+            faces = {"choices": ("kind", "host"), "default": os.environ.get("DEVCLUSTER_FACE")}
+            added.add_argument("--face", help="default: kind where Docker is, else host", **faces)
+        return added
+
+    _cluster_verbs(verb)
+    _content_verbs(verb)
+    _tool_verbs(verb)
+    return parser
+
+
+def _cluster_verbs(verb: Callable[..., Any]) -> None:
+    up = verb("up", _up, "bring the cluster up; safe to repeat, repairs after a crash")
+    up.add_argument(
+        "--control-plane-only",
+        action="store_true",
+        help="no node: etcd, API server, controller-manager; needs no root; always audited "
+        f"(default name: {DEFAULT_CONTROL_PLANE_NAME})",
+    )
+    up.add_argument("--audit", action="store_true", help="log every write (see status --json)")
+    up.add_argument("--fresh", action="store_true", help="start with no objects")
+    port = os.environ.get("DEVCLUSTER_PORT")
+    up.add_argument(
+        "--port",
+        type=int,
+        default=int(port) if port else None,
+        help="of the API server (default: 6443 with a node, else a free one)",
+    )
+    down = verb("down", _down, "stop it: nothing left running or mounted")
+    down.add_argument("--purge", action="store_true", help="remove objects, images and volumes")
+    status = verb("status", _status, "what runs")
+    status.add_argument("--json", action="store_true")
+    verb("kubeconfig", _kubeconfig, "print the path of the administrator's kubeconfig")
+
+
+def _content_verbs(verb: Callable[..., Any]) -> None:
+    load = verb("load", _load, "build a Dockerfile into the node's image store")
+    load.add_argument("--image", required=True, metavar="NAME:TAG", help="not :latest")
+    load.add_argument("--file", help="the Dockerfile (default: the context's)")
+    load.add_argument("--context", default=".", help="the folder to build from")
+    load.add_argument("--build-arg", action="append", default=[], metavar="K=V")
+    images = verb("images", _images, "list the images on the node")
+    images.add_argument("--json", action="store_true")
+    volume = verb("volume", _volume, "make a PersistentVolume, or free it of a deleted claim")
+    volume.add_argument("volume", metavar="NAME")
+    volume.add_argument("--claim", metavar="NAMESPACE/NAME", help="reserve it for that claim")
+    volume.add_argument("--delete", action="store_true", help="delete it and its data")
+
+
+def _tool_verbs(verb: Callable[..., Any]) -> None:
+    s3 = verb("s3", _s3, "an S3 server that pods reach at the node's address")
+    s3.add_argument("action", choices=("up", "down", "status"))
+    s3.add_argument("--port", type=int, default=DEFAULT_PORT)
+    s3.add_argument("--access-key", default="lockstep")
+    s3.add_argument("--secret-key", default="lockstep-secret")
+    s3.add_argument("--bucket", action="append", default=[], help="make it; may be repeated")
+    built = verb("binaries", _binaries, "build Go programs and print their paths", cluster=False)
+    built.add_argument("module", nargs="*", help=f"of {', '.join(binaries.PROGRAMS)}")
+    verb("kubectl-path", _kubectl_path, "print the path of kubectl", cluster=False)
+    path = verb("helm-path", _helm_path, "print the path of Helm", cluster=False)
+    path.add_argument("--major", type=int, choices=sorted(helm.PACKAGES), default=3)
+
+
+def main() -> int:
+    arguments = _parser().parse_args()
+    try:
+        arguments.run(arguments)
+    except DevclusterError as error:
+        print(f"devcluster: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

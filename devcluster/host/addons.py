@@ -1,0 +1,167 @@
+"""What runs in the cluster itself: its DNS."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from devcluster.host import binaries, images
+from devcluster.host.api import Api
+from devcluster.host.state import DNS_SERVICE_IP, Cluster
+from devcluster.report import DevclusterError, step
+
+_LABELS = {"k8s-app": "kube-dns"}
+_META = {"name": "coredns", "namespace": "kube-system"}
+# Above 1023, so that it needs no capability.
+_PORT = 1053
+
+
+def _forwards() -> str:
+    """Names outside of the cluster go where the host's go, unless that is the host
+    itself, which a pod does not reach under a loopback address."""
+    try:
+        lines = Path("/etc/resolv.conf").read_text().splitlines()
+    except OSError:
+        return ""
+    servers = [line.split()[1] for line in lines if line.startswith("nameserver ")]
+    usable = [server for server in servers if not server.startswith(("127.", "::1"))]
+    return f"forward . {' '.join(usable)}" if usable else ""
+
+
+def _corefile() -> str:
+    return f""".:{_PORT} {{
+    errors
+    health
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 5
+    }}
+    cache 5
+    {_forwards()}
+    reload
+}}
+"""
+
+
+def _access() -> list[dict[str, Any]]:
+    group = "rbac.authorization.k8s.io"
+    reads = ["list", "watch"]
+    rules = [
+        {"apiGroups": [""], "resources": ["services", "namespaces", "pods"], "verbs": reads},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": reads},
+    ]
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": "lockstep-devcluster:coredns"}
+    name = {"name": role["name"]}
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": name,
+        "roleRef": role,
+        "subjects": [{"kind": "ServiceAccount", **_META}],
+    }
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _META},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRole",
+            "metadata": name,
+            "rules": rules,
+        },
+        binding,
+    ]
+
+
+def _container(corefile_hash: str) -> dict[str, Any]:
+    return {
+        "name": "coredns",
+        "image": images.coredns_image(),
+        "imagePullPolicy": "Never",
+        "args": ["-conf", "/etc/coredns/Corefile"],
+        "env": [{"name": "COREFILE", "value": corefile_hash}],
+        "ports": [{"containerPort": _PORT, "protocol": "UDP"}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "20m", "memory": "30Mi"}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns"}],
+    }
+
+
+def _deployment() -> dict[str, Any]:
+    pod = {
+        "serviceAccountName": "coredns",
+        "priorityClassName": "system-cluster-critical",
+        "dnsPolicy": "Default",
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(str(len(_corefile())))],
+        "volumes": [{"name": "config", "configMap": {"name": "coredns"}}],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _META,
+        "spec": {
+            "selector": {"matchLabels": _LABELS},
+            "template": {"metadata": {"labels": _LABELS}, "spec": pod},
+        },
+    }
+
+
+def manifests() -> list[dict[str, Any]]:
+    """Every object of the cluster's DNS."""
+    ports = [
+        {"name": protocol.lower(), "port": 53, "targetPort": _PORT, "protocol": protocol}
+        for protocol in ("UDP", "TCP")
+    ]
+    return [
+        *_access(),
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": _META,
+            "data": {"Corefile": _corefile()},
+        },
+        _deployment(),
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "kube-dns", "namespace": "kube-system"},
+            "spec": {"selector": _LABELS, "clusterIP": DNS_SERVICE_IP, "ports": ports},
+        },
+    ]
+
+
+def kubectl(cluster: Cluster, *arguments: str, stdin: str = "") -> str:
+    """Run kubectl as the administrator; its standard output."""
+    command = [str(binaries.kubectl()), f"--kubeconfig={cluster.layout.kubeconfig}", *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise DevclusterError(f"kubectl {arguments[0]} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def apply(cluster: Cluster) -> None:
+    """Apply the cluster's DNS and wait until it answers."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": manifests()}
+    flags = ["--server-side", "--force-conflicts", "--field-manager=devcluster"]
+    kubectl(cluster, "apply", *flags, "-f", "-", stdin=json.dumps(listed))
+    api = Api(cluster)
+
+    def available() -> bool:
+        found = api.get("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+        return bool(found and found["status"].get("availableReplicas", 0) >= 1)
+
+    step("waiting for the cluster's DNS")
+    needs = ["kube-proxy", "kubelet"]
+    cluster.processes.wait("DNS is not available", available, needs=needs, timeout=120)

@@ -1,0 +1,196 @@
+"""Clear what a node leaves on the machine, after a stop or after an unclean death.
+
+Everything is found by what the kernel says (processes, cgroups, mounts), not by
+pid files: those may be gone or lie.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from devcluster.host.processes import kill_all, start_ticks
+from devcluster.host.state import Cluster
+from devcluster.layout import Layout
+
+NFT_TABLE = "lockstep-devcluster"
+# The kubelet's own, and the one that BuildKit's containers are given.
+CGROUPS = ("kubepods", "lockstep-buildkit")
+SHIM = "containerd-shim-runc-v2"
+SHIM_SOCKETS = Path("/run/containerd/s")
+CNI_RESULTS = Path("/var/lib/cni/results")
+CONTAINER_LOGS = Path("/var/log/containers")
+
+
+def command_line(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
+def _executable(pid: int) -> str:
+    try:
+        # A program that was rebuilt while it ran has " (deleted)" behind its name.
+        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+    except OSError:
+        return ""
+
+
+def processes_of(layout: Layout) -> list[int]:
+    """Programs of this cluster: one of ours by its file, with this cluster's folder in
+    its command line (an editor or a `tail` on the folder is neither)."""
+    mark = f"{layout.root}/"
+    ours = ("kubernetes-", "buildkitd-", "versitygw-", "containerd")
+    return [
+        pid
+        for pid in _pids()
+        if Path(_executable(pid)).name.startswith(ours)
+        and any(mark in argument for argument in command_line(pid))
+    ]
+
+
+def shims(layout: Layout) -> list[int]:
+    """Supervisors of the node's containers; they outlive containerd by design."""
+    return [
+        pid
+        for pid in processes_of(layout)
+        if Path(_executable(pid)).name == SHIM
+        and str(layout.containerd_socket) in command_line(pid)
+    ]
+
+
+def _control_plane(pid: int) -> bool:
+    component = command_line(pid)[1:2]
+    return component[:1] not in (["kubelet"], ["kube-proxy"]) and Path(
+        _executable(pid)
+    ).name.startswith("kubernetes-")
+
+
+def _pids() -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and start_ticks(int(entry.name)) is not None:
+            yield int(entry.name)
+
+
+def _cgroup_folders() -> list[Path]:
+    """The node's cgroups: one hierarchy with cgroup v2, one per controller with v1."""
+    root = Path("/sys/fs/cgroup")
+    candidates = [root / name for name in CGROUPS]
+    candidates += [parent / name for parent in root.glob("*/") for name in CGROUPS]
+    return [folder for folder in candidates if folder.is_dir()]
+
+
+def container_processes() -> list[int]:
+    """Everything that runs in a pod or a build, whoever its parent is by now."""
+    found: set[int] = set()
+    for folder in _cgroup_folders():
+        for path in folder.glob("**/cgroup.procs"):
+            try:
+                found.update(int(line) for line in path.read_text().split())
+            except OSError:
+                continue
+    return sorted(found)
+
+
+def _remove_cgroups() -> None:
+    for folder in _cgroup_folders():
+        below = [path for path in folder.glob("**/") if path.is_dir()]
+        for path in sorted(below, key=lambda path: len(path.parts), reverse=True):
+            try:
+                path.rmdir()
+            except OSError:
+                continue
+
+
+def mounts_below(folder: Path) -> list[str]:
+    """Mount points under a folder, the innermost first."""
+    points = []
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        point = line.split()[4].encode().decode("unicode_escape")
+        if point.startswith(f"{folder}/"):
+            points.append(point)
+    return points[::-1]
+
+
+def unmount(folder: Path) -> None:
+    """Unmount everything below a folder, at once for users, lazily for the kernel."""
+    for point in mounts_below(folder):
+        subprocess.run(["umount", "-l", point], capture_output=True)
+
+
+def _remove_network(cluster: Cluster) -> None:
+    tables = [("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("ip", NFT_TABLE)]
+    for family, table in tables:
+        subprocess.run(["nft", "delete", "table", family, table], capture_output=True)
+    # Addresses of pods that are no more; without this every crash leaks some.
+    shutil.rmtree(cluster.layout.run / "ipam", ignore_errors=True)
+    for result in CNI_RESULTS.glob("lockstep-*"):
+        result.unlink(missing_ok=True)
+
+
+def _remove_shim_sockets(sockets: set[str]) -> None:
+    for name in sockets:
+        Path(name).unlink(missing_ok=True)
+
+
+def _stale_shim_sockets() -> set[str]:
+    """Sockets that no process listens on; the kernel lists the live ones by path."""
+    live = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
+    return {str(path) for path in SHIM_SOCKETS.glob("*") if str(path) not in live}
+
+
+def _remove_container_logs(layout: Layout) -> None:
+    for link in CONTAINER_LOGS.glob("*.log"):
+        if link.is_symlink() and str(layout.root) in os.readlink(link):
+            link.unlink(missing_ok=True)
+
+
+def clear_node(cluster: Cluster) -> None:
+    """Leave the machine as a reboot would: containers, mounts, network and sockets gone.
+
+    What containerd and the kubelet wrote stays, so the next start finds images and
+    treats the old containers as it does after a reboot.
+    """
+    layout = cluster.layout
+    kill_all(shims(layout), grace=0)
+    # A container may fork between the listing and the kill.
+    deadline = time.monotonic() + 10
+    while (left := container_processes()) and time.monotonic() < deadline:
+        kill_all(left, grace=0)
+    left = [pid for pid in processes_of(layout) if not _control_plane(pid)]
+    kill_all(left, grace=3)
+    for folder in (layout.kubelet_root, layout.containerd_state, layout.containerd_root):
+        unmount(folder)
+    unmount(layout.buildkit_root)
+    _remove_network(cluster)
+    _remove_cgroups()
+    _remove_shim_sockets(_stale_shim_sockets())
+    _remove_container_logs(layout)
+    shutil.rmtree(layout.containerd_state, ignore_errors=True)
+    for path in layout.run.glob("*.sock*"):
+        path.unlink(missing_ok=True)
+
+
+def end_strays(cluster: Cluster) -> None:
+    """End the control plane's programs that no pid file tells of any more."""
+    known = {cluster.processes.alive(name) for name in cluster.processes.names()}
+    strays = [
+        pid
+        for pid in processes_of(cluster.layout)
+        if pid not in known and _control_plane(pid)
+    ]
+    kill_all(strays, grace=2)
+
+
+def leftovers(cluster: Cluster) -> list[str]:
+    """What is still there of a cluster that should be down, in words."""
+    found = [f"process {pid}" for pid in processes_of(cluster.layout)]
+    found += [f"mount {point}" for point in mounts_below(cluster.layout.root)]
+    if cluster.has_node:
+        found += [f"process {pid} in a pod" for pid in container_processes()]
+    return found

@@ -1,0 +1,147 @@
+"""Images on the node: the static ones, builds by BuildKit, and the list."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from devcluster.host import base, binaries, oci
+from devcluster.host.state import Cluster
+from devcluster.layout import exclusive
+from devcluster.report import DevclusterError, step
+
+PAUSE_IMAGE = "localhost/pause:1"
+COREDNS_REPOSITORY = "lockstep.local/coredns"
+_UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+class Image(TypedDict):
+    """One name on the node; size in bytes as stored, shared layers counted each time."""
+
+    name: str
+    digest: str
+    size: int
+
+
+def _ctr(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
+    address = f"--address={cluster.layout.containerd_socket}"
+    return subprocess.run(
+        ["ctr", address, "--namespace=k8s.io", *arguments], capture_output=True, text=True
+    )
+
+
+def runtime_answers(cluster: Cluster) -> bool:
+    return _ctr(cluster, "version").returncode == 0
+
+
+def listing(cluster: Cluster) -> list[Image]:
+    """Images by name, without the second names that the runtime makes by digest."""
+    done = _ctr(cluster, "images", "ls")
+    if done.returncode != 0:
+        raise DevclusterError(f"the node's images cannot be listed: {done.stderr.strip()}")
+    line = re.compile(r"(\S+)\s+\S+\s+(sha256:\S+)\s+([\d.]+) (B|KiB|MiB|GiB)\s")
+    found = [line.match(text) for text in done.stdout.splitlines()]
+    return [
+        Image(name=match[1], digest=match[2], size=int(float(match[3]) * _UNITS[match[4]]))
+        for match in found
+        if match and "@" not in match[1] and not match[1].startswith("sha256:")
+    ]
+
+
+def has(cluster: Cluster, image: str) -> bool:
+    return bool(_ctr(cluster, "images", "ls", "-q", f"name=={image}").stdout.strip())
+
+
+def coredns_image() -> str:
+    return f"{COREDNS_REPOSITORY}:{binaries.source_hash('coredns')}"
+
+
+def import_static(cluster: Cluster) -> None:
+    """Import the images of the pause program and of CoreDNS where they are missing."""
+    for image, program in ((PAUSE_IMAGE, "pause"), (coredns_image(), "coredns")):
+        if has(cluster, image):
+            continue
+        with tempfile.TemporaryDirectory(dir=cluster.layout.root) as folder:
+            archive = Path(folder) / "image.tar"
+            oci.write_archive(
+                archive, image=image, program=binaries.binary(program), entrypoint=program
+            )
+            done = _ctr(cluster, "images", "import", str(archive))
+        if done.returncode != 0:
+            raise DevclusterError(f"importing {image} failed: {done.stderr.strip()}")
+
+
+def _builder_answers(cluster: Cluster) -> bool:
+    return _buildctl(cluster, ["debug", "workers"], quiet=True) == 0
+
+
+def _buildctl(cluster: Cluster, arguments: Sequence[str], *, quiet: bool = False) -> int:
+    program = binaries.binary("buildctl")
+    sink = subprocess.DEVNULL if quiet else None
+    return subprocess.run(
+        [program, f"--addr=unix://{cluster.layout.buildkit_socket}", *arguments],
+        stdout=sink if quiet else 2,
+        stderr=sink,
+        # Its spans would otherwise go to whatever collector the environment names.
+        env={k: v for k, v in os.environ.items() if not k.startswith("OTEL_")},
+    ).returncode
+
+
+def ensure_base(cluster: Cluster) -> None:
+    """Put the base image on the node, from the cached file system when there is one."""
+    marker = base.marked_image()
+    with exclusive("base-image"):
+        if has(cluster, marker) and has(cluster, base.IMAGE):
+            return
+        with tempfile.TemporaryDirectory(dir=cluster.layout.root) as folder:
+            context = Path(folder)
+            base.write_context(context)
+            step(f"building the base image {base.IMAGE}")
+            _build(cluster, names=[base.IMAGE, marker], file=context / "Dockerfile",
+                   context=context, build_args={})
+
+
+def build(
+    cluster: Cluster, *, image: str, file: Path, context: Path, build_args: dict[str, str]
+) -> None:
+    """Build a Dockerfile into the node's own image store; BASE is ours unless given."""
+    for path in (file, context):
+        if not path.exists():
+            raise DevclusterError(f"{path} does not exist")
+    # An up may have started the builder a moment ago.
+    cluster.processes.wait(
+        "BuildKit does not answer",
+        lambda: _builder_answers(cluster),
+        needs=["buildkitd"],
+        timeout=30,
+    )
+    ensure_base(cluster)
+    step(f"building {image} from {file}")
+    _build(
+        cluster,
+        names=[image],
+        file=file,
+        context=context,
+        build_args={"BASE": base.IMAGE, **build_args},
+    )
+    step(f"{image} is on the node")
+
+
+def _build(
+    cluster: Cluster, *, names: list[str], file: Path, context: Path, build_args: dict[str, str]
+) -> None:
+    options = [f"build-arg:{name}={value}" for name, value in build_args.items()]
+    # The base exists only here: ask the node's store before any registry.
+    options += [f"filename={file.name}", "image-resolve-mode=local"]
+    output = f'type=image,"name={",".join(names)}",compression=uncompressed,unpack=true'
+    arguments = ["build", "--frontend=dockerfile.v0", "--progress=auto"]
+    arguments += [f"--local=context={context}", f"--local=dockerfile={file.parent}"]
+    arguments += [f"--opt={option}" for option in options]
+    arguments += [f"--output={output}"]
+    if _buildctl(cluster, arguments) != 0:
+        raise DevclusterError(f"building {names[0]} failed; BuildKit's output is above")

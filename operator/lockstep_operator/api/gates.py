@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, UnitFraction, rule, validations
+from lockstep_core.quality.verdicts import Verdict as Verdict
 
 
 class GateType(StrEnum):
@@ -53,10 +54,3 @@ class Gate(Contract):
         le=10_000_000,
         description="Distinct queries below which the verdict is Inconclusive.",
     )
-
-
-class Verdict(StrEnum):
-    PASS = "Pass"
-    FAIL = "Fail"
-    INCONCLUSIVE = "Inconclusive"
-    ERROR = "Error"

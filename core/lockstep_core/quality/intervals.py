@@ -1,0 +1,57 @@
+"""Confidence bounds on a mean, from sufficient statistics. Standard library only.
+
+A program reports (n, mean, standard deviation) of independent per-query values; the operator judges
+them. Two kinds of values occur:
+
+*Values in [0, 1]* (recall): Wilson's score interval, J. Am. Stat. Assoc. 22 (1927) 209-212. For
+binary values it is the score interval itself. For graded values it is conservative, since of all
+values in [0, 1] with mean p the binary ones have the largest variance, p(1-p). It never collapses
+at p = 0 or 1. Measured one-sided error at nominal .05, true p in {.5, .8, .9, .95, .98, .99}, n in
+{100, ..., 2000}: at most .061 for the lower bound and .083 for the upper (both at .98 and n <= 300,
+where the binomial is lumpy).
+
+*Differences in [-1, 1]* (paired gains): mean -+ z s/sqrt(n), floored. When (nearly) all of the n
+differences are equal, s says nothing about those that were not seen. An event of probability
+q = 1 - (1-confidence)^(1/n) stays unseen in n draws with probability 1-confidence (the "rule of
+three", q ~ 3/n at 95 %: Hanley and Lippman-Hand, JAMA 249 (1983) 1743). At worst it has the value
+-1, or +1, so the bound is never nearer to the mean than q(1+mean), or q(1-mean).
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from statistics import NormalDist
+
+from lockstep_core.protocol.result import SampleStatistics
+
+
+def mean_interval(
+    stats: SampleStatistics, confidence: float, *, bounded01: bool
+) -> tuple[float, float]:
+    """Lower and upper bound of the mean, each one-sided at `confidence` (in [0.5, 1)).
+
+    `bounded01`: the values lie in [0, 1]; otherwise they are differences in [-1, 1]. Without data
+    the bounds are the whole range. Raises ValueError for another confidence.
+    """
+    if not 0.5 <= confidence < 1:
+        raise ValueError(f"confidence must be at least 0.5 and below 1, not {confidence}")
+    if stats.n == 0:
+        return (0.0, 1.0) if bounded01 else (-1.0, 1.0)
+    return _wilson(stats, confidence) if bounded01 else _floored_normal(stats, confidence)
+
+
+def _wilson(stats: SampleStatistics, confidence: float) -> tuple[float, float]:
+    n, p = stats.n, min(1.0, max(0.0, stats.mean))
+    z2 = NormalDist().inv_cdf(confidence) ** 2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _floored_normal(stats: SampleStatistics, confidence: float) -> tuple[float, float]:
+    n, mean = stats.n, stats.mean
+    half = NormalDist().inv_cdf(confidence) * stats.standard_deviation / sqrt(n)
+    unseen = 1 - (1 - confidence) ** (1 / n)
+    lower = mean - max(half, unseen * (1 + mean))
+    upper = mean + max(half, unseen * (1 - mean))
+    return max(-1.0, lower), min(1.0, upper)

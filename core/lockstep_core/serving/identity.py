@@ -39,6 +39,7 @@ class Identity:
         """Why a request that expects these must be refused; None when it may be answered."""
         for what, header, expected, ours in (
             ("space", headers.EXPECTED_SPACE, expected_space, self.space),
+            ("space", headers.EXPECTED_SPACE, expected_space, self.index_space),
             ("build", headers.EXPECTED_BUILD, expected_build, self.build),
         ):
             if expected is not None and ours is not None and expected != ours:

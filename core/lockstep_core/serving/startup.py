@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from lockstep_core.artifacts import ArtifactError, StoreError
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.environment import (
     CONFIG_VARIABLE,
@@ -68,6 +69,12 @@ def start_error(error: BaseException) -> StartError:
     """The reason of any exception that ended a start."""
     if isinstance(error, StartError):
         return error
+    for kind, exit_code, reason in (
+        (ArtifactError, ExitCode.DIGEST_MISMATCH, "DigestMismatch"),
+        (StoreError, ExitCode.STORE_UNAVAILABLE, "StoreUnavailable"),
+    ):
+        if isinstance(error, kind):
+            return StartError(exit_code, reason, str(error))
     return StartError(ExitCode.INTERNAL, "Internal", f"{type(error).__name__}: {error}")
 
 

@@ -162,8 +162,12 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         if cluster:
             added.add_argument("--name", help=f"which cluster (default: {DEFAULT_NAME})")
-            faces = {"choices": ("kind", "host"), "default": os.environ.get("DEVCLUSTER_FACE")}
-            added.add_argument("--face", help="default: kind where Docker is, else host", **faces)
+            added.add_argument(
+                "--face",
+                choices=("kind", "host"),
+                default=os.environ.get("DEVCLUSTER_FACE"),
+                help="default: kind where Docker is, else host",
+            )
         return added
 
     _cluster_verbs(verb)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from devcluster.report import DevclusterError
+
 
 @dataclass(frozen=True)
 class UpOptions:
@@ -59,6 +61,8 @@ def docker_answers() -> bool:
 
 def choose(forced: str | None, *, control_plane_only: bool) -> str:
     """`kind` or `host`: a control plane alone is always processes of the host."""
+    if forced not in (None, "", "kind", "host"):
+        raise DevclusterError(f"no face {forced!r}: kind or host")
     if forced:
         return forced
     return "kind" if not control_plane_only and docker_answers() else "host"

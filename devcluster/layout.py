@@ -20,7 +20,8 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 def state_root() -> Path:
     """The folder of built programs, the base image and all clusters."""
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "lockstep" / "devcluster"
+    # Resolved, because the kernel lists mounts by their real path.
+    return Path(cache).resolve() / "lockstep" / "devcluster"
 
 
 def bin_dir() -> Path:

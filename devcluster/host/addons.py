@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from devcluster.host import binaries, images
-from devcluster.host.api import Api
 from devcluster.host.state import DNS_SERVICE_IP, Cluster
 from devcluster.report import DevclusterError, step
 
@@ -16,6 +17,7 @@ _LABELS = {"k8s-app": "kube-dns"}
 _META = {"name": "coredns", "namespace": "kube-system"}
 # Above 1023, so that it needs no capability.
 _PORT = 1053
+_PROBE = "kubernetes.default.svc.cluster.local"
 
 
 def _forwards() -> str:
@@ -151,17 +153,26 @@ def kubectl(cluster: Cluster, *arguments: str, stdin: str = "") -> str:
     return done.stdout
 
 
+def _dns_answers() -> bool:
+    """Ask for the API server's name through the service, as a pod would."""
+    labels = b"".join(bytes([len(part)]) + part.encode() for part in _PROBE.split("."))
+    query = struct.pack(">6H", 1, 0x0100, 1, 0, 0, 0) + labels + b"\0\0\1\0\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        try:
+            client.sendto(query, (DNS_SERVICE_IP, 53))
+            answer = client.recv(512)
+        except OSError:
+            return False
+    return len(answer) > 12 and struct.unpack(">H", answer[6:8])[0] > 0
+
+
 def apply(cluster: Cluster) -> None:
     """Apply the cluster's DNS and wait until it answers."""
     listed = {"apiVersion": "v1", "kind": "List", "items": manifests()}
     flags = ["--server-side", "--force-conflicts", "--field-manager=devcluster"]
     kubectl(cluster, "apply", *flags, "-f", "-", stdin=json.dumps(listed))
-    api = Api(cluster)
-
-    def available() -> bool:
-        found = api.get("/apis/apps/v1/namespaces/kube-system/deployments/coredns")
-        return bool(found and found["status"].get("availableReplicas", 0) >= 1)
-
     step("waiting for the cluster's DNS")
+    # Not the Deployment's status: after a crash that still tells of the time before.
     needs = ["kube-proxy", "kubelet"]
-    cluster.processes.wait("DNS is not available", available, needs=needs, timeout=120)
+    cluster.processes.wait("DNS does not answer", _dns_answers, needs=needs, timeout=120)

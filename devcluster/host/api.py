@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
-import urllib.error
 import urllib.request
 from typing import Any
 
@@ -28,7 +28,7 @@ class Api:
         try:
             with self._open(self._server + path, timeout=5) as answer:
                 return str(answer.read().decode())
-        except (OSError, urllib.error.URLError):
+        except (OSError, http.client.HTTPException):
             return None
 
     def get(self, path: str) -> Any:

@@ -93,7 +93,7 @@ def ensure(module: str) -> dict[str, Path]:
     bin_dir().mkdir(parents=True, exist_ok=True)
     with exclusive(f"build-{module}"):
         if not all(path.exists() for path in paths.values()):
-            step(f"building {module} (about {program.cold} when nothing is cached)")
+            step(f"building {module} ({program.cold} when nothing is cached)")
             _build(program, paths)
             step(f"built {module}")
     return paths
@@ -111,7 +111,7 @@ def kubectl() -> Path:
     """A link named kubectl to the Kubernetes binary, which answers to its own name."""
     target = binary("kubernetes")
     link = bin_dir() / "kubectl"
-    if not link.is_symlink() or os.readlink(link) != target.name:
+    if not link.is_symlink() or str(link.readlink()) != target.name:
         fresh = bin_dir() / f".kubectl-{os.getpid()}"
         fresh.symlink_to(target.name)
         fresh.replace(link)

@@ -6,7 +6,6 @@ pid files: those may be gone or lie.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
@@ -36,7 +35,7 @@ def command_line(pid: int) -> list[str]:
 def _executable(pid: int) -> str:
     try:
         # A program that was rebuilt while it ran has " (deleted)" behind its name.
-        return os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+        return str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)")
     except OSError:
         return ""
 
@@ -64,11 +63,13 @@ def shims(layout: Layout) -> list[int]:
     ]
 
 
-def _control_plane(pid: int) -> bool:
-    component = command_line(pid)[1:2]
-    return component[:1] not in (["kubelet"], ["kube-proxy"]) and Path(
-        _executable(pid)
-    ).name.startswith("kubernetes-")
+def _is_node_program(pid: int) -> bool:
+    """Whether a program of ours belongs to the node: the binary tells, and where one
+    binary is many programs, the first argument."""
+    name = Path(_executable(pid)).name
+    if name.startswith("kubernetes-"):
+        return command_line(pid)[1:2] in (["kubelet"], ["kube-proxy"])
+    return name.startswith(("containerd", "buildkitd-"))
 
 
 def _pids() -> Iterator[int]:
@@ -146,7 +147,7 @@ def _stale_shim_sockets() -> set[str]:
 
 def _remove_container_logs(layout: Layout) -> None:
     for link in CONTAINER_LOGS.glob("*.log"):
-        if link.is_symlink() and str(layout.root) in os.readlink(link):
+        if link.is_symlink() and str(layout.root) in str(link.readlink()):
             link.unlink(missing_ok=True)
 
 
@@ -162,8 +163,7 @@ def clear_node(cluster: Cluster) -> None:
     deadline = time.monotonic() + 10
     while (left := container_processes()) and time.monotonic() < deadline:
         kill_all(left, grace=0)
-    left = [pid for pid in processes_of(layout) if not _control_plane(pid)]
-    kill_all(left, grace=3)
+    kill_all(filter(_is_node_program, processes_of(layout)), grace=3)
     for folder in (layout.kubelet_root, layout.containerd_state, layout.containerd_root):
         unmount(folder)
     unmount(layout.buildkit_root)
@@ -177,12 +177,16 @@ def clear_node(cluster: Cluster) -> None:
 
 
 def end_strays(cluster: Cluster) -> None:
-    """End the control plane's programs that no pid file tells of any more."""
+    """End programs that no pid file tells of any more: they hold ports and databases.
+
+    Shims have no pid file, and the S3 server keeps its own: both stay.
+    """
     known = {cluster.processes.alive(name) for name in cluster.processes.names()}
+    known.update(shims(cluster.layout))
     strays = [
         pid
         for pid in processes_of(cluster.layout)
-        if pid not in known and _control_plane(pid)
+        if pid not in known and not Path(_executable(pid)).name.startswith("versitygw-")
     ]
     kill_all(strays, grace=2)
 

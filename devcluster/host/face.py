@@ -60,13 +60,12 @@ class HostFace:
             shutil.rmtree(cluster.layout.etcd, ignore_errors=True)
             cluster.layout.audit_log.unlink(missing_ok=True)
         cluster.layout.make()
+        cleanup.end_strays(cluster)
         settings = cluster.settings
         settings.audit = settings.audit or options.audit or not cluster.has_node
         if not any(cluster.processes.alive(name) for name in controlplane.ORDER):
             if cluster.has_node:
                 settings.node_ip = state.own_address()
-            # Programs whose pid files are lost would hold the data folder and the ports.
-            cleanup.end_strays(cluster)
             state.choose_ports(settings, wanted=options.port)
         cluster.save()
         certs.ensure(cluster)
@@ -204,6 +203,9 @@ def _build_programs(mode: Mode) -> None:
 
 
 def _check_node_is_possible(cluster: Cluster) -> None:
+    # containerd adds ".ttrpc" to one of them; the kernel takes 107 characters.
+    if len(f"{cluster.layout.containerd_socket}.ttrpc") > 107:
+        raise DevclusterError(f"{cluster.layout.run} is too deep for Unix sockets")
     for folder in sorted(clusters_dir().iterdir()) if clusters_dir().exists() else ():
         other = state.load(Layout(folder.name)) if folder != cluster.layout.root else None
         if other and other.has_node and other.processes.alive("kubelet"):

@@ -102,8 +102,16 @@ def ensure_base(cluster: Cluster) -> None:
             context = Path(folder)
             base.write_context(context)
             step(f"building the base image {base.IMAGE}")
-            _build(cluster, names=[base.IMAGE, marker], file=context / "Dockerfile",
-                   context=context, build_args={})
+            _build(
+                cluster,
+                names=[base.IMAGE, marker],
+                file=context / "Dockerfile",
+                context=context,
+                build_args={},
+            )
+        for image in listing(cluster):
+            if image["name"].startswith(f"{base.IMAGE}-") and image["name"] != marker:
+                _ctr(cluster, "images", "rm", image["name"])
 
 
 def build(

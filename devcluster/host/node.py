@@ -149,7 +149,9 @@ def kube_proxy(cluster: Cluster) -> Spec:
         "conntrack": {"maxPerCore": 0, "min": 0},
     }
     path = write_json(cluster.layout.config / "kube-proxy.json", config)
-    return Spec("kube-proxy", (str(binaries.binary("kubernetes")), "kube-proxy", f"--config={path}"))
+    return Spec(
+        "kube-proxy", (str(binaries.binary("kubernetes")), "kube-proxy", f"--config={path}")
+    )
 
 
 def buildkitd(cluster: Cluster) -> Spec:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from devcluster.report import DevclusterError, step
 
@@ -24,7 +25,7 @@ NODE_PACKAGES = {
 
 
 def _there(proof: str) -> bool:
-    return os.path.exists(proof) if proof.startswith("/") else shutil.which(proof) is not None
+    return Path(proof).exists() if proof.startswith("/") else shutil.which(proof) is not None
 
 
 def missing() -> list[str]:

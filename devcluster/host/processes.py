@@ -6,6 +6,7 @@ also records when the process started, and both must match.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -45,10 +46,8 @@ def kill_all(pids: Iterable[int], *, grace: float) -> None:
         if number is signal.SIGTERM and grace <= 0:
             continue
         for pid in alive:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
-            except ProcessLookupError:
-                pass
         deadline = time.monotonic() + patience
         while alive and time.monotonic() < deadline:
             alive = {pid: ticks for pid, ticks in alive.items() if start_ticks(pid) == ticks}

@@ -1,0 +1,191 @@
+"""Images: one folder a class; and the limits under which any image is decoded."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from lockstep_core.datasets.problems import DatasetError, Problem, problem
+
+FORMATS = ("PNG", "JPEG")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+MODES = {"L": (), "RGB": (3,)}
+# A 4096 x 4096 image. Beyond it a few hundred bytes of PNG could claim gigabytes.
+MAX_PIXELS = 4096 * 4096
+MAX_BYTES = 16 * 1024**3
+
+
+class ImageError(Exception):
+    """The bytes are no image that is accepted."""
+
+
+@contextmanager
+def opened(source: Path | bytes) -> Iterator[Image.Image]:
+    """A PNG or JPEG within the pixel limit, not yet decoded. Raises ImageError."""
+    file: Path | IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(f"{image.width}x{image.height} pixels exceed {MAX_PIXELS}")
+            yield image
+    except UnidentifiedImageError as error:
+        raise ImageError("neither PNG nor JPEG") from error
+    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+        raise ImageError(str(error) or type(error).__name__) from error
+
+
+def pixels(source: Path | bytes) -> tuple[str, NDArray[np.uint8]]:
+    """Mode and pixels, [H, W] or [H, W, C]. Raises ImageError."""
+    with opened(source) as image:
+        return image.mode, np.asarray(image, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image of a folder; `name` is `class/file`."""
+
+    name: str
+    label: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What a folder holds: images, and everything that is wrong with its layout."""
+
+    images: tuple[ImageFile, ...]
+    problems: tuple[Problem, ...]
+
+
+def scan(root: Path) -> Folder:
+    """Lists `root/<class>/<image>`, in a fixed order. Names that begin with a dot are ignored."""
+    wrong: dict[str, list[str]] = {}
+    images: list[ImageFile] = []
+    for entry in _visible(root):
+        name = entry.name
+        if _leaves(entry, root):
+            wrong.setdefault("link", []).append(name)
+        elif not entry.is_dir():
+            wrong.setdefault("stray", []).append(name)
+        else:
+            files = list(_files_of(entry, root, wrong))
+            images += files
+            if not files:
+                wrong.setdefault("empty", []).append(name)
+    problems = tuple(
+        problem(*_WRONG[kind][:1], names, _WRONG[kind][1]) for kind, names in wrong.items()
+    )
+    return Folder(tuple(images), problems)
+
+
+_WRONG = {
+    "link": ("links that lead out of the set, or nowhere", "copy the files into the set"),
+    "stray": ("files beside the class folders", "move each into the folder of its class"),
+    "empty": ("class folders without an image", "add images, or remove the folder"),
+    "nested": ("folders inside of a class folder", "keep the images of a class in one folder"),
+    "foreign": ("files that are neither PNG nor JPEG by name", "convert or remove them"),
+}
+
+
+def _files_of(folder: Path, root: Path, wrong: dict[str, list[str]]) -> Iterator[ImageFile]:
+    for file in _visible(folder):
+        name = f"{folder.name}/{file.name}"
+        if _leaves(file, root):
+            wrong.setdefault("link", []).append(name)
+        elif file.is_dir():
+            wrong.setdefault("nested", []).append(name)
+        elif file.suffix.lower() not in SUFFIXES:
+            wrong.setdefault("foreign", []).append(name)
+        else:
+            yield ImageFile(name, folder.name, file)
+
+
+def _visible(folder: Path) -> Iterable[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _leaves(path: Path, root: Path) -> bool:
+    return path.is_symlink() and not (
+        path.exists() and path.resolve().is_relative_to(root.resolve())
+    )
+
+
+def read_images(
+    images: tuple[ImageFile, ...], *, max_bytes: int = MAX_BYTES
+) -> tuple[NDArray[np.uint8] | None, list[Problem]]:
+    """Pixels [N, H, W] or [N, H, W, 3] of images that all have one size and mode, or the problems.
+
+    Headers are read first, so that nothing large is decoded for a set that is refused.
+    """
+    layouts, problems = _layouts(images)
+    if problems or not layouts:
+        return None, problems
+    mode, width, height = layouts[0]
+    shape = (len(images), height, width, *MODES[mode])
+    if (total := int(np.prod(shape, dtype=object))) > max_bytes:
+        fix = f"keep the set below {max_bytes} bytes of pixels: smaller images, or a part of them"
+        return None, [problem(f"the images decode to {total} bytes", (), fix, count=len(images))]
+    decoded = np.empty(shape, dtype=np.uint8)
+    broken: list[str] = []
+    for row, image in enumerate(images):
+        try:
+            decoded[row] = pixels(image.path)[1]
+        except ImageError as error:
+            broken.append(f"{image.name}: {error}")
+    if broken:
+        return None, [problem("images that cannot be decoded", broken, _REPAIR)]
+    return decoded, []
+
+
+_REPAIR = "replace or remove these files"
+
+
+def _layouts(images: tuple[ImageFile, ...]) -> tuple[list[tuple[str, int, int]], list[Problem]]:
+    """Mode, width and height of each image; problems where they are refused or differ."""
+    layouts: list[tuple[str, int, int]] = []
+    broken: list[str] = []
+    for image in images:
+        try:
+            with opened(image.path) as header:
+                layouts.append((header.mode, header.width, header.height))
+        except ImageError as error:
+            broken.append(f"{image.name}: {error}")
+    problems = [problem("images that cannot be opened", broken, _REPAIR)] if broken else []
+    if not layouts or broken:
+        return layouts, problems
+    return layouts, _layout_problems(images, layouts)
+
+
+def _layout_problems(
+    images: tuple[ImageFile, ...], layouts: list[tuple[str, int, int]]
+) -> list[Problem]:
+    described = [
+        (image.name, f"{mode} {width}x{height}", mode)
+        for image, (mode, width, height) in zip(images, layouts, strict=True)
+    ]
+    problems = []
+    if odd := [f"{name}: {mode}" for name, _, mode in described if mode not in MODES]:
+        fix = "convert all images to 8-bit greyscale (L) or to RGB"
+        problems.append(problem("images of a mode that is not accepted", odd, fix))
+    usual, _ = Counter(layout for _, layout, _ in described).most_common(1)[0]
+    if mixed := [f"{name}: {layout}" for name, layout, _ in described if layout != usual]:
+        fix = "bring all images to one size and mode before training"
+        problems.append(problem(f"images that are not {usual} like most", mixed, fix))
+    return problems
+
+
+def require_images(folder: Folder) -> None:
+    """Raises DatasetError when there is nothing to read."""
+    if not folder.images:
+        fix = "put images into one folder per class: <set>/<class>/<image>.png"
+        nothing = problem("the set holds no image", (), fix, count=1)
+        raise DatasetError([*folder.problems, nothing])

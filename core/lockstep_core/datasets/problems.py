@@ -1,0 +1,42 @@
+"""What is wrong with a data set: all of it at once, each with rows to look at and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+MAX_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """`count` rows or files have it; `examples` are the first few (at most 5)."""
+
+    what: str
+    count: int
+    examples: tuple[str, ...]
+    fix: str
+
+    def __str__(self) -> str:
+        where = f" (e.g. {', '.join(self.examples)})" if self.examples else ""
+        return f"{self.what}: {self.count}{where}. Fix: {self.fix}"
+
+
+def problem(
+    what: str, examples: Iterable[object], fix: str, *, count: int | None = None
+) -> Problem:
+    """A problem whose count is the number of `examples`, unless `count` says otherwise."""
+    shown = [str(example)[:120] for example in examples]
+    total = len(shown) if count is None else count
+    return Problem(what, total, tuple(shown[:MAX_EXAMPLES]), fix)
+
+
+class DatasetError(Exception):
+    """The data set cannot be used (`ExitCode.BAD_DATASET`)."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "; ".join(str(item) for item in self.problems)

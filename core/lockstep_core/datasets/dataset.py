@@ -86,7 +86,7 @@ def value_problems(inputs: Inputs) -> list[Problem]:
     return [problem("rows of `inputs` with NaN or infinity", _rows(rows), fix, count=rows.size)]
 
 
-def name_problems(name: str, values: Strings) -> list[Problem]:
+def name_problems(name: str, values: Strings, *, may_be_empty: bool = False) -> list[Problem]:
     """Empty, overlong or invalid text in `labels` or `ids`."""
     invalid = np.flatnonzero(_not_unicode(values))
     if invalid.size:
@@ -95,7 +95,7 @@ def name_problems(name: str, values: Strings) -> list[Problem]:
         return [problem(f"rows with invalid `{name}`", _rows(invalid), fix, count=invalid.size)]
     found = []
     empty = np.flatnonzero(np.char.str_len(np.char.strip(values)) == 0)
-    if empty.size:
+    if empty.size and not may_be_empty:
         fix = f"give each row a text in `{name}`"
         found.append(problem(f"rows with empty `{name}`", _rows(empty), fix, count=empty.size))
     long = np.flatnonzero(np.char.str_len(values) > MAX_NAME)
@@ -111,7 +111,8 @@ def _not_unicode(values: Strings) -> NDArray[np.bool_]:
     if not width:
         return np.zeros(len(values), dtype=np.bool_)
     points = np.ascontiguousarray(values).view(np.uint32).reshape(len(values), width)
-    return ((points > 0x10FFFF) | ((points >= 0xD800) & (points <= 0xDFFF))).any(axis=1)
+    invalid = (points > 0x10FFFF) | ((points >= 0xD800) & (points <= 0xDFFF))
+    return np.asarray(invalid.any(axis=1))
 
 
 def duplicate_problems(ids: Strings) -> list[Problem]:

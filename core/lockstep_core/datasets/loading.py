@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep_core.artifacts import (
     ArtifactError,
@@ -64,14 +63,16 @@ def _load_npz(spec: DatasetSpec, path: Path, *, need_labels: bool) -> Dataset:
     names: dict[str, Strings] = {}
     for name in ("labels", "ids"):
         if name in arrays:
-            names[name], wrong = _as_text(name, arrays[name], required=need_labels or name == "ids")
+            names[name] = arrays[name].astype(np.str_)
+            optional_labels = name == "labels" and not need_labels
+            wrong = name_problems(name, names[name], may_be_empty=optional_labels)
+            if name == "ids" and not wrong:
+                wrong = duplicate_problems(names[name])
             problems += wrong
     inputs = arrays.get("inputs")
     if inputs is not None:
         problems += value_problems(inputs)
         problems += _length_problems(len(inputs), names)
-    if "ids" in names:
-        problems += duplicate_problems(names["ids"])
     if problems or inputs is None:
         raise DatasetError(problems)
     rows = len(inputs)
@@ -90,11 +91,6 @@ def _check_layout(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> li
         fix = f"store `{name}` as text or integers [N] (.astype(str))"
         return [problem(f"`{name}` is {dtype.str} {list(shape)}", (), fix, count=1)]
     return []
-
-
-def _as_text(name: str, values: NDArray[Any], *, required: bool) -> tuple[Strings, list[Problem]]:
-    text: Strings = values.astype(np.str_)
-    return text, name_problems(name, text) if required else []
 
 
 def _length_problems(rows: int, names: dict[str, Strings]) -> list[Problem]:

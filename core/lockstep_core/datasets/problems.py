@@ -18,8 +18,9 @@ class Problem:
     fix: str
 
     def __str__(self) -> str:
-        where = f" (e.g. {', '.join(self.examples)})" if self.examples else ""
-        return f"{self.what}: {self.count}{where}. Fix: {self.fix}"
+        if not self.examples:
+            return f"{self.what}. Fix: {self.fix}"
+        return f"{self.what}: {self.count} (e.g. {', '.join(self.examples)}). Fix: {self.fix}"
 
 
 def problem(

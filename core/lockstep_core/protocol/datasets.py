@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, Sha256
+from lockstep_core.protocol.base import Contract, Sha256, rule, validations
 
 DatasetURI = Annotated[
     str, StringConstraints(pattern=r"^(file|s3|gs|az)://.+", min_length=8, max_length=1024)
@@ -46,6 +46,23 @@ class SplitSpec(Contract):
 
 class DatasetSpec(Contract):
     """A labelled set of items."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!self.uri.matches('(^file://[^/]|[^:/]//|/[.][.]?(/|$)|/$)')",
+                "`uri` must name one object by a plain absolute path, such as"
+                " `file:///artifacts/datasets/glyphs.npz`: no `//`, `.` or `..` within, no slash at"
+                " its end",
+                ".uri",
+            ),
+            rule(
+                "self.format != 'NPZ' || self.uri.endsWith('.npz')",
+                "`uri` must end with `.npz` when `format` is NPZ; use ImageFolder for a folder",
+                ".uri",
+            ),
+        )
+    )
 
     uri: DatasetURI = Field(
         description="Location of the set: a `file://` path on the artifact volume, or an object"

@@ -26,6 +26,9 @@ class Program(StrEnum):
     SERVE_INDEX = "ServeIndex"
 
 
+Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
 class SampleStatistics(Contract):
     """Sufficient statistics of n independent per-query values (a value lies in [-1, 1])."""
 
@@ -40,8 +43,8 @@ class TrainingFacts(Contract):
     artifact_digest: Sha256
     model_digest: Sha256
     preprocessing_digest: Sha256
-    pooling: str
-    normalisation: str
+    pooling: Word
+    normalisation: Word
     dimension: int = Field(ge=1)
     space_id: SpaceID = Field(alias="spaceID")
     steps: int = Field(ge=0)

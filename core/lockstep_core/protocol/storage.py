@@ -47,9 +47,25 @@ class ArtifactsSpec(Contract):
                 ".region",
             ),
             rule(
-                "!self.uri.startsWith('file://') || self.uri.matches('^file:///[A-Za-z0-9]')",
-                "`uri` must name an absolute folder such as `file:///artifacts`: the claim is"
-                " mounted there, so it must not be the root of the file system",
+                "!self.uri.startsWith('file://')"
+                " || self.uri.matches('^file://(/[A-Za-z0-9][A-Za-z0-9._-]*)+$')",
+                "`uri` must name an absolute folder such as `file:///artifacts`, without a slash at"
+                " its end: the claim is mounted there, so it must not be the root of the file"
+                " system",
+                ".uri",
+            ),
+            rule(
+                "!self.uri.matches('^file:///(bin|boot|dev|etc|lib|lib64|opt|proc|root|run|sbin|sys"
+                "|tmp|usr)(/|$)')",
+                "`uri` must not lie in a folder of the image such as /usr or /tmp, which the claim"
+                " would hide from the program; choose one such as `file:///artifacts`",
+                ".uri",
+            ),
+            rule(
+                "self.uri.startsWith('file://')"
+                " || self.uri.matches('^[a-z0-9]+://[a-z0-9][a-z0-9._-]{1,254}(/[^/]+)*$')",
+                "`uri` must name a bucket, and may name a prefix without a slash at its end, such"
+                " as `s3://bucket/prefix`",
                 ".uri",
             ),
         )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract
+from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gates import Gate
@@ -86,6 +86,32 @@ class RolloutSpec(Contract):
 
 class EmbeddingModelSpec(Contract):
     """The desired model."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!self.artifacts.uri.startsWith('file://')"
+                " || self.training.data.uri.startsWith(self.artifacts.uri + '/')",
+                "`training.data.uri` must lie below `artifacts.uri`: pods mount nothing else",
+                ".training.data.uri",
+            ),
+            rule(
+                "self.artifacts.uri.startsWith('file://')"
+                " || (self.training.data.uri + '/').startsWith("
+                "self.artifacts.uri.split('/', 4)[0] + '//' + self.artifacts.uri.split('/', 4)[2]"
+                " + '/')",
+                "`training.data.uri` must be in the bucket of `artifacts.uri`: pods reach no other",
+                ".training.data.uri",
+            ),
+            rule(
+                "!has(self.serving.minReadySeconds) || !has(self.rollout.progressDeadlineSeconds)"
+                " || self.serving.minReadySeconds < self.rollout.progressDeadlineSeconds",
+                "`serving.minReadySeconds` must be less than `rollout.progressDeadlineSeconds`: no"
+                " pod would count in time",
+                ".serving.minReadySeconds",
+            ),
+        )
+    )
 
     artifacts: ArtifactsSpec = Field(description="The store of the model and of its indexes.")
     training: TrainingJobSpec = Field(description="What to train.")

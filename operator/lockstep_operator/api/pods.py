@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, rule, validations
+from lockstep_core.protocol.storage import ObjectName
 
 Quantity = Annotated[
     str,
@@ -16,8 +17,10 @@ Quantity = Annotated[
     ),
 ]
 ResourceName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
-LabelKey = Annotated[str, StringConstraints(min_length=1, max_length=317)]
-LabelValue = Annotated[str, StringConstraints(max_length=63)]
+_LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_KEY = rf"^([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_LABEL_NAME}$"
+LabelKey = Annotated[str, StringConstraints(pattern=_LABEL_KEY, min_length=1, max_length=317)]
+LabelValue = Annotated[str, StringConstraints(pattern=rf"^({_LABEL_NAME})?$", max_length=63)]
 ImageReference = Annotated[
     str, StringConstraints(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._/:@-]*$", min_length=1, max_length=512)
 ]
@@ -25,6 +28,27 @@ ImageReference = Annotated[
 
 class Resources(Contract):
     """Compute resources of the program's container."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.requests) || !has(self.limits) || self.requests.all(name,"
+                " !(name in self.limits) || !isQuantity(self.requests[name])"
+                " || !isQuantity(self.limits[name])"
+                " || quantity(self.requests[name]).compareTo(quantity(self.limits[name])) <= 0)",
+                "`requests` must not exceed `limits`",
+                ".requests",
+            ),
+            rule(
+                "!has(self.requests) || self.requests.all(name, !name.contains('/')"
+                " || (has(self.limits) && name in self.limits"
+                " && self.limits[name] == self.requests[name]))",
+                "`requests` of an extended resource such as `nvidia.com/gpu` must equal its"
+                " `limits`: set it in `limits` alone",
+                ".requests",
+            ),
+        )
+    )
 
     requests: dict[ResourceName, Quantity] = Field(
         default_factory=dict, max_length=16, description="Resources that are reserved."
@@ -72,6 +96,18 @@ class Toleration(Contract):
 class PodTemplate(Contract):
     """What a user may set of a program's pod."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            # The structural schema bounds the values of a map, never its keys.
+            rule(
+                "!has(self.nodeSelector)"
+                f" || self.nodeSelector.all(key, key.matches('{_LABEL_KEY}'))",
+                "keys of `nodeSelector` must be label keys such as `kubernetes.io/arch`",
+                ".nodeSelector",
+            ),
+        )
+    )
+
     image: ImageReference | None = Field(
         default=None, description="Image of the program; the operator's default when left out."
     )
@@ -84,7 +120,7 @@ class PodTemplate(Contract):
     tolerations: list[Toleration] = Field(
         default_factory=list, max_length=32, description="Taints that the pod tolerates."
     )
-    priority_class_name: Annotated[str, StringConstraints(max_length=253)] | None = Field(
+    priority_class_name: ObjectName | None = Field(
         default=None, description="PriorityClass of the pod."
     )
 

@@ -7,15 +7,18 @@ release; everything else that shows a release is a projection of it.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, Sha256, rule, validations
+from lockstep_core.protocol.base import Contract, KindName, Sha256, rule, validations
+from lockstep_core.protocol.config import ReleaseName
 from lockstep_core.protocol.datasets import DatasetSpec
 from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
 from lockstep_core.protocol.result import BuildFacts, EvaluationFacts, TrainingFacts
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
+from lockstep_operator.api.pods import ImageReference
 from lockstep_operator.api.status import Condition, Failure, GateVerdict, Time
 
 
@@ -27,10 +30,13 @@ class Cause(StrEnum):
     INDEX_CHANGED = "IndexChanged"
 
 
+Hash = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
 class FrozenIndex(Contract):
     """The recipe of one index, as it stood when the release was made."""
 
-    name: str
+    name: KindName
     source: DatasetSpec
     index: IndexSpec
     objectives: ObjectivesSpec
@@ -39,16 +45,16 @@ class FrozenIndex(Contract):
 class ReusedModel(Contract):
     """The release whose model artifact this release takes over instead of training."""
 
-    release: str
+    release: ReleaseName
     training: TrainingFacts
 
 
 class Images(Contract):
     """The images that this release runs, frozen so that an operator upgrade moves no encoder."""
 
-    trainer: str
-    encoder: str
-    indexer: str
+    trainer: ImageReference
+    encoder: ImageReference
+    indexer: ImageReference
 
 
 class EmbeddingReleaseSpec(Contract):
@@ -60,11 +66,11 @@ class EmbeddingReleaseSpec(Contract):
         )
     )
 
-    model: str = Field(description="The EmbeddingModel that owns this release.")
+    model: KindName = Field(description="The EmbeddingModel that owns this release.")
     number: int = Field(ge=1, description="N of the release's short name rN.")
     cause: Cause = Field(description="Why the release was made.")
-    space_hash: str = Field(description="Hash of the fields that shape the embedding space.")
-    index_hash: str = Field(description="Hash of the recipes of all indexes.")
+    space_hash: Hash = Field(description="Hash of the fields that shape the embedding space.")
+    index_hash: Hash = Field(description="Hash of the recipes of all indexes.")
     artifacts: ArtifactsSpec
     training: TrainingSpec
     reuse: ReusedModel | None = None

@@ -1,0 +1,260 @@
+"""The CustomResourceDefinitions of our kinds, generated from their models.
+
+`python -m lockstep_operator.api.crd` writes `crds/*.yaml`; `--check` fails when they differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+
+from lockstep_core.protocol.base import rule
+from lockstep_core.protocol.labels import GROUP
+from lockstep_operator.api.index import VectorIndexSpec, VectorIndexStatus
+from lockstep_operator.api.model import EmbeddingModelSpec, EmbeddingModelStatus
+from lockstep_operator.api.objects import VERSION
+from lockstep_operator.api.release import EmbeddingReleaseSpec, EmbeddingReleaseStatus
+from lockstep_operator.api.schema import Schema, UnsupportedSchema, structural, unbounded
+
+DIRECTORY = Path("crds")
+# A third of what a client-side apply can keep in its annotation.
+SIZE_LIMIT = 100 * 1024
+
+_NAME_RULES = (
+    rule(
+        "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,28}[a-z0-9])?$')",
+        "`metadata.name` must be 1 to 30 lower-case letters, digits or dashes, start with a letter"
+        " and end with a letter or a digit (such as `products`): Service names begin with it",
+    ),
+)
+_MODEL_NAME_RULES = (
+    *_NAME_RULES,
+    rule(
+        "!self.metadata.name.matches('-r[0-9]+(-|$)')",
+        "`metadata.name` must not contain `-r` and a number, as in `products-r2`: releases of the"
+        " model are named so; choose a name such as `products-v2`",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `kubectl get`; `wide` shows it with `-o wide` alone."""
+
+    name: str
+    path: str
+    type: str = "string"
+    wide: bool = False
+
+    def to_wire(self) -> dict[str, Any]:
+        found: dict[str, Any] = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        return {**found, "priority": 1} if self.wide else found
+
+
+_AGE = Column("Age", ".metadata.creationTimestamp", "date")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of our kinds, as the API server is told of it."""
+
+    kind: str
+    plural: str
+    short: str
+    description: str
+    spec: type[BaseModel]
+    status: type[BaseModel]
+    columns: tuple[Column, ...]
+    selectable: tuple[str, ...]
+    replicas: str | None = None
+    rules: tuple[dict[str, str], ...] = ()
+
+
+KINDS = (
+    Kind(
+        kind="EmbeddingModel",
+        plural="embeddingmodels",
+        short="em",
+        description="EmbeddingModel says what to train, how to serve it and how to release it,"
+        " together with the indexes that follow it.",
+        spec=EmbeddingModelSpec,
+        status=EmbeddingModelStatus,
+        columns=(
+            Column("Phase", ".status.phase"),
+            Column("Stable", ".status.stable.release"),
+            Column("Candidate", ".status.candidate.release"),
+            Column("Stage", ".status.candidate.stage"),
+            Column("Recall", ".status.recall"),
+            Column("Gates", ".status.gatesSummary"),
+            Column("Space", ".status.stable.spaceID", wide=True),
+            Column("Message", ".status.message"),
+            _AGE,
+        ),
+        selectable=(".status.phase",),
+        replicas=".spec.serving.replicas",
+        rules=_MODEL_NAME_RULES,
+    ),
+    Kind(
+        kind="VectorIndex",
+        plural="vectorindexes",
+        short="vix",
+        description="VectorIndex is the recipe of an index that follows an EmbeddingModel: each"
+        " release of the model carries one build of it.",
+        spec=VectorIndexSpec,
+        status=VectorIndexStatus,
+        columns=(
+            Column("Model", ".spec.modelRef.name"),
+            Column("Phase", ".status.phase"),
+            Column("Release", ".status.serving.release"),
+            Column("Rows", ".status.serving.rows", "integer"),
+            Column("Recall", ".status.serving.recall"),
+            Column("Space", ".status.serving.spaceID", wide=True),
+            Column("Message", ".status.message"),
+            _AGE,
+        ),
+        selectable=(".spec.modelRef.name",),
+        replicas=".spec.replicas",
+        rules=_NAME_RULES,
+    ),
+    Kind(
+        kind="EmbeddingRelease",
+        plural="embeddingreleases",
+        short="er",
+        description="EmbeddingRelease is one encoder and one build of every index that follows it,"
+        " as one unit. The operator makes it; read it, and change its EmbeddingModel instead.",
+        spec=EmbeddingReleaseSpec,
+        status=EmbeddingReleaseStatus,
+        columns=(
+            Column("Model", ".spec.model"),
+            Column("Stage", ".status.stage"),
+            Column("Space", ".status.training.spaceID"),
+            Column("Cause", ".spec.cause"),
+            Column("Outcome", ".status.outcome"),
+            Column("Message", ".status.message"),
+            _AGE,
+        ),
+        selectable=(".spec.model",),
+    ),
+)
+
+
+def definition(kind: Kind) -> dict[str, Any]:
+    """The CustomResourceDefinition of one kind; raises UnsupportedSchema on an unbounded field."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.kind,
+                "listKind": f"{kind.kind}List",
+                "plural": kind.plural,
+                "singular": kind.kind.lower(),
+                "shortNames": [kind.short],
+                "categories": ["lockstep"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": _subresources(kind),
+                    "selectableFields": [{"jsonPath": path} for path in kind.selectable],
+                    "additionalPrinterColumns": [column.to_wire() for column in kind.columns],
+                    "schema": {"openAPIV3Schema": _schema(kind)},
+                }
+            ],
+        },
+    }
+
+
+def _subresources(kind: Kind) -> dict[str, Any]:
+    if kind.replicas is None:
+        return {"status": {}}
+    return {
+        "status": {},
+        "scale": {
+            "specReplicasPath": kind.replicas,
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
+    }
+
+
+def _schema(kind: Kind) -> Schema:
+    spec, status = structural(kind.spec), structural(kind.status)
+    if loose := unbounded(spec):
+        raise UnsupportedSchema(f"{kind.kind}.spec needs bounds at {', '.join(loose)}")
+    # Without it, tools that follow kstatus call an object current that nobody has looked at yet.
+    status["default"] = {"observedGeneration": -1}
+    found: Schema = {
+        "type": "object",
+        "description": kind.description,
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+    }
+    if kind.rules:
+        found["x-kubernetes-validations"] = list(kind.rules)
+    return found
+
+
+def file_name(kind: Kind) -> str:
+    return f"{GROUP}_{kind.plural}.yaml"
+
+
+def render(kind: Kind) -> str:
+    """The committed YAML of one kind, the same bytes each time."""
+    head = "# Generated by `python -m lockstep_operator.api.crd`; do not edit.\n"
+    # Through JSON: equal parts would otherwise become YAML anchors, which few tools read well.
+    plain = json.loads(json.dumps(definition(kind)))
+    return head + yaml.dump(plain, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes `n` and `y`: YAML 1.1 readers (Kubernetes' is one) take them for booleans."""
+
+
+def _string(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "'" if text.lower() in ("n", "y") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _string)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the files; with `--check` compares, and returns 1 when one is out of date."""
+    parser = argparse.ArgumentParser(prog="python -m lockstep_operator.api.crd")
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the files are")
+    options = parser.parse_args(arguments)
+    wanted = {options.directory / file_name(kind): render(kind) for kind in KINDS}
+    stale = {p: t for p, t in wanted.items() if not p.exists() or p.read_text("utf-8") != t}
+    if options.check:
+        for path in stale:
+            print(f"{path} is out of date: run `python -m lockstep_operator.api.crd`")
+        return 1 if stale else 0
+    for path, text in stale.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

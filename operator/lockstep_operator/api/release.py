@@ -97,11 +97,16 @@ class Stage(StrEnum):
 
 
 class Attempts(Contract):
-    """Attempts of each kind of Job so far; disruptions are counted apart."""
+    """The current attempt of each kind of Job (it names the Job, and never goes back).
+
+    `failures` are the attempts that failed and count against `maxAttempts`, by the Job's part of
+    the name (`train`, `evaluate`, `build-<index>`); a retry by hand clears them.
+    """
 
     training: int = 0
     evaluating: int = 0
     indexing: dict[str, int] = Field(default_factory=dict)
+    failures: dict[str, int] = Field(default_factory=dict)
     disruptions: int = 0
 
 
@@ -128,6 +133,10 @@ class EmbeddingReleaseStatus(Contract):
     evaluation: EvaluationFacts | None = None
     builds: list[BuildFacts] | None = None
     gates: list[GateVerdict] | None = None
+    gates_passed_at: Time | None = Field(
+        default=None, description="When the gates were passed, or waived by `promote`."
+    )
+    built_at: Time | None = Field(default=None, description="When the last index was built.")
     last_failure: Failure | None = None
     conditions: list[Condition] | None = Field(
         default=None,

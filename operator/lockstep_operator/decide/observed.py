@@ -8,6 +8,9 @@ from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Images
 
 
+FOREIGN_OWNER = "ForeignOwner"
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the operator was started with, as far as decisions depend on it."""
@@ -18,11 +21,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A write that the API server refused for good (an admission error, a foreign owner)."""
+    """A write that was refused for good (an admission error, a quota, a foreign owner).
+
+    `reason` is the API server's own word, or `FOREIGN_OWNER` when an object of that name belongs
+    to someone else.
+    """
 
     kind: str
     name: str
     message: str
+    reason: str = ""
 
 
 @dataclass(frozen=True)

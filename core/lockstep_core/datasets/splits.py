@@ -27,7 +27,8 @@ def split_by_class(labels: Strings, spec: SplitSpec) -> tuple[Rows, Rows]:
     classes = np.unique(labels)
     if len(classes) < 2:
         fix = "a split by class needs at least two classes: one to train on, one to hold out"
-        raise DatasetError([problem("classes in the set", classes, fix)])
+        what = f"the set has {len(classes)} classes"
+        raise DatasetError([problem(what, classes, fix)])
     ranked = sorted(classes, key=lambda label: _rank(spec.seed, str(label)))
     wanted = round(Decimal(spec.eval_fraction) * len(classes))
     held_out = ranked[: min(max(wanted, 1), len(classes) - 1)]
@@ -47,11 +48,12 @@ def check_trainable(dataset: Dataset, train_rows: Rows, eval_rows: Rows, batch: 
         fix = (
             "triplets need two classes with two items each: add items, or lower split.evalFraction"
         )
-        problems.append(problem("training classes with at least 2 items", usable, fix))
+        what = f"only {len(usable)} training classes have at least 2 items; with 1 item"
+        problems.append(problem(what, single, fix))
     elif batch.classes > len(usable):
         fix = f"set batch.classes to at most {len(usable)}, or add classes"
-        what = f"batch.classes is {batch.classes}, but training classes with at least 2 items are"
-        problems.append(problem(what, single, fix, count=len(usable)))
+        what = f"batch.classes is {batch.classes}, but only {len(usable)} training classes have at"
+        problems.append(problem(f"{what} least 2 items", (), fix, count=len(usable)))
     held_out, alone = _usable(dataset.labels[eval_rows])
     if not len(held_out):
         fix = "recall needs a held-out class with two items: add items, or another split.seed"

@@ -1,0 +1,117 @@
+"""From what a client sends to arrays: base64 images, or plain numbers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep_core.artifacts import InputKind, InputSpec
+from lockstep_core.datasets.images import MODES, ImageError, pixels
+from lockstep_core.encoding.errors import EncodingError
+from lockstep_core.protocol.http import MAX_ITEMS, ItemInput
+
+# Bytes of one encoded image. An uncompressed 1024 x 1024 RGB image fits.
+MAX_IMAGE_BYTES = 4 * 1024 * 1024
+
+Item = str | list[float]
+
+
+def decode_items(value: ItemInput, spec: InputSpec) -> NDArray[np.uint8] | NDArray[np.float32]:
+    """Items [N, *spec.shape] of `spec.dtype`.
+
+    A string is a PNG or JPEG (data URI or bare base64) of exactly the encoder's size and mode:
+    nothing is resized or converted here, since that would be preprocessing that the index was not
+    built with. A list of numbers is a vector, or the flattened pixels (whole, 0 to 255).
+    Raises EncodingError, naming the item.
+    """
+    items = _as_items(value)
+    if not items:
+        raise EncodingError("the input is empty: give at least one item")
+    if len(items) > MAX_ITEMS:
+        raise EncodingError(f"{len(items)} items exceed the limit of {MAX_ITEMS} per request")
+    decoded = np.empty((len(items), *spec.shape), dtype=spec.dtype)
+    for position, item in enumerate(items):
+        decoded[position] = _decode(item, spec, position)
+    return decoded
+
+
+def _as_items(value: ItemInput) -> list[Item]:
+    if isinstance(value, str):
+        return [value]
+    if value and not isinstance(value[0], (str, list)):
+        return [value]  # type: ignore[list-item]
+    return list(value)
+
+
+def _decode(item: Item, spec: InputSpec, position: int) -> NDArray[np.uint8] | NDArray[np.float32]:
+    if isinstance(item, str):
+        if spec.kind is InputKind.VECTOR:
+            raise EncodingError(
+                f"is text, but this encoder takes vectors of {spec.shape[0]} numbers", item=position
+            )
+        return _image(item, spec, position)
+    if len(item) != math.prod(spec.shape):
+        raise EncodingError(
+            f"has {len(item)} numbers, but this encoder takes {list(spec.shape)}", item=position
+        )
+    return _vector(item, position) if spec.kind is InputKind.VECTOR else _raw(item, spec, position)
+
+
+def _image(text: str, spec: InputSpec, position: int) -> NDArray[np.uint8]:
+    try:
+        mode, found = pixels(_bytes_of(text, position))
+    except ImageError as error:
+        raise EncodingError(f"is not a usable image: {error}", item=position) from error
+    if mode not in MODES or _with_channels(found.shape) != _with_channels(spec.shape):
+        height, width, channels = _with_channels(spec.shape)
+        wanted = f"{width}x{height} {'L' if channels == 1 else 'RGB'}"
+        raise EncodingError(
+            f"is a {found.shape[1]}x{found.shape[0]} image of mode {mode}, but this encoder takes"
+            f" {wanted}: bring it to that form as the training set was",
+            item=position,
+        )
+    return found.reshape(spec.shape)
+
+
+def _with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape if len(shape) == 3 else (*shape, 1)
+
+
+def _bytes_of(text: str, position: int) -> bytes:
+    header, _, payload = text.partition(",") if text.startswith("data:") else ("", "", text)
+    if header and not header.endswith(";base64"):
+        raise EncodingError("is a data URI that is not base64-encoded", item=position)
+    if len(payload) > MAX_IMAGE_BYTES * 4 // 3 + 4:
+        raise EncodingError(f"is larger than {MAX_IMAGE_BYTES} bytes", item=position)
+    try:
+        return base64.b64decode(payload, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise EncodingError(f"is not base64: {error}", item=position) from error
+
+
+def _numbers(item: list[float], position: int) -> NDArray[np.float64]:
+    try:
+        found = np.asarray(item, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise EncodingError(f"is not a list of numbers: {error}", item=position) from error
+    if found.ndim != 1:
+        raise EncodingError("is not a flat list of numbers", item=position)
+    # float32, because that is what the encoder computes with: 1e39 is infinite there.
+    if not (np.abs(found) <= np.finfo(np.float32).max).all():
+        raise EncodingError("holds NaN, infinity or a number beyond float32", item=position)
+    return found
+
+
+def _vector(item: list[float], position: int) -> NDArray[np.float32]:
+    return _numbers(item, position).astype(np.float32)
+
+
+def _raw(item: list[float], spec: InputSpec, position: int) -> NDArray[np.uint8]:
+    found = _numbers(item, position)
+    if ((found < 0) | (found > 255) | (found != np.floor(found))).any():
+        raise EncodingError("holds a pixel that is not a whole number from 0 to 255", item=position)
+    return found.astype(np.uint8).reshape(spec.shape)

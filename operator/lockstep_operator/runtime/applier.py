@@ -1,0 +1,288 @@
+"""Carries a Plan out, write by write, in the plan's order.
+
+A write that is not needed is not sent, a refusal that will not pass by itself is kept for the next
+decision, and anything else that fails ends the pass: the key comes back and is decided anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lockstep_core.protocol.labels import MODEL
+from lockstep_operator.api.objects import Object
+from lockstep_operator.decide.observed import Refusal
+from lockstep_operator.decide.plan import Event, Plan, Reference, StatusWrite
+from lockstep_operator.runtime import metrics
+from lockstep_operator.runtime.cache import Cache, owner_uids
+from lockstep_operator.runtime.client import Api
+from lockstep_operator.runtime.compare import applied_hash, difference, with_hash
+from lockstep_operator.runtime.errors import AlreadyExists, Conflict, NotFound, Refused
+from lockstep_operator.runtime.events import Recorder
+from lockstep_operator.runtime.queue import Key
+from lockstep_operator.runtime.resources import EMBEDDING_RELEASE, ResourceKind, resource_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What one pass over a plan did."""
+
+    writes: int = 0
+    refusals: list[Refusal] = field(default_factory=list)
+
+
+class Applier:
+    """Writes to one API server and tells the cache what came back."""
+
+    def __init__(self, api: Api, cache: Cache, recorder: Recorder) -> None:
+        self._api = api
+        self._cache = cache
+        self._recorder = recorder
+        # Writes of which the server stored something else, by uid: what was asked, what came of
+        # it. Without this memory one field that a webhook rewrites is a write per pass.
+        self._rewrites: dict[str, tuple[str, Any]] = {}
+
+    async def carry_out(self, key: Key, plan: Plan) -> Outcome:
+        """Raises `ApiError` when the pass must be repeated; what was written stays written."""
+        outcome = Outcome()
+        ahead = await self._create_all(key, plan.releases, outcome)
+        ahead = ahead and await self._write_statuses(key, plan.records, outcome)
+        if not ahead:
+            # What follows rests on these: a deed without its record would be done twice.
+            return outcome
+        await self._create_all(key, plan.create, outcome)
+        for manifest in plan.apply:
+            await self._kept(outcome, manifest, self._apply(key, manifest, outcome))
+        for reference in plan.delete:
+            await self._kept(outcome, reference, self._delete(key, reference, outcome))
+        await self._write_statuses(key, plan.projections, outcome)
+        if not outcome.refusals:
+            await self._record_events(key, plan.events)
+        return outcome
+
+    async def _create_all(self, key: Key, manifests: Iterable[Object], outcome: Outcome) -> bool:
+        accepted = True
+        for manifest in manifests:
+            accepted &= await self._kept(outcome, manifest, self._create(key, manifest, outcome))
+        return accepted
+
+    async def _write_statuses(
+        self, key: Key, writes: Iterable[StatusWrite], outcome: Outcome
+    ) -> bool:
+        accepted = True
+        for write in writes:
+            accepted &= await self._kept(outcome, write.of, self._status(key, write, outcome))
+        return accepted
+
+    async def _kept(self, outcome: Outcome, about: Object | Reference, write: Any) -> bool:
+        """Awaits one write; a refusal is kept, and the plan goes on."""
+        try:
+            await write
+        except Refused as error:
+            refusal = _refusal(about, error.message)
+            outcome.refusals.append(refusal)
+            logger.warning("write refused", extra=_facts(refusal.kind, refusal.name, str(error)))
+            return False
+        return True
+
+    async def _create(self, key: Key, manifest: Object, outcome: Outcome) -> None:
+        kind, name = _address(manifest)
+        known = self._cache.get(kind, key.namespace, name)
+        if known is not None:
+            _check_owner(manifest, known)
+            return
+        try:
+            stored = await self._api.create(kind, key.namespace, manifest)
+        except AlreadyExists:
+            await self._adopt(key, kind, manifest, outcome)
+            return
+        except NotFound as error:
+            # The namespace is going away, and the model with it.
+            raise Refused(error.code, error.reason, error.message) from error
+        outcome.writes += 1
+        self._cache.put(kind, stored)
+        logger.info("created", extra=_facts(kind.kind, f"{key.namespace}/{name}"))
+
+    async def _adopt(
+        self, key: Key, kind: ResourceKind, manifest: Object, outcome: Outcome
+    ) -> None:
+        """Takes over what an earlier process created, or what lost its label by hand."""
+        name = manifest["metadata"]["name"]
+        live = await self._api.get(kind, key.namespace, name)
+        _check_owner(manifest, live)
+        labels = manifest["metadata"].get("labels") or {}
+        if labels.get(MODEL) != (live["metadata"].get("labels") or {}).get(MODEL):
+            metadata = {"name": name, "uid": live["metadata"]["uid"], "labels": labels}
+            patch = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+            live = await self._api.apply(kind, key.namespace, patch)
+            outcome.writes += 1
+        self._cache.put(kind, live)
+        logger.info("adopted", extra=_facts(kind.kind, f"{key.namespace}/{name}"))
+
+    async def _apply(self, key: Key, manifest: Object, outcome: Outcome) -> None:
+        kind, name = _address(manifest)
+        live = self._cache.get(kind, key.namespace, name)
+        if live is None:
+            # Server-side apply would merge into a stranger of that name, so look first.
+            live = await self._read(kind, key.namespace, name)
+        body = with_hash(manifest)
+        why = "absent"
+        if live is not None:
+            _check_owner(manifest, live)
+            differs = difference(manifest, live)
+            if differs is None or self._was_rewritten(live, applied_hash(manifest), _spec_of(live)):
+                self._cache.put(kind, live)
+                return
+            why = differs
+            # The uid makes the server refuse to touch another object of the same name.
+            body["metadata"]["uid"] = live["metadata"]["uid"]
+        stored = await self._repaired(kind, key, name, self._api.apply(kind, key.namespace, body))
+        outcome.writes += 1
+        self._cache.put(kind, stored)
+        differs = difference(manifest, stored)
+        self._note_rewrite(stored, applied_hash(manifest), _spec_of(stored), differs)
+        logger.info("applied", extra=_facts(kind.kind, f"{key.namespace}/{name}", why))
+
+    async def _delete(self, key: Key, reference: Reference, outcome: Outcome) -> None:
+        kind = resource_of(reference.api_version, reference.kind)
+        known = self._cache.get(kind, key.namespace, reference.name)
+        uid = reference.uid or (known["metadata"]["uid"] if known is not None else None)
+        if known is not None and "deletionTimestamp" in known["metadata"]:
+            return
+        try:
+            answer = await self._api.delete(kind, key.namespace, reference.name, uid=uid)
+        except NotFound:
+            self._cache.gone(kind, key.namespace, reference.name, uid)
+            return
+        except Conflict:
+            # Another object has the name now: the one that was to go is gone.
+            self._cache.gone(kind, key.namespace, reference.name, uid)
+            raise
+        outcome.writes += 1
+        if answer.get("kind") == "Status":
+            self._cache.gone(kind, key.namespace, reference.name, uid)
+        else:
+            self._cache.put(kind, answer)
+        logger.info("deleted", extra=_facts(kind.kind, f"{key.namespace}/{reference.name}"))
+
+    async def _status(self, key: Key, write: StatusWrite, outcome: Outcome) -> None:
+        kind = resource_of(write.of.api_version, write.of.kind)
+        live = self._cache.get(kind, key.namespace, write.of.name)
+        if live is None:
+            return
+        before = live.get("status")
+        asked = applied_hash(write.status)
+        if before == write.status or self._was_rewritten(live, asked, before):
+            return
+        operations = _status_operations(kind, live, write.status)
+        call = self._api.patch_status(kind, key.namespace, write.of.name, operations)
+        stored = await self._repaired(kind, key, write.of.name, call)
+        outcome.writes += 1
+        self._cache.put(kind, stored)
+        after = stored.get("status")
+        self._note_rewrite(stored, asked, after, None if after == write.status else "status")
+        _tell_transition(kind, key, write, before or {})
+
+    async def _repaired(self, kind: ResourceKind, key: Key, name: str, call: Any) -> Object:
+        """Awaits a write; when the object is not what we thought, reads it before giving up."""
+        try:
+            answer: Object = await call
+        except (Conflict, NotFound):
+            if await self._read(kind, key.namespace, name) is None:
+                self._cache.gone(kind, key.namespace, name, None)
+            raise
+        return answer
+
+    async def _read(self, kind: ResourceKind, namespace: str, name: str) -> Object | None:
+        try:
+            live = await self._api.get(kind, namespace, name)
+        except NotFound:
+            return None
+        if kind.selector is None or kind.selector in (live["metadata"].get("labels") or {}):
+            self._cache.put(kind, live)
+        return live
+
+    def _was_rewritten(self, live: Object, asked: str, state: Any) -> bool:
+        """Whether the same was asked before and the server made of it what is there now."""
+        return self._rewrites.get(live["metadata"]["uid"]) == (asked, state)
+
+    def _note_rewrite(self, stored: Object, asked: str, state: Any, differs: str | None) -> None:
+        metadata = stored["metadata"]
+        if differs is None:
+            self._rewrites.pop(metadata["uid"], None)
+            return
+        self._rewrites[metadata["uid"]] = (asked, state)
+        facts = _facts(stored.get("kind", ""), f"{metadata['namespace']}/{metadata['name']}")
+        logger.warning("the API server stored something else", extra=facts | {"field": differs})
+
+    async def _record_events(self, key: Key, events: Iterable[Event]) -> None:
+        for event in events:
+            kind = resource_of(event.about.api_version, event.about.kind)
+            known = self._cache.get(kind, key.namespace, event.about.name)
+            uid = event.about.uid or (known["metadata"]["uid"] if known is not None else "")
+            await self._recorder.record(event, namespace=key.namespace, uid=uid)
+
+
+def _address(manifest: Object) -> tuple[ResourceKind, str]:
+    return resource_of(manifest["apiVersion"], manifest["kind"]), manifest["metadata"]["name"]
+
+
+def _check_owner(manifest: Object, live: Object) -> None:
+    """Raises `Refused` when the live object does not belong to the manifest's owner."""
+    if owner_uids(manifest) & owner_uids(live):
+        return
+    name = manifest["metadata"]["name"]
+    raise Refused(
+        409,
+        "ForeignOwner",
+        f"{manifest['kind']} {name} exists and belongs to someone else:"
+        f" delete or rename it, Lockstep then makes its own",
+    )
+
+
+def _status_operations(kind: ResourceKind, live: Object, status: Object) -> list[Object]:
+    """A JSON patch of the whole status, under the condition that the object is the one we know.
+
+    Of the ways to write a status only this one (and PUT, which fights every edit of the spec)
+    drops each stale field, whoever wrote it: a merge patch keeps what it does not name, and
+    server-side apply keeps what another manager wrote. A release's status is the only record, so
+    it is also guarded by resourceVersion: a former leader's late write cannot take it back.
+    """
+    metadata = live["metadata"]
+    guard = "resourceVersion" if kind is EMBEDDING_RELEASE else "uid"
+    return [
+        {"op": "test", "path": f"/metadata/{guard}", "value": metadata[guard]},
+        {"op": "add", "path": "/status", "value": status},
+    ]
+
+
+def _tell_transition(kind: ResourceKind, key: Key, write: StatusWrite, before: Object) -> None:
+    field_name = "stage" if kind is EMBEDDING_RELEASE else "phase"
+    old, new = before.get(field_name), write.status.get(field_name)
+    facts = _facts(kind.kind, f"{key.namespace}/{write.of.name}")
+    if old == new or new is None:
+        logger.debug("status written", extra=facts)
+        return
+    if kind is EMBEDDING_RELEASE:
+        metrics.STAGE_TRANSITIONS.labels(stage=new).inc()
+    told = {field_name: new, f"{field_name}_before": old, "status": write.status.get("message")}
+    logger.info(f"{field_name} {old or 'none'} -> {new}", extra=facts | told)
+
+
+def _refusal(about: Object | Reference, message: str) -> Refusal:
+    if isinstance(about, Reference):
+        return Refusal(kind=about.kind, name=about.name, message=message)
+    return Refusal(kind=about["kind"], name=about["metadata"]["name"], message=message)
+
+
+def _facts(kind: str, name: str, why: str | None = None) -> dict[str, str]:
+    facts = {"kind": kind, "object": name}
+    return facts if why is None else {**facts, "why": why}
+
+
+def _spec_of(live: Object) -> Any:
+    return live["metadata"].get("generation", live.get("spec"))

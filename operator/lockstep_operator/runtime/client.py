@@ -1,0 +1,180 @@
+"""The API server, dict in and dict out, over the official client's connection and login.
+
+Typed models would double the CPU of a call (they are built and thrown away), so requests name a
+path. Every call has a timeout: the client's own default is five minutes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlencode
+
+import aiohttp
+import orjson
+from kubernetes.aio import client as official
+from kubernetes.aio import config as official_config
+
+from lockstep_operator.api.objects import Object
+from lockstep_operator.runtime import metrics
+from lockstep_operator.runtime.errors import Unavailable, error_from
+from lockstep_operator.runtime.resources import ResourceKind
+
+FIELD_MANAGER = "lockstep"
+APPLY = "application/apply-patch+yaml"
+JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
+PAGE = 500
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+def in_cluster() -> bool:
+    """Whether to log in as the pod's service account: it is there, and KUBECONFIG is not set."""
+    return not os.environ.get("KUBECONFIG") and SERVICE_ACCOUNT.exists()
+
+
+async def connect(*, connections: int = 32) -> official.ApiClient:
+    """Logs in with KUBECONFIG when it is set, else as the pod's service account, else with
+    ~/.kube/config.
+
+    Raises `kubernetes.aio.config.ConfigException` when none of them works.
+    """
+    configuration = official.Configuration()
+    configuration.connection_pool_maxsize = connections
+    if in_cluster():
+        official_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        await official_config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=os.environ.get("KUBECONFIG"),
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    return official.ApiClient(configuration)
+
+
+def no_guard() -> None:
+    """Lets every write through: for the leader's own Lease calls and for tests."""
+
+
+class Api:
+    """Calls to one API server.
+
+    `guard` runs before each write and raises when this process must not write any more.
+    """
+
+    def __init__(
+        self,
+        client: official.ApiClient,
+        *,
+        timeout: float = 10.0,
+        guard: Callable[[], None] = no_guard,
+    ) -> None:
+        self._client = client
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=min(5.0, timeout))
+        self._guard = guard
+
+    async def close(self) -> None:
+        await self._client.close()  # type: ignore[no-untyped-call]
+
+    async def get(self, kind: ResourceKind, namespace: str, name: str) -> Object:
+        return await self._call("get", "GET", kind, kind.path(namespace, name))
+
+    async def pages(self, kind: ResourceKind, namespace: str | None) -> AsyncIterator[Object]:
+        """The kind's List objects, `PAGE` items each, from one consistent snapshot."""
+        query: dict[str, str] = {"limit": str(PAGE)}
+        if kind.selector is not None:
+            query["labelSelector"] = kind.selector
+        while True:
+            page = await self._call("list", "GET", kind, kind.path(namespace), query=query)
+            yield page
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    async def create(self, kind: ResourceKind, namespace: str, body: Object) -> Object:
+        query = {"fieldManager": FIELD_MANAGER}
+        path = kind.path(namespace)
+        return await self._write("create", "POST", kind, path, body, JSON, query)
+
+    async def apply(self, kind: ResourceKind, namespace: str, body: Object) -> Object:
+        """Server-side apply: our fields become ours, fields that we no longer send go away."""
+        path = kind.path(namespace, body["metadata"]["name"])
+        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._write("apply", "PATCH", kind, path, body, APPLY, query)
+
+    async def replace(self, kind: ResourceKind, namespace: str, body: Object) -> Object:
+        path = kind.path(namespace, body["metadata"]["name"])
+        return await self._write("update", "PUT", kind, path, body, JSON)
+
+    async def patch_status(
+        self, kind: ResourceKind, namespace: str, name: str, operations: list[Object]
+    ) -> Object:
+        path = kind.path(namespace, name, "status")
+        query = {"fieldManager": FIELD_MANAGER}
+        return await self._write("patch_status", "PATCH", kind, path, operations, JSON_PATCH, query)
+
+    async def delete(
+        self, kind: ResourceKind, namespace: str, name: str, *, uid: str | None
+    ) -> Object:
+        """Deletes in the background. A uid guards against a newer object of the same name."""
+        options: Object = {"propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        path = kind.path(namespace, name)
+        return await self._write("delete", "DELETE", kind, path, options, JSON)
+
+    async def _write(
+        self,
+        verb: str,
+        method: str,
+        kind: ResourceKind,
+        path: str,
+        body: Object | list[Object],
+        content_type: str,
+        query: Mapping[str, str] | None = None,
+    ) -> Object:
+        self._guard()
+        return await self._call(
+            verb, method, kind, path, body=body, content_type=content_type, query=query
+        )
+
+    async def _call(
+        self,
+        verb: str,
+        method: str,
+        kind: ResourceKind,
+        path: str,
+        *,
+        body: Object | list[Object] | None = None,
+        content_type: str = JSON,
+        query: Mapping[str, str] | None = None,
+    ) -> Object:
+        headers = {"Accept": JSON, "Content-Type": content_type}
+        resource = f"{path}?{urlencode(query)}" if query else path
+        code = 0
+        try:
+            code, answer, answered = await self._send(method, resource, headers, body)
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unavailable(0, type(error).__name__, f"{method} {path}: {error}") from error
+        finally:
+            metrics.API_CALLS.labels(verb=verb, resource=kind.plural, code=str(code)).inc()
+        if code >= 400:
+            raise error_from(code, answer, answered)
+        return cast(Object, orjson.loads(answer))
+
+    async def _send(
+        self, method: str, resource: str, headers: dict[str, str], body: Any
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        # The body is handed over after serialisation: the official walk over it, meant for typed
+        # models, is the dearest part of a call that carries a dict.
+        request = await self._client.param_serialize(
+            method, resource, header_params=headers, auth_settings=["BearerToken"]
+        )
+        response = await self._client.call_api(
+            request[0], request[1], request[2], body, _request_timeout=self._timeout
+        )
+        content: bytes = await response.read()  # type: ignore[no-untyped-call]
+        return response.status, content, response.headers

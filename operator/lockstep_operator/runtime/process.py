@@ -1,0 +1,78 @@
+"""The life of the process: probes, standby, leadership, kopf, release of the Lease, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import uuid
+
+import kopf
+
+from lockstep_operator.runtime.config import Config
+from lockstep_operator.runtime.health import HealthServer
+from lockstep_operator.runtime.heartbeat import Heartbeat
+from lockstep_operator.runtime.leader import Leader, LeaseTimes
+from lockstep_operator.runtime.assembly import Operator
+
+# The leader's thread turns 20 times a second; the main loop four times.
+STALLED_SECONDS = 30.0
+RELEASE_SECONDS = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+def run(config: Config, registry: kopf.OperatorRegistry) -> int:
+    """Runs until SIGTERM (0) or until the watching fails (1). A lost Lease exits at once (1)."""
+    heartbeat = Heartbeat()
+    leader = Leader(
+        namespace=config.pod_namespace,
+        name=config.lease_name,
+        # Unique per process: a restarted container must not take its own corpse for itself.
+        identity=f"{config.pod_name}_{uuid.uuid4().hex[:8]}",
+        times=LeaseTimes(config.lease_seconds),
+        heartbeat=heartbeat,
+    )
+    operator = Operator(config, leader, heartbeat)
+    HealthServer(
+        port=config.health_port,
+        healthy=lambda: _stalled(leader, heartbeat),
+        ready=lambda: _not_ready(leader, operator),
+    ).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: leader.stop())
+    leader.start()
+    if not leader.wait_until_leading():
+        return 0 if leader.failure is None else 1
+    try:
+        asyncio.run(_watch(config, registry, operator))
+        code = 0
+    except Exception:
+        logger.exception("watching failed")
+        code = 1
+    leader.stop()
+    leader.join(RELEASE_SECONDS)
+    return code
+
+
+async def _watch(config: Config, registry: kopf.OperatorRegistry, operator: Operator) -> None:
+    await kopf.operator(
+        registry=registry,
+        memo=operator,
+        standalone=True,
+        clusterwide=not config.namespaces,
+        namespaces=config.namespaces,
+    )
+
+
+def _stalled(leader: Leader, heartbeat: Heartbeat) -> str | None:
+    if leader.age() > STALLED_SECONDS:
+        return f"leader election stands still for {leader.age():.0f} s"
+    if heartbeat.age() > STALLED_SECONDS:
+        return f"the main loop stands still for {heartbeat.age():.0f} s"
+    return None
+
+
+def _not_ready(leader: Leader, operator: Operator) -> str | None:
+    """A standby is ready: it can take over. A leader is once it has listed everything."""
+    return "listing" if leader.leads and not operator.synced else None

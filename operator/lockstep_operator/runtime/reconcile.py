@@ -1,0 +1,155 @@
+"""Workers: take a key, gather what is known, decide, carry it out, look again when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from lockstep_operator.decide.observed import Observed, Refusal, Settings
+from lockstep_operator.decide.plan import Plan
+from lockstep_operator.runtime import metrics, resources
+from lockstep_operator.runtime.applier import Applier, Outcome
+from lockstep_operator.runtime.cache import Cache
+from lockstep_operator.runtime.errors import ApiError, Conflict, Unavailable
+from lockstep_operator.runtime.queue import Key, ShutDown, WorkQueue
+
+WORKERS = 16
+# Passes in a row that wrote something. A plan settles in a handful; more is two programs fighting
+# over a field, or a decision that does not converge: slow down and say so.
+PASSES_BEFORE_BACKOFF = 20
+
+Decide = Callable[[Observed, Settings, datetime], Plan]
+
+logger = logging.getLogger(__name__)
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Reconciler:
+    """Decides for one key at a time; several of its workers run side by side."""
+
+    def __init__(
+        self,
+        *,
+        queue: WorkQueue,
+        cache: Cache,
+        applier: Applier,
+        decide: Decide,
+        settings: Settings,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._queue = queue
+        self._cache = cache
+        self._applier = applier
+        self._decide = decide
+        self._settings = settings
+        self._now = now
+        self._refusals: dict[Key, tuple[Refusal, ...]] = {}
+        self._crashes: dict[Key, str] = {}
+        self._writing_passes: dict[Key, int] = {}
+
+    def gather(self, key: Key) -> Observed:
+        """The model's aggregate as the cache has it. Costs the model's own objects only."""
+        of = self._cache.of_model
+        return Observed(
+            namespace=key.namespace,
+            name=key.name,
+            model=self._cache.get(resources.EMBEDDING_MODEL, key.namespace, key.name),
+            releases=of(key, resources.EMBEDDING_RELEASE),
+            indexes=of(key, resources.VECTOR_INDEX),
+            jobs=of(key, resources.JOB),
+            pods=of(key, resources.POD),
+            deployments=of(key, resources.DEPLOYMENT),
+            stateful_sets=of(key, resources.STATEFUL_SET),
+            services=of(key, resources.SERVICE),
+            refusals=self._refusals.get(key, ()),
+        )
+
+    async def work(self) -> None:
+        """One worker, until the queue shuts down. No exception of a key ends it."""
+        while True:
+            try:
+                key = await self._queue.get()
+            except ShutDown:
+                return
+            started = time.monotonic()
+            try:
+                result = await self._reconcile(key)
+            finally:
+                self._queue.done(key)
+                metrics.RECONCILE_SECONDS.observe(time.monotonic() - started)
+            metrics.RECONCILES.labels(result=result).inc()
+
+    async def _reconcile(self, key: Key) -> str:
+        try:
+            observed = self.gather(key)
+            plan = self._decide(observed, self._settings, self._now())
+            outcome = await self._applier.carry_out(key, plan)
+        except ApiError as error:
+            return self._retry(key, error)
+        except Exception as error:
+            return self._crashed(key, error)
+        self._crashes.pop(key, None)
+        return self._settle(key, observed, plan, outcome)
+
+    def _retry(self, key: Key, error: ApiError) -> str:
+        wait = error.retry_after if isinstance(error, Unavailable) else 0.0
+        delay = self._queue.add_rate_limited(key, at_least=wait)
+        level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
+        facts = {"model": str(key), "error": str(error), "retry_in_seconds": round(delay, 3)}
+        logger.log(level, "reconcile retried", extra=facts)
+        return "retried"
+
+    def _crashed(self, key: Key, error: Exception) -> str:
+        """Logs a defect of ours once per key and kind; the other models go on."""
+        delay = self._queue.add_rate_limited(key)
+        signature = f"{type(error).__name__}: {error}"
+        if self._crashes.get(key) != signature:
+            self._crashes[key] = signature
+            facts = {"model": str(key), "retry_in_seconds": round(delay, 3)}
+            logger.error("reconcile crashed", exc_info=error, extra=facts)
+        return "crashed"
+
+    def _settle(self, key: Key, observed: Observed, plan: Plan, outcome: Outcome) -> str:
+        refusals = tuple(outcome.refusals)
+        if refusals:
+            is_news = refusals != self._refusals.get(key)
+            self._refusals[key] = refusals
+            self._queue.add_rate_limited(key)
+            if is_news:
+                # The status should say it now, not after the backoff.
+                self._queue.add(key)
+            return "refused"
+        had_refusals = self._refusals.pop(key, None) is not None
+        if outcome.writes or had_refusals:
+            # Level-triggered: decide again over what was just written, until nothing is left.
+            # Its own watch events are no news to the cache, so nothing else would bring it back.
+            self._again(key)
+        else:
+            self._writing_passes.pop(key, None)
+            self._queue.forget(key)
+        if plan.look_again_after is not None:
+            self._queue.add_after(key, plan.look_again_after)
+        return "changed" if outcome.writes else "unchanged"
+
+    def _again(self, key: Key) -> None:
+        passes = self._writing_passes.get(key, 0) + 1
+        self._writing_passes[key] = passes
+        if passes <= PASSES_BEFORE_BACKOFF:
+            self._queue.add(key)
+            return
+        delay = self._queue.add_rate_limited(key)
+        facts = {"model": str(key), "passes": passes, "retry_in_seconds": round(delay, 3)}
+        logger.warning("the model does not settle: every pass writes", extra=facts)
+
+
+def start_workers(reconciler: Reconciler, *, count: int = WORKERS) -> list[asyncio.Task[None]]:
+    """Spawns the workers on the running loop."""
+    return [
+        asyncio.create_task(reconciler.work(), name=f"worker-{number}") for number in range(count)
+    ]

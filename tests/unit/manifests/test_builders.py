@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,17 +16,11 @@ from lockstep_core.protocol.config import (
     TrainConfig,
 )
 from lockstep_operator import manifests
-from lockstep_operator.api.objects import Object
+from lockstep_operator.api.objects import Object, parse_model
 from lockstep_operator.api.release import EmbeddingReleaseSpec
+from tests.unit.manifests.support import samples
 
 pytestmark = pytest.mark.unit
-
-_spec = importlib.util.spec_from_file_location(
-    "manifest_samples", Path(__file__).with_name("samples.py")
-)
-assert _spec and _spec.loader
-samples = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(samples)
 
 
 def jobs(**spec: Any) -> dict[str, Object]:
@@ -303,6 +295,6 @@ def test_the_release_object_carries_the_frozen_spec() -> None:
 
 def test_an_object_without_uid_owns_nothing() -> None:
     raw = {"metadata": {"name": "glyphs", "namespace": "shop"}, "spec": samples.model().raw["spec"]}
-    unsaved = samples.parse_model(raw)
+    unsaved = parse_model(raw)
     with pytest.raises(ValueError, match="EmbeddingModel glyphs has no uid"):
         manifests.entry_service(unsaved, samples.release())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import math
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +41,9 @@ def decode_items(value: ItemInput, spec: InputSpec) -> NDArray[np.uint8] | NDArr
 
 
 def _as_items(value: ItemInput) -> list[Item]:
-    if isinstance(value, str):
-        return [value]
-    if value and not isinstance(value[0], (str, list)):
-        return [value]  # type: ignore[list-item]
-    return list(value)
+    """A string, or a list that begins with a number, is one item."""
+    alone = isinstance(value, str) or (bool(value) and not isinstance(value[0], (str, list)))
+    return cast(list[Item], [value] if alone else value)
 
 
 def _decode(item: Item, spec: InputSpec, position: int) -> NDArray[np.uint8] | NDArray[np.float32]:

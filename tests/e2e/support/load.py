@@ -34,6 +34,13 @@ def glyph_queries(world: World, release: int, count: int) -> list[str]:
     return [_data_uri(drawing) for drawing in pixels]
 
 
+def glyph_queries_from(data: bytes, count: int) -> list[str]:
+    """Data URIs of `count` drawings of an .npz data set, evenly spread."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        inputs = arrays["inputs"]
+    return [_data_uri(inputs[row]) for row in np.linspace(0, len(inputs) - 1, count).astype(int)]
+
+
 def _data_uri(pixels: Any) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels, mode="L").save(buffer, "PNG")

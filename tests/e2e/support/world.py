@@ -120,10 +120,11 @@ class World:
         args = ["--output", path, "--characters", str(characters)]
         self.job("draw", "lockstep/glyphs:dev", command=None, args=args)
 
-    def python(self, name: str, code: str) -> None:
-        """Runs Python with the volume at hand (read and write)."""
+    def python(self, name: str, code: str) -> str:
+        """Runs Python with the volume at hand (read and write); what it printed."""
         command = ["/opt/venv/bin/python", "-c"]
         self.job(name, "lockstep/glyphs:dev", command=command, args=[code])
+        return self.kube.run("logs", "-n", self.namespace, f"job/{name}")
 
     def model(self, **changes: Any) -> Object:
         """A small EmbeddingModel that trains in seconds, with changes laid over its spec."""

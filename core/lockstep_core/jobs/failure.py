@@ -1,0 +1,45 @@
+"""From an exception to an exit code: one table, so that every program ends the same way."""
+
+from __future__ import annotations
+
+from lockstep_core.artifacts import ArtifactError, StoreError
+from lockstep_core.datasets import DatasetError
+from lockstep_core.encoding import EncodingError, SelfCheckError
+from lockstep_core.protocol.exitcodes import ExitCode
+
+
+class JobFailure(Exception):
+    """Work that cannot end well, with the exit code, a CamelCase reason and what to do."""
+
+    def __init__(self, code: ExitCode, reason: str, message: str) -> None:
+        super().__init__(code, reason, message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+_TABLE: tuple[tuple[type[Exception], ExitCode, str], ...] = (
+    (DatasetError, ExitCode.BAD_DATASET, "BadDataset"),
+    # A Job encodes the items of a data set: what the encoder refuses, the set has to change.
+    (EncodingError, ExitCode.BAD_DATASET, "NotEncodable"),
+    (ArtifactError, ExitCode.DIGEST_MISMATCH, "ArtifactRefused"),
+    (SelfCheckError, ExitCode.SELF_CHECK_FAILED, "SelfCheckFailed"),
+    (StoreError, ExitCode.STORE_UNAVAILABLE, "StoreUnavailable"),
+)
+
+
+def as_failure(error: Exception) -> JobFailure:
+    """What `error` means. Anything that is not in the table is a defect: Internal, retried."""
+    if isinstance(error, JobFailure):
+        return error
+    for kind, code, reason in _TABLE:
+        if isinstance(error, kind):
+            return JobFailure(code, reason, str(error))
+    if isinstance(error, MemoryError):
+        fix = "raise the memory limit of the pod, or use a smaller batch, model or data set"
+        return JobFailure(ExitCode.OUT_OF_MEMORY, "OutOfMemory", f"out of memory ({error}): {fix}")
+    text = f"{type(error).__name__}: {error}. The log holds the traceback."
+    return JobFailure(ExitCode.INTERNAL, "Internal", text)

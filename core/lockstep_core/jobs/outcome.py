@@ -1,0 +1,76 @@
+"""How a Job tells its end: the termination message, and one JSON line on standard output."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from lockstep_core.jobs.failure import JobFailure
+from lockstep_core.protocol.environment import TERMINATION_PATH, TERMINATION_PATH_VARIABLE
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.result import (
+    BuildFacts,
+    EvaluationFacts,
+    Program,
+    Result,
+    TrainingFacts,
+)
+
+log = logging.getLogger(__name__)
+
+Facts = TrainingFacts | EvaluationFacts | BuildFacts
+MESSAGE_CHARACTERS = 1500
+
+
+def success(program: Program, facts: Facts) -> Result:
+    """Raises ValueError when the facts do not fit into a termination message."""
+    result = Result(
+        program=program,
+        exit_code=ExitCode.OK,
+        reason="Succeeded",
+        training=facts if isinstance(facts, TrainingFacts) else None,
+        evaluation=facts if isinstance(facts, EvaluationFacts) else None,
+        build=facts if isinstance(facts, BuildFacts) else None,
+    )
+    result.to_json()
+    return result
+
+
+def failed(program: Program, failure: JobFailure) -> Result:
+    """The message is cut to what fits, however many bytes its characters have."""
+    text = failure.message.encode("utf-8", "replace").decode()
+    length = MESSAGE_CHARACTERS
+    while True:
+        result = Result(
+            program=program,
+            exit_code=failure.code,
+            reason=failure.reason,
+            message=text if len(text) <= length else text[: length - 1] + "…",
+        )
+        try:
+            result.to_json()
+        except ValueError:
+            length //= 2
+        else:
+            return result
+
+
+def emit(result: Result) -> int:
+    """Writes the result where the kubelet reads it, prints it, and returns the exit code."""
+    text = result.to_json()
+    _write_termination_message(text)
+    print(text, flush=True)
+    return int(result.exit_code)
+
+
+def _write_termination_message(text: str) -> None:
+    chosen = os.environ.get(TERMINATION_PATH_VARIABLE)
+    path = Path(chosen or TERMINATION_PATH)
+    # The kubelet mounts the file. Outside of a pod there is none, and none is made in /dev.
+    if not chosen and not path.exists():
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        log.warning("the termination message could not be written to %s: %s", path, error)

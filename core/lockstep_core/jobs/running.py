@@ -1,0 +1,138 @@
+"""The life of a Job: config, earlier result, work, result. The same for every program."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from lockstep_core.artifacts import ArtifactError, ArtifactStore, BuildManifest, ModelManifest
+from lockstep_core.jobs.failure import JobFailure, as_failure
+from lockstep_core.jobs.logs import log_to_stderr
+from lockstep_core.jobs.outcome import Facts, emit, failed, success
+from lockstep_core.jobs.reporter import Reporter
+from lockstep_core.jobs.stopping import Stopping
+from lockstep_core.protocol.config import JobConfig
+from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRESS_PORT
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.progress import Phase
+from lockstep_core.protocol.result import Program, Result
+
+log = logging.getLogger(__name__)
+
+C = TypeVar("C", bound=JobConfig)
+Work = Callable[[C, ArtifactStore, Reporter, Stopping], Facts]
+
+
+def run_job(
+    *,
+    program: Program,
+    config_type: type[C],
+    key: Callable[[C], str],
+    work: Work[C],
+    config_file: Path | None = None,
+) -> int:
+    """Runs `work` once per (release uid, `key(config)`) and returns the exit code.
+
+    The config is read from `config_file`, else from `LOCKSTEP_CONFIG`. If an earlier run reported
+    success and its artifact still verifies, that report is given again (reason `AlreadyDone`).
+    Whatever happens, a `Result` goes to the termination message and to standard output. `key` must
+    name everything in the config that the facts depend on, besides the release.
+    """
+    log_to_stderr()
+    stopping = Stopping()
+    stopping.listen()
+    try:
+        result = _run(program, load_config(config_type, config_file), key, work, stopping)
+    except Exception as error:
+        failure = as_failure(error)
+        log.error("%s: %s", failure.reason, failure.message, exc_info=error)
+        result = failed(program, failure)
+    return emit(result)
+
+
+def _run(
+    program: Program, config: C, key: Callable[[C], str], work: Work[C], stopping: Stopping
+) -> Result:
+    reporter = Reporter(program.value, config.release)
+    reporter.serve(PROGRESS_PORT)
+    try:
+        store = ArtifactStore.open(config.artifacts)
+        name = key(config)
+        earlier = store.get_result(config.release_uid, name)
+        if earlier is not None and _still_holds(earlier, store, reporter):
+            return earlier.model_copy(update={"reason": "AlreadyDone"})
+        stopping.check()
+        result = success(program, work(config, store, reporter, stopping))
+        _keep(store, config.release_uid, name, result, reporter, replace=earlier is not None)
+        reporter.report(Phase.DONE)
+        return result
+    finally:
+        reporter.close()
+
+
+def _still_holds(earlier: Result, store: ArtifactStore, reporter: Reporter) -> bool:
+    """An evaluation publishes nothing, so its report stands alone."""
+    try:
+        if earlier.training is not None:
+            store.verify(earlier.training.artifact_digest, ModelManifest)
+        if earlier.build is not None:
+            store.verify(earlier.build.build_digest, BuildManifest)
+    except ArtifactError as error:
+        reporter.warn(f"an earlier run reported success, but its artifact is gone: {error}")
+        return False
+    return True
+
+
+def _keep(
+    store: ArtifactStore,
+    release_uid: str,
+    name: str,
+    result: Result,
+    reporter: Reporter,
+    *,
+    replace: bool,
+) -> None:
+    """The artifact is published and the facts are known: a report that cannot be kept only means
+    that a lost pod repeats the work, so it must not turn success into failure."""
+    try:
+        store.put_result(release_uid, name, result, replace=replace)
+    except Exception as error:
+        reporter.warn(f"the result could not be kept in the store: {error}")
+
+
+def load_config(config_type: type[C], config_file: Path | None) -> C:
+    """The config of this process; raises JobFailure (exit 2) that names every wrong field."""
+    source = str(config_file) if config_file else CONFIG_VARIABLE
+    text = _config_text(config_file)
+    try:
+        return config_type.model_validate_json(text)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, item['loc'])) or 'config'}: {item['msg']}"
+            f" (got {_brief(item['input'])})"
+            for item in error.errors(include_url=False)
+        ]
+        message = f"{source} is not a valid {config_type.__name__}: {'; '.join(lines)}"
+        raise JobFailure(ExitCode.BAD_CONFIG, "BadConfig", message) from error
+
+
+def _config_text(config_file: Path | None) -> str:
+    try:
+        text = config_file.read_text("utf-8") if config_file else os.environ.get(CONFIG_VARIABLE)
+    except (OSError, ValueError) as error:
+        message = f"--config {config_file} cannot be read: {error}"
+        raise JobFailure(ExitCode.BAD_CONFIG, "BadConfig", message) from error
+    if not text:
+        message = f"no config: set {CONFIG_VARIABLE}, or give --config FILE"
+        raise JobFailure(ExitCode.BAD_CONFIG, "BadConfig", message)
+    return text
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,193 @@
+"""What a sealed build holds, and how it is opened: the same way after sealing and in a server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lockstep_core.artifacts import BuildManifest, Role
+from lockstep_indexer import engine
+from lockstep_indexer.engine import Distances, Rows, Searcher
+from lockstep_indexer.exact import exact_search, remeasure
+from lockstep_indexer.strings import StringColumn, column_files, open_column
+from lockstep_indexer.vectors import StoredVectors, Vectors
+
+INDEX_FILE = "index.faiss"
+VECTORS_FILE = "vectors.f16.npy"
+IDS, LABELS = "ids", "labels"
+GOLDEN_FILE = "golden.npz"
+REPORT_FILE = "report.json"
+
+ROLES = {
+    INDEX_FILE: Role.SERVING,
+    VECTORS_FILE: Role.SERVING,
+    **dict.fromkeys((*column_files(IDS), *column_files(LABELS)), Role.SERVING),
+    GOLDEN_FILE: Role.CHECK,
+    REPORT_FILE: Role.REPORT,
+}
+
+GOLDEN_K = 10
+GOLDEN_TOLERANCE = 1e-3
+
+
+class ContentsError(ValueError):
+    """The files are the ones that the manifest lists, and do not make up one index."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """The model's golden inputs, embedded (n, d), and what the build answered: (n, k) each."""
+
+    queries: Vectors
+    rows: Rows
+    distances: Distances
+
+    @property
+    def k(self) -> int:
+        return int(self.rows.shape[1])
+
+
+@dataclass(frozen=True)
+class Hit:
+    id: str
+    label: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class OpenedBuild:
+    """An index that answers. Immutable: any number of threads may search it."""
+
+    manifest: BuildManifest
+    searcher: Searcher
+    vectors: StoredVectors
+    ids: StringColumn
+    labels: StringColumn
+    golden: Golden
+
+    def search(self, queries: Vectors, k: int, *, exact: bool = False) -> tuple[Rows, Distances]:
+        """Rows and Euclidean distances (n, min(k, rows)), nearest first, every place filled.
+
+        `exact` compares with every stored vector. A graph whose walk reaches fewer than k rows
+        would give a short list in silence: those queries are answered exactly instead.
+        """
+        return search_whole(self.searcher, self.vectors, queries, k, exact=exact)
+
+    def hits(self, rows: Rows, distances: Distances) -> list[list[Hit]]:
+        """Names of the rows that `search` found."""
+        return [
+            [
+                Hit(self.ids[row], self.labels[row], distance)
+                for row, distance in zip(chosen, apart, strict=True)
+            ]
+            for chosen, apart in zip(rows.tolist(), distances.tolist(), strict=True)
+        ]
+
+
+def search_whole(
+    searcher: Searcher, vectors: StoredVectors, queries: Vectors, k: int, *, exact: bool = False
+) -> tuple[Rows, Distances]:
+    """See `OpenedBuild.search`; for the build, which searches before there is a manifest."""
+    k = min(k, searcher.rows)
+    if exact:
+        return exact_search(queries, vectors, k)
+    rows, distances = remeasure(queries, vectors, searcher.search(queries, k))
+    short = np.flatnonzero((rows < 0).any(axis=1))
+    if len(short):
+        rows[short], distances[short] = exact_search(queries[short], vectors, k)
+    return rows, distances
+
+
+def write_golden(directory: Path, golden: Golden) -> None:
+    np.savez(
+        directory / GOLDEN_FILE,
+        queries=golden.queries,
+        rows=golden.rows,
+        distances=golden.distances,
+    )
+
+
+def _open_golden(directory: Path) -> Golden:
+    with np.load(directory / GOLDEN_FILE, allow_pickle=False) as arrays:
+        return Golden(arrays["queries"], arrays["rows"], arrays["distances"])
+
+
+def open_build(directory: Path, manifest: BuildManifest) -> OpenedBuild:
+    """Opens a **verified** build (`ArtifactStore.fetch`). Raises `ContentsError` or
+    `engine.UnusableIndexError` when the files do not belong together.
+
+    Files that queries touch at random are read once from end to end, so that no query waits
+    for the disk.
+    """
+    for name, role in ROLES.items():
+        if role == Role.SERVING:
+            engine.prewarm(directory / name)
+    searcher = engine.open_searcher(
+        directory / INDEX_FILE,
+        manifest.recipe,
+        dimension=manifest.dimension,
+        rows=manifest.rows,
+    )
+    vectors = np.load(directory / VECTORS_FILE, mmap_mode="r", allow_pickle=False)
+    build = OpenedBuild(
+        manifest,
+        searcher,
+        vectors,
+        open_column(directory, IDS),
+        open_column(directory, LABELS),
+        _open_golden(directory),
+    )
+    _check_shapes(build)
+    return build
+
+
+def _check_shapes(build: OpenedBuild) -> None:
+    rows, dimension = build.manifest.rows, build.manifest.dimension
+    golden = build.golden
+    for name, found, expected in (
+        (VECTORS_FILE, build.vectors.shape, (rows, dimension)),
+        (IDS, (len(build.ids),), (rows,)),
+        (LABELS, (len(build.labels),), (rows,)),
+        (f"{GOLDEN_FILE} queries", golden.queries.shape, (len(golden.rows), dimension)),
+        (f"{GOLDEN_FILE} distances", golden.distances.shape, golden.rows.shape),
+    ):
+        if found != expected:
+            raise ContentsError(f"{name} has shape {found}, the manifest makes it {expected}")
+    if build.vectors.dtype != np.float16:
+        raise ContentsError(f"{VECTORS_FILE} is {build.vectors.dtype}, must be float16")
+
+
+def golden_difference(build: OpenedBuild) -> str | None:
+    """What this index answers otherwise than when it was sealed; None when it answers the same.
+
+    Distances agree place by place within `GOLDEN_TOLERANCE` (another processor sums in another
+    order); a row may take another's place only where the two are as near as that.
+    """
+    golden = build.golden
+    rows, distances = build.search(golden.queries, golden.k)
+    apart = np.abs(distances - golden.distances)
+    if apart.size and apart.max() > GOLDEN_TOLERANCE:
+        query, place = divmod(int(apart.argmax()), golden.k)
+        return (
+            f"golden query {query} finds its neighbour {place + 1} at distance"
+            f" {distances[query, place]:.6f}, sealed as {golden.distances[query, place]:.6f}"
+        )
+    for query in range(len(rows)):
+        difference = _unknown_rows(rows[query], distances[query], golden.rows[query])
+        if difference is not None:
+            return f"golden query {query} finds {difference}"
+    return None
+
+
+def _unknown_rows(rows: Rows, distances: Distances, sealed: Rows) -> str | None:
+    """A row that was not among the sealed ones, unless it ties with the last of them."""
+    boundary = distances[-1] - GOLDEN_TOLERANCE
+    unknown: Sequence[int] = [
+        int(row)
+        for row, distance in zip(rows, distances, strict=True)
+        if row not in sealed and distance < boundary
+    ]
+    return f"row {unknown[0]}, which was not among its neighbours when sealed" if unknown else None

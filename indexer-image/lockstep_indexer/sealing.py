@@ -1,0 +1,160 @@
+"""Sealing: everything a build holds is written, published and then opened from the store again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lockstep_core.artifacts import ArtifactError, ArtifactStore, BuildManifest, describe_files
+from lockstep_core.jobs import JobFailure, Reporter
+from lockstep_core.protocol.base import Sha256
+from lockstep_core.protocol.config import BuildConfig
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.progress import Phase
+from lockstep_core.protocol.result import SampleStatistics
+from lockstep_core.quality.statistics import summarise
+from lockstep_indexer import engine
+from lockstep_indexer.contents import (
+    GOLDEN_K,
+    IDS,
+    INDEX_FILE,
+    LABELS,
+    REPORT_FILE,
+    ROLES,
+    Golden,
+    OpenedBuild,
+    golden_difference,
+    open_build,
+    search_whole,
+    write_golden,
+)
+from lockstep_indexer.measure import IndexRecall, measure_recall
+from lockstep_indexer.strings import write_column
+from lockstep_indexer.vectors import StoredVectors, Vectors
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The embedded corpus; `vectors` are already in their file of the build's folder."""
+
+    ids: list[str]
+    labels: list[str]
+    vectors: StoredVectors
+    digest: Sha256
+
+
+def seal(
+    config: BuildConfig,
+    corpus: Corpus,
+    golden_queries: Vectors,
+    directory: Path,
+    store: ArtifactStore,
+    reporter: Reporter,
+) -> Sha256:
+    """Writes the build into `directory`, publishes it and returns its digest.
+
+    Everything in it follows from the inputs, the seed and the engine: no time, no name of a
+    release. The same inputs therefore have the same digest.
+    """
+    rows = len(corpus.vectors)
+    index = engine.build(
+        corpus.vectors,
+        config.recipe,
+        seed=config.seed,
+        on_rows=lambda done: reporter.report(Phase.INDEXING, done=done, total=rows),
+    )
+    engine.write(index, directory / INDEX_FILE)
+    write_column(directory, IDS, corpus.ids)
+    write_column(directory, LABELS, corpus.labels)
+    searcher = engine.Searcher(index, engine.hnsw_of(config.recipe))
+    found = search_whole(searcher, corpus.vectors, golden_queries, GOLDEN_K)
+    write_golden(directory, Golden(golden_queries, *found))
+    reporter.report(Phase.EVALUATING, total=rows)
+    recall = measure_recall(searcher, corpus.vectors, config.objectives.recall.k, seed=config.seed)
+    write_report(directory / REPORT_FILE, config, corpus, recall)
+    reporter.report(Phase.PUBLISHING)
+    return store.publish(directory, _manifest(config, corpus, recall, directory))
+
+
+def _manifest(
+    config: BuildConfig, corpus: Corpus, recall: IndexRecall, directory: Path
+) -> BuildManifest:
+    return BuildManifest(
+        files=describe_files(directory, ROLES),
+        space_id=config.space_id,
+        artifact_digest=config.artifact_digest,
+        source_digest=corpus.digest,
+        rows=len(corpus.vectors),
+        dimension=corpus.vectors.shape[1],
+        index=config.index,
+        recipe=config.recipe,
+        recall_k=recall.k,
+        recall=summarise(recall.per_query),
+        seed=config.seed,
+        provenance={"engine": engine.ENGINE, "instructions": engine.INSTRUCTIONS},
+    )
+
+
+def write_report(path: Path, config: BuildConfig, corpus: Corpus, recall: IndexRecall) -> None:
+    """What a person asks about a build: how far apart neighbours are, twins, the worst queries."""
+    nearest = recall.exact_distances[:, 0]
+    # Of the bytes of whole rows: comparing floats row by row would sort by every column.
+    whole = np.ascontiguousarray(corpus.vectors).view(
+        np.dtype((np.void, corpus.vectors.strides[0]))
+    )
+    report: dict[str, Any] = {
+        "index": config.index,
+        "rows": len(corpus.vectors),
+        "classes": len(set(corpus.labels)),
+        "repeatedVectors": len(corpus.vectors) - len(np.unique(whole)),
+        "recall": {
+            "k": recall.k,
+            **summarise(recall.per_query).to_wire(),
+            "worst": float(np.min(recall.per_query)),
+            "belowHalf": int((recall.per_query < 0.5).sum()),
+        },
+        "nearestNeighbourDistance": {
+            name: round(float(np.quantile(nearest, share)), 6)
+            for name, share in (("p05", 0.05), ("p50", 0.5), ("p95", 0.95))
+        },
+    }
+    path.write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A build as it came back from the store, and its index recall measured there."""
+
+    build: OpenedBuild
+    recall_k: int
+    recall: SampleStatistics
+
+
+def reopen(config: BuildConfig, store: ArtifactStore, digest: Sha256, directory: Path) -> Reopened:
+    """Opens a published build just as a server does, and measures it there.
+
+    A copy that was damaged on its way into the store is found now, and not when the first server
+    starts. Raises ArtifactError for bytes that differ, and JobFailure when they do not answer as
+    they did when they were sealed.
+    """
+    manifest = store.fetch(digest, directory, BuildManifest)
+    if manifest.space_id != config.space_id:
+        raise ArtifactError(
+            f"build {digest} came back with space {manifest.space_id}, not {config.space_id}"
+        )
+    build = open_build(directory, manifest)
+    if difference := golden_difference(build):
+        raise JobFailure(
+            ExitCode.SELF_CHECK_FAILED,
+            "GoldenMismatch",
+            f"the published index does not answer as it did when it was built: {difference}."
+            " Build it again.",
+        )
+    recall = measure_recall(
+        build.searcher, build.vectors, config.objectives.recall.k, seed=config.seed
+    )
+    return Reopened(build, recall.k, summarise(recall.per_query))

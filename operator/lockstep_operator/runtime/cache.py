@@ -65,10 +65,14 @@ def version_of(body: Object) -> int:
 
 @dataclass(frozen=True)
 class _Tombstone:
-    """A deleted object. `version` None: this uid never comes back, whatever its version."""
+    """What is known dead at one name: everything up to `version`, and `uid` at any version.
 
-    uid: str
-    version: int | None
+    The uid is set only when the API server confirmed a deletion of ours: for the watch, an object
+    that left our selector is deleted too, and that one may come back under the same uid.
+    """
+
+    version: int
+    uid: str | None
     at: float
 
 
@@ -113,12 +117,10 @@ class Cache:
         at = Key(namespace, name)
         known = self._objects[kind.kind].get(at)
         known_uid = known["metadata"]["uid"] if known is not None else None
-        buried = uid or known_uid
-        if buried is not None:
-            self._tombstones[kind.kind][at] = _Tombstone(buried, None, self._clock())
-        if known is None or buried != known_uid:
-            return set()
-        return self._remove(kind, at, known)
+        dead = uid or known_uid
+        is_known = known is not None and dead == known_uid
+        self._dig(kind, at, version_of(known) if known is not None and is_known else 0, dead)
+        return self._remove(kind, at, known) if known is not None and is_known else set()
 
     def prune(
         self, kind: ResourceKind, namespace: str | None, listed: set[Key], version: int
@@ -157,9 +159,7 @@ class Cache:
         grave = self._tombstones[kind.kind].get(at)
         if grave is None:
             return False
-        if grave.version is None:
-            return grave.uid == uid
-        return version < grave.version
+        return grave.uid == uid or version < grave.version
 
     def _bury(self, kind: ResourceKind, body: Object) -> set[Key]:
         metadata = body["metadata"]
@@ -168,10 +168,14 @@ class Cache:
         version = version_of(body)
         if known is not None and version_of(known) > version:
             return set()
-        grave = self._tombstones[kind.kind].get(at)
-        if grave is None or grave.uid != metadata["uid"] or grave.version is not None:
-            self._tombstones[kind.kind][at] = _Tombstone(metadata["uid"], version, self._clock())
+        self._dig(kind, at, version, None)
         return self._remove(kind, at, known) if known is not None else set()
+
+    def _dig(self, kind: ResourceKind, at: Key, version: int, uid: str | None) -> None:
+        grave = self._tombstones[kind.kind].get(at)
+        if grave is not None:
+            version, uid = max(version, grave.version), uid or grave.uid
+        self._tombstones[kind.kind][at] = _Tombstone(version, uid, self._clock())
 
     def _remove(self, kind: ResourceKind, at: Key, known: Object) -> set[Key]:
         del self._objects[kind.kind][at]

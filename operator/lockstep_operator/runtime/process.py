@@ -9,11 +9,11 @@ import uuid
 
 import kopf
 
+from lockstep_operator.runtime.assembly import Operator
 from lockstep_operator.runtime.config import Config
 from lockstep_operator.runtime.health import HealthServer
 from lockstep_operator.runtime.heartbeat import Heartbeat
 from lockstep_operator.runtime.leader import Leader, LeaseTimes
-from lockstep_operator.runtime.assembly import Operator
 
 # The leader's thread turns 20 times a second; the main loop four times.
 STALLED_SECONDS = 30.0

@@ -18,6 +18,8 @@ from lockstep_core.protocol.http import ErrorBody, ErrorDetail
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Largest request body: 256 images as base64 of about 24 KiB each."""
 
+DISCARDED_BYTES = 16 * MAX_BODY_BYTES
+
 CLIENT_CLOSED = 499
 """The client went away before the answer (nginx's code); seen in metrics only."""
 
@@ -97,23 +99,28 @@ EXCEPTION_HANDLERS: Mapping[Any, Any] = {
 
 
 async def read_body(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body; 413 as soon as it is known to exceed `limit` bytes."""
-    declared = request.headers.get("content-length", "")
-    too_large = RequestError(
-        413,
-        f"the body is larger than {limit} bytes: send fewer items in one request",
-        code="body_too_large",
-        # The rest of the body is not read, so the connection cannot be used again.
-        headers={"connection": "close"},
-    )
-    if declared.isdigit() and int(declared) > limit:
-        raise too_large
-    chunks, size = [], 0
+    """The whole body; raises `RequestError` (413) when it exceeds `limit` bytes.
+
+    The rest of a body that is too large is read and dropped, up to `DISCARDED_BYTES`: a server
+    that closes on unread bytes resets the connection, and the client never sees the answer.
+    """
+    chunks: list[bytes] = []
+    size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limit:
-            raise too_large
-        chunks.append(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        elif size > DISCARDED_BYTES:
+            break
+        else:
+            chunks.clear()
+    if size > limit:
+        raise RequestError(
+            413,
+            f"the body is larger than {limit} bytes: send fewer items in one request",
+            code="body_too_large",
+            headers={"connection": "close"},
+        )
     return b"".join(chunks)
 
 

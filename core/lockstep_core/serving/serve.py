@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +19,16 @@ import uvloop
 from prometheus_client import CollectorRegistry, disable_created_metrics
 from starlette.applications import Starlette
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program
+from lockstep_core.serving.connections import DrainingServer, http_protocol
 from lockstep_core.serving.errors import EXCEPTION_HANDLERS, RequestError, error_response
 from lockstep_core.serving.identity import Identity, IdentityHolder, IdentityMiddleware
-from lockstep_core.serving.lifecycle import (
-    RETIRE_AT,
-    Lifecycle,
-    RetireConnections,
-    operational_routes,
-)
+from lockstep_core.serving.lifecycle import Lifecycle, RetireConnections, operational_routes
 from lockstep_core.serving.observe import ObserveRequests, request_metrics
 from lockstep_core.serving.startup import StartError, read_config, report, start_error
 
@@ -92,7 +86,20 @@ class Host:
         self.identity.current = identity
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self._api or self._operational)(scope, receive, send)
+        complete = False
+
+        async def send_watched(message: Message) -> None:
+            nonlocal complete
+            await send(message)
+            complete = message["type"] == "http.response.body" and not message.get("more_body")
+
+        try:
+            await (self._api or self._operational)(scope, receive, send_watched)
+        except Exception:
+            # Starlette logs through our handler, answers 500 and raises again. uvicorn would then
+            # close the connection, perhaps under the client's next request.
+            if not complete:
+                raise
 
 
 async def _still_loading(_request: Any, _error: Exception) -> Any:
@@ -172,10 +179,14 @@ async def _serve(
     app = IdentityMiddleware(
         RetireConnections(host, lifecycle=host.lifecycle, clock=loop.time), holder=host.identity
     )
-    http = _Uvicorn(
+    http = DrainingServer(
         uvicorn.Config(
             app,
-            http=_protocol(host.identity, options),
+            http=http_protocol(
+                host.identity,
+                max_age_seconds=options.max_connection_age_seconds,
+                jitter=options.connection_age_jitter,
+            ),
             loop="none",
             ws="none",
             lifespan="off",
@@ -260,36 +271,3 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="start", daemon=True).start()
     return await future
-
-
-class _Uvicorn(uvicorn.Server):
-    """Leaves the signals to us: uvicorn's own handler would stop accepting at once, and raise the
-    signal again at the end, so that the process would not exit with 0."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _protocol(identity: IdentityHolder, options: ServerOptions) -> type[HttpToolsProtocol]:
-    """uvicorn's HTTP protocol with a date of retirement for each connection."""
-
-    class Protocol(HttpToolsProtocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            share = 1 + options.connection_age_jitter * random.uniform(-1, 1)
-            self.retire_at = self.loop.time() + options.max_connection_age_seconds * share
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self.scope["state"][RETIRE_AT] = self.retire_at
-
-        def send_400_response(self, msg: str) -> None:
-            """What is no HTTP at all is answered in our shape and under our name, too."""
-            found = error_response(RequestError(400, msg, code="invalid_http"))
-            pairs = [*identity.current.headers(), *found.headers.items(), ("connection", "close")]
-            head = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode() + found.body)
-            self.transport.close()
-
-    return Protocol

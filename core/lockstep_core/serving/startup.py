@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from lockstep_core.artifacts import ArtifactError, StoreError
+from lockstep_core.encoding import EncodingError, SelfCheckError
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.environment import (
     CONFIG_VARIABLE,
@@ -72,6 +73,8 @@ def start_error(error: BaseException) -> StartError:
     for kind, exit_code, reason in (
         (ArtifactError, ExitCode.DIGEST_MISMATCH, "DigestMismatch"),
         (StoreError, ExitCode.STORE_UNAVAILABLE, "StoreUnavailable"),
+        (SelfCheckError, ExitCode.SELF_CHECK_FAILED, "SelfCheckFailed"),
+        (EncodingError, ExitCode.SELF_CHECK_FAILED, "SelfCheckFailed"),
     ):
         if isinstance(error, kind):
             return StartError(exit_code, reason, str(error))

@@ -1,0 +1,51 @@
+"""uvicorn, with our signals, ageing connections, and our shape for what is no HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Iterator
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from lockstep_core.serving.errors import RequestError, error_response
+from lockstep_core.serving.identity import IdentityHolder
+from lockstep_core.serving.lifecycle import RETIRE_AT
+
+
+class DrainingServer(uvicorn.Server):
+    """Leaves the signals to us: uvicorn's own handler would stop accepting at once, and raise the
+    signal again at the end, so that the process would not exit with 0."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def http_protocol(
+    identity: IdentityHolder, *, max_age_seconds: float, jitter: float
+) -> type[HttpToolsProtocol]:
+    """uvicorn's HTTP protocol; each connection retires at `max_age_seconds`, give or take `jitter`
+    (a share of it), so that connections made together do not end together."""
+
+    class Protocol(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            share = 1 + jitter * random.uniform(-1, 1)
+            self.retire_at = self.loop.time() + max_age_seconds * share
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self.scope["state"][RETIRE_AT] = self.retire_at
+
+        def send_400_response(self, msg: str) -> None:
+            """What is no HTTP at all is answered in our shape and under our name, too."""
+            found = error_response(RequestError(400, msg, code="invalid_http"))
+            pairs = [*identity.current.headers(), *found.headers.items(), ("connection", "close")]
+            head = "".join(f"{name}: {value}\r\n" for name, value in pairs)
+            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode() + found.body)
+            self.transport.close()
+
+    return Protocol

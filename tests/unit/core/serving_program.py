@@ -1,0 +1,76 @@
+"""A small real server for the tests: `python serving_program.py PORT DRAIN_SECONDS MAX_AGE`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from lockstep_core.artifacts import ArtifactError, StoreError
+from lockstep_core.protocol.base import Contract
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.result import Program
+from lockstep_core.serving.errors import read_body
+from lockstep_core.serving.identity import Identity
+from lockstep_core.serving.serve import Host, Server, ServerOptions, run_server
+from lockstep_core.serving.startup import StartError
+
+FAILURES: dict[str, Exception] = {
+    "artifact": ArtifactError("model.onnx is corrupt"),
+    "store": StoreError("the bucket does not answer"),
+    "self-check": StartError(ExitCode.SELF_CHECK_FAILED, "GoldenMismatch", "item 3 differs"),
+    "bug": KeyError("oops"),
+}
+
+
+class ProgramConfig(Contract):
+    release: str
+    loading_seconds: float = 0
+    fails: str | None = None
+
+
+@asynccontextmanager
+async def start(config: ProgramConfig, host: Host) -> AsyncIterator[None]:
+    host.lifecycle.wait_for("model", "loading it")
+    await asyncio.sleep(config.loading_seconds)
+    if config.fails:
+        raise FAILURES[config.fails]
+
+    async def work(request: Request) -> Response:
+        await asyncio.sleep(float(request.query_params.get("seconds", "0.02")))
+        return JSONResponse({"release": config.release})
+
+    async def size(request: Request) -> Response:
+        return JSONResponse({"bytes": len(await read_body(request, 1000))})
+
+    async def bug(_request: Request) -> Response:
+        raise RuntimeError("a secret of the inside")
+
+    host.mount(
+        Identity(config.release, "a" * 12),
+        [Route("/work", work), Route("/size", size, methods=["POST"]), Route("/bug", bug)],
+        {"/work": "work", "/bug": "bug"},
+        requests="test_requests_total",
+        seconds="test_seconds",
+    )
+    host.lifecycle.passed("model")
+    yield
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    port, drain, age = sys.argv[1:]
+    options = ServerOptions(
+        host="127.0.0.1",
+        port=int(port),
+        drain_seconds=float(drain),
+        max_connection_age_seconds=float(age),
+    )
+    server = Server(Program.SERVE_INDEX, ProgramConfig, lambda config: config.release, start)
+    sys.exit(run_server(server, options=options))

@@ -20,7 +20,7 @@ NFT_TABLE = "lockstep-devcluster"
 # The kubelet's own, and the one that BuildKit's containers are given.
 CGROUPS = ("kubepods", "lockstep-buildkit")
 SHIM = "containerd-shim-runc-v2"
-SHIM_SOCKETS = Path("/run/containerd/s")
+RUNTIME = Path("/run/containerd")
 CNI_RESULTS = Path("/var/lib/cni/results")
 CONTAINER_LOGS = Path("/var/log/containers")
 
@@ -109,17 +109,17 @@ def _remove_cgroups() -> None:
 
 
 def mounts_below(folder: Path) -> list[str]:
-    """Mount points under a folder, the innermost first."""
+    """Mount points at and under a folder, the innermost first."""
     points = []
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         point = line.split()[4].encode().decode("unicode_escape")
-        if point.startswith(f"{folder}/"):
+        if point == str(folder) or point.startswith(f"{folder}/"):
             points.append(point)
     return points[::-1]
 
 
 def unmount(folder: Path) -> None:
-    """Unmount everything below a folder, at once for users, lazily for the kernel."""
+    """Unmount everything at and below a folder, at once for users, lazily for the kernel."""
     for point in mounts_below(folder):
         subprocess.run(["umount", "-l", point], capture_output=True)
 
@@ -130,19 +130,30 @@ def _remove_network(cluster: Cluster) -> None:
         subprocess.run(["nft", "delete", "table", family, table], capture_output=True)
     # Addresses of pods that are no more; without this every crash leaks some.
     shutil.rmtree(cluster.layout.run / "ipam", ignore_errors=True)
-    for result in CNI_RESULTS.glob("lockstep-*"):
-        result.unlink(missing_ok=True)
+    for result in CNI_RESULTS.glob("*"):
+        # Each names the network namespace, which is in our folder if it is ours.
+        if str(cluster.layout.root) in result.read_text(errors="replace"):
+            result.unlink(missing_ok=True)
 
 
-def _remove_shim_sockets(sockets: set[str]) -> None:
-    for name in sockets:
-        Path(name).unlink(missing_ok=True)
+def _remove_runtime_state(layout: Layout) -> None:
+    """What runc and the shims keep outside of the cluster's folder."""
+    ids = set()
+    for state in (RUNTIME / "runc").glob("*/*/state.json"):
+        if str(layout.root) in state.read_text(errors="replace"):
+            ids.add(state.parent.name)
+            shutil.rmtree(state.parent, ignore_errors=True)
+    for pipe in (RUNTIME / "fifo").glob("*/*-stdout"):
+        if pipe.name.removesuffix("-stdout") in ids:
+            shutil.rmtree(pipe.parent, ignore_errors=True)
+    for socket in _stale_shim_sockets():
+        socket.unlink(missing_ok=True)
 
 
-def _stale_shim_sockets() -> set[str]:
+def _stale_shim_sockets() -> list[Path]:
     """Sockets that no process listens on; the kernel lists the live ones by path."""
     live = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
-    return {str(path) for path in SHIM_SOCKETS.glob("*") if str(path) not in live}
+    return [path for path in (RUNTIME / "s").glob("*") if str(path) not in live]
 
 
 def _remove_container_logs(layout: Layout) -> None:
@@ -169,7 +180,7 @@ def clear_node(cluster: Cluster) -> None:
     unmount(layout.buildkit_root)
     _remove_network(cluster)
     _remove_cgroups()
-    _remove_shim_sockets(_stale_shim_sockets())
+    _remove_runtime_state(layout)
     _remove_container_logs(layout)
     shutil.rmtree(layout.containerd_state, ignore_errors=True)
     for path in layout.run.glob("*.sock*"):

@@ -17,7 +17,27 @@ from devcluster.report import DevclusterError, step
 
 PAUSE_IMAGE = "localhost/pause:1"
 COREDNS_REPOSITORY = "lockstep.local/coredns"
+DEFAULT_DOMAIN = "docker.io"
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def stored_name(image: str) -> str:
+    """The name that the runtime looks for when a pod says `image`.
+
+    A first part without a dot, a colon or the word localhost is no domain; the
+    grammar of image references then puts its default one in front.
+    """
+    first, slash, _ = image.partition("/")
+    if not slash:
+        return f"{DEFAULT_DOMAIN}/library/{image}"
+    is_domain = "." in first or ":" in first or first == "localhost"
+    return image if is_domain else f"{DEFAULT_DOMAIN}/{image}"
+
+
+def familiar_name(image: str) -> str:
+    """The shortest name that a pod can say for a stored one."""
+    short = image.removeprefix(f"{DEFAULT_DOMAIN}/").removeprefix("library/")
+    return short if stored_name(short) == image else image
 
 
 class Image(TypedDict):
@@ -47,7 +67,11 @@ def listing(cluster: Cluster) -> list[Image]:
     line = re.compile(r"(\S+)\s+\S+\s+(sha256:\S+)\s+([\d.]+) (B|KiB|MiB|GiB)\s")
     found = [line.match(text) for text in done.stdout.splitlines()]
     return [
-        Image(name=match[1], digest=match[2], size=int(float(match[3]) * _UNITS[match[4]]))
+        Image(
+            name=familiar_name(match[1]),
+            digest=match[2],
+            size=int(float(match[3]) * _UNITS[match[4]]),
+        )
         for match in found
         if match and "@" not in match[1] and not match[1].startswith("sha256:")
     ]
@@ -118,6 +142,8 @@ def build(
     cluster: Cluster, *, image: str, file: Path, context: Path, build_args: dict[str, str]
 ) -> None:
     """Build a Dockerfile into the node's own image store; BASE is ours unless given."""
+    if ":" not in image.rpartition("/")[2]:
+        raise DevclusterError(f"--image {image!r} needs a tag (and not latest: pods would pull it)")
     for path in (file, context):
         if not path.exists():
             raise DevclusterError(f"{path} does not exist")
@@ -146,7 +172,8 @@ def _build(
     options = [f"build-arg:{name}={value}" for name, value in build_args.items()]
     # The base exists only here: ask the node's store before any registry.
     options += [f"filename={file.name}", "image-resolve-mode=local"]
-    output = f'type=image,"name={",".join(names)}",compression=uncompressed,unpack=true'
+    stored = ",".join(stored_name(name) for name in names)
+    output = f'type=image,"name={stored}",compression=uncompressed,unpack=true'
     arguments = ["build", "--frontend=dockerfile.v0", "--progress=auto"]
     arguments += [f"--local=context={context}", f"--local=dockerfile={file.parent}"]
     arguments += [f"--opt={option}" for option in options]

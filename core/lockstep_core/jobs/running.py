@@ -16,6 +16,7 @@ from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.jobs.outcome import Facts, emit, failed, success
 from lockstep_core.jobs.reporter import Reporter
 from lockstep_core.jobs.stopping import Stopping
+from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.config import JobConfig
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRESS_PORT
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -25,6 +26,7 @@ from lockstep_core.protocol.result import Program, Result
 log = logging.getLogger(__name__)
 
 C = TypeVar("C", bound=JobConfig)
+AnyConfig = TypeVar("AnyConfig", bound=Contract)
 Work = Callable[[C, ArtifactStore, Reporter, Stopping], Facts]
 
 
@@ -105,7 +107,7 @@ def _keep(
         reporter.warn(f"the result could not be kept in the store: {error}")
 
 
-def load_config(config_type: type[C], config_file: Path | None) -> C:
+def load_config(config_type: type[AnyConfig], config_file: Path | None) -> AnyConfig:
     """The config of this process; raises JobFailure (exit 2) that names every wrong field."""
     source = str(config_file) if config_file else CONFIG_VARIABLE
     text = _config_text(config_file)

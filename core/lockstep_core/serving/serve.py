@@ -21,6 +21,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lockstep_core.jobs import as_failure, load_config
+from lockstep_core.jobs.outcome import emit, failed
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -30,7 +32,7 @@ from lockstep_core.serving.errors import EXCEPTION_HANDLERS, RequestError, error
 from lockstep_core.serving.identity import Identity, IdentityHolder, IdentityMiddleware
 from lockstep_core.serving.lifecycle import Lifecycle, RetireConnections, operational_routes
 from lockstep_core.serving.observe import ObserveRequests, request_metrics
-from lockstep_core.serving.startup import StartError, read_config, report, start_error
+from lockstep_core.serving.startup import StartError
 
 logger = logging.getLogger(__name__)
 C = TypeVar("C", bound=Contract)
@@ -137,22 +139,17 @@ def run_server(
     When it cannot start, the exit code is an `ExitCode` and the termination message a `Result`.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]
+    options = options or ServerOptions()
     try:
-        config = read_config(server.config_type, config_path)
+        config = load_config(server.config_type, config_path)
         host = Host(Identity(release=server.release_of(config)))
-        with (
-            _listen(options or ServerOptions()) as listener,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            runner.run(_serve(server, config, host, listener, options or ServerOptions()))
+        loops = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        with _listen(options) as listener, loops as runner:
+            runner.run(_serve(server, config, host, listener, options))
     except Exception as error:
-        found = start_error(error)
-        if found.exit_code == ExitCode.INTERNAL:
-            logger.exception("the server failed", exc_info=error)
-        else:
-            logger.error("%s: %s", found.reason, found.message)
-        report(server.program, found)
-        return int(found.exit_code)
+        failure = as_failure(error)
+        logger.error("%s: %s", failure.reason, failure.message, exc_info=error)
+        return emit(failed(server.program, failure))
     return int(ExitCode.OK)
 
 

@@ -1,6 +1,7 @@
 """The CustomResourceDefinitions of our kinds, generated from their models.
 
-`python -m lockstep_operator.api.crd` writes `crds/*.yaml`; `--check` fails when they differ.
+`python -m lockstep_operator.api.crd` writes `crds/*.yaml` and the chart's templates of them;
+`--check` fails when one differs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lockstep_operator.api.release import EmbeddingReleaseSpec, EmbeddingRelease
 from lockstep_operator.api.schema import Schema, UnsupportedSchema, structural, unbounded
 
 DIRECTORY = Path("crds")
+CHART_DIRECTORY = Path("charts/lockstep/templates/crds")
 # A third of what a client-side apply can keep in its annotation.
 SIZE_LIMIT = 100 * 1024
 
@@ -225,6 +227,22 @@ def render(kind: Kind) -> str:
     return head + yaml.dump(plain, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True)
 
 
+def render_template(kind: Kind) -> str:
+    """The same as a template of the chart, with the labels and annotations of an installation."""
+    name = f"  name: {kind.plural}.{GROUP}\n"
+    body = render(kind).replace(
+        name, name + '  {{- include "lockstep.crdMetadata" . | nindent 2 }}\n', 1
+    )
+    return "{{- if .Values.crds.install }}\n" + body + "{{- end }}\n"
+
+
+def files(root: Path) -> dict[Path, str]:
+    """Every generated file below the root of the repository, and its text."""
+    found = {root / DIRECTORY / file_name(kind): render(kind) for kind in KINDS}
+    found.update({root / CHART_DIRECTORY / file_name(k): render_template(k) for k in KINDS})
+    return found
+
+
 class _Dumper(yaml.SafeDumper):
     """Quotes `n` and `y`: YAML 1.1 readers (Kubernetes' is one) take them for booleans."""
 
@@ -241,10 +259,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Writes the files; with `--check` compares, and returns 1 when one is out of date."""
     parser = argparse.ArgumentParser(prog="python -m lockstep_operator.api.crd")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
-    parser.add_argument("--directory", type=Path, default=DIRECTORY, help="where the files are")
+    parser.add_argument("--root", type=Path, default=Path(), help="root of the repository")
     options = parser.parse_args(arguments)
-    wanted = {options.directory / file_name(kind): render(kind) for kind in KINDS}
-    stale = {p: t for p, t in wanted.items() if not p.exists() or p.read_text("utf-8") != t}
+    stale = {
+        p: t for p, t in files(options.root).items() if not p.exists() or p.read_text("utf-8") != t
+    }
     if options.check:
         for path in stale:
             print(f"{path} is out of date: run `python -m lockstep_operator.api.crd`")

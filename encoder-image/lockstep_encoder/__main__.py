@@ -1,0 +1,127 @@
+"""Command line of the encoder."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstep_core.jobs.logs import log_to_stderr
+from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
+from lockstep_core.serving.serve import ServerOptions
+from lockstep_encoder.evaluate import evaluate
+from lockstep_encoder.serve import ServeOptions, serve
+
+SERVE_HELP = f"""\
+Serve one model release: embeddings, and searches in exactly the indexes built from it.
+
+The config (JSON) comes from {CONFIG_VARIABLE} or --config:
+  {{"model": "glyphs", "release": "glyphs-r1", "artifacts": {{"uri": "file:///artifacts",
+    "claimName": "any"}}, "artifactDigest": "sha256:...", "spaceID": "0123456789ab",
+    "indexes": [{{"name": "glyphs", "url": "http://glyphs-r1-glyphs:8080",
+                 "buildDigest": "sha256:...", "spaceID": "0123456789ab"}}]}}
+
+It fetches the artifact by digest, verifies every file, checks the golden vectors, waits for each
+index, compares an end-to-end search of the golden inputs with what the index was sealed with, and
+only then is Ready.
+
+  curl -s localhost:{SERVING_PORT}/readyz        what it still waits for
+  curl -s localhost:{SERVING_PORT}/v1/embeddings -d '{{"input": [[0, 0.5]]}}'
+  curl -s localhost:{SERVING_PORT}/v1/search -d '{{"input": "data:image/png;base64,...", "k": 3}}'
+
+A request with the header `x-lockstep-expected-space` is answered in that space, or refused (409).
+"""
+
+SERVE_EXITS = """\
+exit codes: 0 drained after SIGTERM; 2 bad config; 6 artifact corrupt or of another space;
+9 golden vectors or golden searches differ; 70 internal; 74 store out of reach
+"""
+
+EVALUATE_HELP = f"""\
+Measure a candidate (and the stable release, where there is one) on the same held-out items:
+relevance recall@k per query, against raw inputs and against stable, paired; geometry.
+
+Reports and judges nothing: bounds live in the EmbeddingModel. The result is the JSON in the
+termination message, and is kept in the store, so that a second run re-emits it.
+The config (JSON) comes from {CONFIG_VARIABLE} or --config.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lockstep-encoder", description="Serves or evaluates one release of an encoder."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|evaluate")
+    raw = argparse.RawDescriptionHelpFormatter
+    one = commands.add_parser(
+        "serve",
+        help="answer embeddings and searches",
+        description=SERVE_HELP,
+        epilog=SERVE_EXITS,
+        formatter_class=raw,
+    )
+    two = commands.add_parser(
+        "evaluate",
+        help="measure relevance recall on held-out items",
+        description=EVALUATE_HELP,
+        formatter_class=raw,
+    )
+    for command in (one, two):
+        command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
+        command.add_argument(
+            "--threads",
+            type=int,
+            default=0,
+            help="threads of one inference (0: the CPU quota of the container)",
+        )
+    one.add_argument("--host", help="address to listen on (all of them)")
+    one.add_argument("--port", type=int, default=SERVING_PORT, help="%(default)s; 0: any free one")
+    defaults = ServeOptions()
+    one.add_argument(
+        "--max-batch-items", type=int, default=defaults.max_batch_items, help="%(default)s"
+    )
+    one.add_argument(
+        "--max-queue-items",
+        type=int,
+        default=defaults.max_queue_items,
+        help="items that may wait before requests get 429 (%(default)s)",
+    )
+    one.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=defaults.server.drain_seconds,
+        help="serve on, not Ready, for so long after SIGTERM (%(default)s)",
+    )
+    one.add_argument(
+        "--max-connection-age-seconds",
+        type=float,
+        default=defaults.server.max_connection_age_seconds,
+        help="end keep-alive connections older than this (%(default)s)",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    log_to_stderr()
+    given = _parser().parse_args(arguments)
+    if given.command == "evaluate":
+        return evaluate(given.config, threads=given.threads)
+    return serve(
+        given.config,
+        ServeOptions(
+            threads=given.threads,
+            max_batch_items=given.max_batch_items,
+            max_queue_items=given.max_queue_items,
+            server=ServerOptions(
+                host=given.host,
+                port=given.port,
+                drain_seconds=given.drain_seconds,
+                max_connection_age_seconds=given.max_connection_age_seconds,
+            ),
+        ),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

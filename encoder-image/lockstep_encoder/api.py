@@ -1,0 +1,233 @@
+"""The encoder's HTTP API: `/v1/embeddings` and `/v1/models` (OpenAI's), and `/v1/search`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from lockstep_core.encoding import EncodingError, decode_items
+from lockstep_core.protocol import headers
+from lockstep_core.protocol.config import IndexEndpoint
+from lockstep_core.protocol.http import (
+    MAX_ITEMS,
+    EmbeddingsRequest,
+    ItemInput,
+    SearchRequest,
+    SearchResponse,
+)
+from lockstep_core.serving.admission import Admission, deadline_of, expired
+from lockstep_core.serving.errors import RequestError, read
+from lockstep_encoder.batching import Batcher, Embedded, Items
+from lockstep_encoder.index_client import (
+    IndexAnswer,
+    IndexClient,
+    IndexUnavailable,
+    PairingRefused,
+)
+from lockstep_encoder.metrics import EncoderMetrics
+from lockstep_encoder.model import Model
+
+APIS = {"/v1/embeddings": "embeddings", "/v1/search": "search", "/v1/models": "models"}
+
+
+class Api:
+    """Handlers over one model, one batcher and the indexes of one release."""
+
+    def __init__(
+        self,
+        model: Model,
+        batcher: Batcher,
+        admission: Admission,
+        metrics: EncoderMetrics,
+        *,
+        client: IndexClient,
+        indexes: dict[str, IndexEndpoint],
+        clock: Callable[[], float],
+    ) -> None:
+        self._model = model
+        self._batcher = batcher
+        self._admission = admission
+        self._metrics = metrics
+        self._client = client
+        self._indexes = indexes
+        self._clock = clock
+        self._created = int(time.time())
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/embeddings", self.embeddings, methods=["POST"]),
+            Route("/v1/models", self.models, methods=["GET"]),
+            Route("/v1/search", self.search, methods=["POST"]),
+        ]
+
+    async def embeddings(self, request: Request) -> Response:
+        """OpenAI-compatible. An item counts as one token: `usage` is what quotas are made of."""
+        asked = await read(request, EmbeddingsRequest)
+        self._check_model(asked)
+        found = await self._embed(asked.input, deadline_of(request.headers, self._clock()))
+        if asked.encoding_format == "base64":
+            rows = np.ascontiguousarray(found.vectors, dtype="<f4")
+            encoded: list[Any] = [base64.b64encode(row.tobytes()).decode() for row in rows]
+        else:
+            encoded = list(found.vectors)
+        items = len(found.vectors)
+        body = {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": at, "embedding": value}
+                for at, value in enumerate(encoded)
+            ],
+            "model": self._model.name,
+            "usage": {"prompt_tokens": items, "total_tokens": items},
+        }
+        return _json(body, {"server-timing": _timing(found)})
+
+    async def models(self, _request: Request) -> Response:
+        """The names that `model` of an embeddings request may have."""
+        names = (self._model.name, self._model.release)
+        entries = [
+            {"id": name, "object": "model", "created": self._created, "owned_by": "lockstep"}
+            for name in names
+        ]
+        return _json({"object": "list", "data": entries})
+
+    async def search(self, request: Request) -> Response:
+        """Embeds, searches this release's index, and says in its own words who answered."""
+        asked = await read(request, SearchRequest)
+        index = self._index(asked.index)
+        _check_build(index, request.headers.get(headers.EXPECTED_BUILD))
+        deadline = deadline_of(request.headers, self._clock())
+        found = await self._embed(asked.input, deadline)
+        begun = self._clock()
+        answer = await self._ask_index(index, found, asked.k, deadline)
+        response = SearchResponse.model_construct(
+            release=self._model.release,
+            space_id=self._model.space,
+            index=index.name,
+            index_space_id=answer.space,
+            build=answer.build,
+            results=answer.results,
+        )
+        timing = f"{_timing(found)}, index;dur={1000 * (self._clock() - begun):.2f}"
+        identity = {headers.INDEX_SPACE: answer.space, headers.BUILD: answer.build}
+        return _json(response.model_dump(by_alias=True), {**identity, "server-timing": timing})
+
+    async def _embed(self, value: ItemInput, deadline: float | None) -> Embedded:
+        items = count_items(value)
+        try:
+            with self._admission.admit(items):
+                inputs = await asyncio.to_thread(self._decode, value)
+                return await self._batcher.embed(inputs, deadline)
+        except RequestError as error:
+            if error.status == 429:
+                self._metrics.rejected.labels("Overloaded").inc()
+            raise
+
+    def _decode(self, value: ItemInput) -> Items:
+        try:
+            return decode_items(value, self._model.manifest.input)
+        except EncodingError as error:
+            raise RequestError(422, str(error), code="invalid_input", param="input") from error
+
+    async def _ask_index(
+        self, index: IndexEndpoint, found: Embedded, k: int, deadline: float | None
+    ) -> IndexAnswer:
+        remaining = None if deadline is None else deadline - self._clock()
+        if remaining is not None and remaining <= 0:
+            self._metrics.rejected.labels("DeadlineExceeded").inc()
+            raise expired()
+        try:
+            return await self._client.search(index, found.vectors, k, remaining_seconds=remaining)
+        except IndexUnavailable as error:
+            raise RequestError(
+                503, str(error), code="index_unavailable", headers={"retry-after": "1"}
+            ) from error
+        except PairingRefused as error:
+            self._metrics.pairing_refusals.labels(index.name, error.reason).inc()
+            raise RequestError(
+                502,
+                f"{error}: its answer was withheld, as it may be of another space",
+                code="pairing_refused",
+            ) from error
+
+    def _check_model(self, asked: EmbeddingsRequest) -> None:
+        names = (self._model.name, self._model.release)
+        if asked.model is not None and asked.model not in names:
+            raise RequestError(
+                404,
+                f"`model` is {asked.model!r}, this encoder serves {names[0]!r} (release"
+                f" {names[1]!r})",
+                code="model_not_found",
+                param="model",
+            )
+        if asked.dimensions not in (None, self._model.dimension):
+            raise RequestError(
+                422,
+                f"`dimensions` is {asked.dimensions}, this encoder's embeddings have"
+                f" {self._model.dimension} and cannot be shortened",
+                code="invalid_field",
+                param="dimensions",
+            )
+
+    def _index(self, name: str | None) -> IndexEndpoint:
+        """The index that is meant: 404 without one of that name, 422 where a name is needed."""
+        names = ", ".join(sorted(self._indexes)) or "none"
+        if name is None and len(self._indexes) > 1:
+            raise RequestError(
+                422,
+                f"`index` must name one of this release's indexes: {names}",
+                code="invalid_field",
+                param="index",
+            )
+        found = self._indexes.get(name) if name else next(iter(self._indexes.values()), None)
+        if found is None:
+            wanted = f"no index {name!r}" if name else "no index"
+            raise RequestError(
+                404,
+                f"release {self._model.release} has {wanted}; its indexes are: {names}",
+                code="index_not_found",
+                param="index",
+            )
+        return found
+
+
+def count_items(value: ItemInput) -> int:
+    """Items of an input; raises `RequestError` (422) for none and for more than `MAX_ITEMS`."""
+    single = isinstance(value, str) or (bool(value) and isinstance(value[0], int | float))
+    items = 1 if single else len(value)
+    if not 1 <= items <= MAX_ITEMS:
+        raise RequestError(
+            422,
+            f"`input` has {items} items, must have 1 to {MAX_ITEMS}",
+            code="invalid_field",
+            param="input",
+        )
+    return items
+
+
+def _check_build(index: IndexEndpoint, expected: str | None) -> None:
+    if expected is not None and expected != index.build_digest:
+        raise RequestError(
+            409,
+            f"`{headers.EXPECTED_BUILD}` asks for build {expected}, but index {index.name} of this"
+            f" release is build {index.build_digest}: nothing was answered",
+            code="identity_mismatch",
+        )
+
+
+def _timing(found: Embedded) -> str:
+    return f"queue;dur={1000 * found.queue_seconds:.2f}, infer;dur={1000 * found.infer_seconds:.2f}"
+
+
+def _json(body: Any, extra: dict[str, str] | None = None) -> Response:
+    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(content, headers=extra, media_type="application/json")

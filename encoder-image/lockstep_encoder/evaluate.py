@@ -1,0 +1,122 @@
+"""`lockstep-encoder evaluate`: candidate, raw baseline and stable over the same held-out items.
+
+It measures and judges nothing: the operator compares the statistics with the bounds of the
+EmbeddingModel.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep_core.artifacts import ArtifactStore, ModelManifest
+from lockstep_core.datasets import Dataset, flatten_raw, load_dataset, split_by_class
+from lockstep_core.encoding import Encoder
+from lockstep_core.jobs import Reporter, Stopping, run_job
+from lockstep_core.protocol.base import Sha256
+from lockstep_core.protocol.config import EvaluateConfig
+from lockstep_core.protocol.progress import Phase
+from lockstep_core.protocol.result import EvaluationFacts, Program
+from lockstep_core.quality.recall import geometry
+from lockstep_encoder.measure import Vectors, recall_facts
+from lockstep_encoder.threads import inference_threads
+
+
+def evaluate(config_path: Path | None, *, threads: int = 0) -> int:
+    """Runs the Job; returns the exit code."""
+    return run_job(
+        program=Program.EVALUATE,
+        config_type=EvaluateConfig,
+        key=result_key,
+        work=partial(measure, threads=threads or inference_threads()),
+        config_file=config_path,
+    )
+
+
+def result_key(config: EvaluateConfig) -> str:
+    """Names all that the facts depend on, so that only a Job that asks the same re-emits them."""
+    asked = config.model_dump_json(exclude={"release", "release_uid", "attempt", "artifacts"})
+    return f"evaluate-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+
+
+def measure(
+    config: EvaluateConfig,
+    store: ArtifactStore,
+    reporter: Reporter,
+    stopping: Stopping,
+    *,
+    threads: int,
+) -> EvaluationFacts:
+    """Facts about the candidate on the held-out items; see `recall_facts` for the comparisons.
+
+    Raises DatasetError, ArtifactError, StoreError, SelfCheckError or EncodingError.
+    """
+    reporter.report(Phase.VALIDATING)
+    with tempfile.TemporaryDirectory(prefix="lockstep-evaluate-") as folder:
+        dataset = load_dataset(config.data, store, Path(folder))
+        _, held_out = split_by_class(dataset.labels, config.data.split)
+        inputs, labels = dataset.inputs[held_out], dataset.labels[held_out]
+        stopping.check()
+        encoder = _load(store, config.artifact_digest, Path(folder) / "candidate", threads)
+        candidate = _encode(encoder, inputs, reporter, stopping)
+        stable = None
+        if config.stable_artifact_digest is not None:
+            encoder = _load(store, config.stable_artifact_digest, Path(folder) / "stable", threads)
+            if encoder.input == dataset.input_spec():
+                stable = _encode(encoder, inputs, reporter, stopping)
+            else:
+                reporter.warn("stable takes other inputs than this data set: not compared with it")
+    return _facts(config, dataset, labels, candidate, flatten_raw(inputs), stable, reporter)
+
+
+def _load(store: ArtifactStore, digest: Sha256, into: Path, threads: int) -> Encoder:
+    """An encoder that was verified and still gives its golden vectors."""
+    manifest = store.fetch(digest, into, ModelManifest)
+    encoder = Encoder.load(into, manifest, threads=threads)
+    encoder.check_golden()
+    return encoder
+
+
+def _encode(
+    encoder: Encoder,
+    inputs: NDArray[np.uint8] | NDArray[np.float32],
+    reporter: Reporter,
+    stopping: Stopping,
+) -> Vectors:
+    def advance(done: int) -> None:
+        stopping.check()
+        reporter.report(Phase.EMBEDDING, done, len(inputs))
+
+    return encoder.encode(inputs, on_batch=advance)
+
+
+def _facts(
+    config: EvaluateConfig,
+    dataset: Dataset,
+    labels: NDArray[np.str_],
+    candidate: Vectors,
+    baseline: Vectors,
+    stable: Vectors | None,
+    reporter: Reporter,
+) -> EvaluationFacts:
+    recall = []
+    for done, k in enumerate(config.recall_at):
+        reporter.report(Phase.EVALUATING, done, len(config.recall_at))
+        recall.append(
+            recall_facts(k, labels, candidate=candidate, baseline=baseline, stable=stable)
+        )
+    variance, mean_cosine = geometry(candidate)
+    return EvaluationFacts(
+        artifact_digest=config.artifact_digest,
+        dataset_digest=dataset.digest,
+        items=len(labels),
+        classes=len(np.unique(labels)),
+        recall=tuple(recall),
+        variance=variance,
+        mean_cosine=mean_cosine,
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 from lockstep_core.protocol.labels import MODEL
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.observed import Refusal
+from lockstep_operator.decide.observed import FOREIGN_OWNER, Refusal
 from lockstep_operator.decide.plan import Event, Plan, Reference, StatusWrite
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.cache import Cache, owner_uids
@@ -83,7 +83,7 @@ class Applier:
         try:
             await write
         except Refused as error:
-            refusal = _refusal(about, error.message)
+            refusal = _refusal(about, error)
             outcome.refusals.append(refusal)
             logger.warning("write refused", extra=_facts(refusal.kind, refusal.name, str(error)))
             return False
@@ -238,7 +238,7 @@ def _check_owner(manifest: Object, live: Object) -> None:
     name = manifest["metadata"]["name"]
     raise Refused(
         409,
-        "ForeignOwner",
+        FOREIGN_OWNER,
         f"{manifest['kind']} {name} exists and belongs to someone else:"
         f" delete or rename it, Lockstep then makes its own",
     )
@@ -273,10 +273,12 @@ def _tell_transition(kind: ResourceKind, key: Key, write: StatusWrite, before: O
     logger.info(f"{field_name} {old or 'none'} -> {new}", extra=facts | told)
 
 
-def _refusal(about: Object | Reference, message: str) -> Refusal:
+def _refusal(about: Object | Reference, error: Refused) -> Refusal:
     if isinstance(about, Reference):
-        return Refusal(kind=about.kind, name=about.name, message=message)
-    return Refusal(kind=about["kind"], name=about["metadata"]["name"], message=message)
+        kind, name = about.kind, about.name
+    else:
+        kind, name = about["kind"], about["metadata"]["name"]
+    return Refusal(kind=kind, name=name, message=error.message, reason=error.reason)
 
 
 def _facts(kind: str, name: str, why: str | None = None) -> dict[str, str]:

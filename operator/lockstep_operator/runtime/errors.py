@@ -42,6 +42,10 @@ class NotLeading(Unavailable):
     """A write was held back: the Lease was not renewed lately, so another may lead by now."""
 
 
+# 422s that mean "another object": a failed `test` of a JSON patch, and the uid of an apply.
+_NOT_THE_SAME_OBJECT = ("testing value /metadata/", "metadata.uid: Invalid value")
+
+
 def error_from(code: int, body: bytes, headers: Any) -> ApiError:
     """Sorts an answer of 400 and above. `body` is a metav1.Status, or a proxy's page."""
     reason, message = "", body[:500].decode(errors="replace")
@@ -55,8 +59,7 @@ def error_from(code: int, body: bytes, headers: Any) -> ApiError:
     if code == 409:
         kind = AlreadyExists if reason == "AlreadyExists" else Conflict
         return kind(code, reason, message)
-    if code == 422 and "testing value /metadata/" in message:
-        # A JSON patch whose `test` of uid or resourceVersion failed: the API server says 422.
+    if code == 422 and any(sign in message for sign in _NOT_THE_SAME_OBJECT):
         return Conflict(code, "Conflict", message)
     if code in (401, 408, 410, 429) or code >= 500:
         # 401: a rotated service account token is re-read within a minute. 410: a list took longer

@@ -20,6 +20,8 @@ WORKERS = 16
 # Passes in a row that wrote something. A plan settles in a handful; more is two programs fighting
 # over a field, or a decision that does not converge: slow down and say so.
 PASSES_BEFORE_BACKOFF = 20
+# A refusal passes when someone raises a quota or removes what is in the way: no hurry.
+REFUSED_AGAIN_SECONDS = 1.0
 
 Decide = Callable[[Observed, Settings, datetime], Plan]
 
@@ -120,10 +122,10 @@ class Reconciler:
         if refusals:
             is_news = refusals != self._refusals.get(key)
             self._refusals[key] = refusals
-            self._queue.add_rate_limited(key)
+            self._queue.add_rate_limited(key, at_least=REFUSED_AGAIN_SECONDS)
             if is_news:
                 # The status should say it now, not after the backoff.
-                self._queue.add(key)
+                self._again(key)
             return "refused"
         had_refusals = self._refusals.pop(key, None) is not None
         if outcome.writes or had_refusals:

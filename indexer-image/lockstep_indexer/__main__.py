@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRESS_PORT, SERVING_PORT
 from lockstep_core.serving.serve import ServerOptions, run_server
-from lockstep_indexer.job import run_build
+from lockstep_indexer.building import run_build
 from lockstep_indexer.serving import index_server
 
 BUILD_HELP = f"""\
@@ -50,8 +50,8 @@ is Ready.
 
   curl -s localhost:{SERVING_PORT}/readyz            what it still waits for
   curl -s localhost:{SERVING_PORT}/v1/golden         what the build answered when it was sealed
-  curl -s localhost:{SERVING_PORT}/v1/search -d '{{"vectors": "<base64 of float32 rows>", "count": 1,
-                                        "k": 10, "exact": false}}'
+  curl -s localhost:{SERVING_PORT}/v1/search -d '{{"vectors": "<base64 of float32 rows>",
+                                        "count": 1, "k": 10, "exact": false}}'
 
 `exact` compares with every stored vector. Each response names its release, space and build in
 `x-lockstep-...` headers; a request that expects another space or build is refused (409).

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
 from lockstep_core.datasets import Dataset, load_dataset
-from lockstep_core.encoding import Encoder
-from lockstep_core.jobs import JobFailure, Reporter
+from lockstep_core.datasets.dataset import Inputs
+from lockstep_core.encoding import Encoder, EncodingError
+from lockstep_core.jobs import JobFailure, Reporter, Stopping, run_job
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import BuildConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
-from lockstep_core.protocol.result import BuildFacts
+from lockstep_core.protocol.result import BuildFacts, Program
 from lockstep_indexer.contents import VECTORS_FILE
-from lockstep_indexer.sealing import Corpus, reopen, seal
+from lockstep_indexer.sealing import Advance, Corpus, reopen, seal
+from lockstep_indexer.threads import thread_count
 from lockstep_indexer.vectors import (
     DegenerateVectorsError,
     StoredVectors,
@@ -27,18 +30,39 @@ from lockstep_indexer.vectors import (
     round_for_storage,
 )
 
-EMBED_ROWS = 8192
+# A stop is heeded, and progress told, once a block.
+EMBED_ROWS = 1024
 # Leave-one-out search needs an other row.
 MIN_ROWS = 2
 
 
+def run_build(config_file: Path | None = None, *, threads: int = 0) -> int:
+    """The Job `build`; returns the exit code. `threads` embed (0: see `thread_count`).
+
+    The recipe, the corpus and the model of a release are frozen, so a release and the name of an
+    index say which build is meant.
+    """
+    return run_job(
+        program=Program.BUILD,
+        config_type=BuildConfig,
+        key=lambda config: f"build-{config.index}",
+        work=partial(build, threads=thread_count(threads)),
+        config_file=config_file,
+    )
+
+
 def build(
-    config: BuildConfig, store: ArtifactStore, reporter: Reporter, *, threads: int
+    config: BuildConfig,
+    store: ArtifactStore,
+    reporter: Reporter,
+    stopping: Stopping,
+    *,
+    threads: int = 1,
 ) -> BuildFacts:
     """Builds, publishes, re-opens what was published, and reports what that is like.
 
-    Raises JobFailure, ArtifactError, DatasetError or StoreError; nothing is published then,
-    unless the published copy itself turns out to be unreadable.
+    Raises JobFailure or what `jobs.as_failure` knows. Nothing is published then, unless it is the
+    published copy that turns out to be damaged.
     """
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="lockstep-build-") as folder:
@@ -49,13 +73,18 @@ def build(
         _check_corpus(config, dataset, encoder)
         sealed = work / "sealed"
         sealed.mkdir()
+
+        def advance(phase: Phase, done: int, total: int) -> None:
+            stopping.check()
+            reporter.report(phase, done, total)
+
         corpus = Corpus(
             ids=dataset.ids.tolist(),
             labels=dataset.labels.tolist(),
-            vectors=_embed_corpus(dataset, encoder, sealed / VECTORS_FILE, reporter),
+            vectors=_embed_corpus(dataset, encoder, sealed / VECTORS_FILE, advance),
             digest=dataset.digest,
         )
-        digest = seal(config, corpus, _embed_golden(encoder), sealed, store, reporter)
+        digest = seal(config, corpus, _embed_golden(encoder), sealed, store, advance)
         return _facts(config, store, digest, len(dataset), work / "published", begun)
 
 
@@ -72,11 +101,13 @@ def _release_encoder(
             f" {config.release} was promised space {config.space_id} (`spaceID`): an index of it"
             " could not be searched with the release's embeddings. Train again.",
         )
-    return Encoder.load(into, manifest, threads=threads)
+    encoder = Encoder.load(into, manifest, threads=threads)
+    encoder.check_golden()
+    return encoder
 
 
 def _check_corpus(config: BuildConfig, dataset: Dataset, encoder: Encoder) -> None:
-    found, wanted = dataset.input_spec(), encoder.manifest.input
+    found, wanted = dataset.input_spec(), encoder.input
     if found != wanted:
         raise JobFailure(
             ExitCode.BAD_DATASET,
@@ -95,41 +126,48 @@ def _check_corpus(config: BuildConfig, dataset: Dataset, encoder: Encoder) -> No
 
 
 def _embed_corpus(
-    dataset: Dataset, encoder: Encoder, path: Path, reporter: Reporter
+    dataset: Dataset, encoder: Encoder, path: Path, advance: Advance
 ) -> StoredVectors:
-    """Embeds the corpus into the file of stored vectors, in blocks: float16 on disk, whatever
-    the corpus' size."""
-    total, width = len(dataset), encoder.manifest.dimension
-    stored = np.lib.format.open_memmap(path, "w+", dtype=np.float16, shape=(total, width))
+    """The corpus' vectors, in their file: never more than one block of them is float32."""
+    total = len(dataset)
+    stored = np.lib.format.open_memmap(
+        path, "w+", dtype=np.float16, shape=(total, encoder.dimension)
+    )
+    advance(Phase.EMBEDDING, 0, total)
     for start in range(0, total, EMBED_ROWS):
-        block = slice(start, start + EMBED_ROWS)
-        vectors = encoder.encode(
-            dataset.inputs[block],
-            on_batch=lambda done, start=start: reporter.report(
-                Phase.EMBEDDING, done=start + done, total=total
-            ),
-        )
-        stored[block] = round_for_storage(_checked(vectors, dataset.ids[block].tolist()))
+        end = min(start + EMBED_ROWS, total)
+        ids = dataset.ids[start:end].tolist()
+        stored[start:end] = round_for_storage(_embed(encoder, dataset.inputs[start:end], ids))
+        advance(Phase.EMBEDDING, end, total)
     stored.flush()
     return stored
 
 
-def _checked(vectors: Vectors, ids: list[str]) -> Vectors:
+def _embed_golden(encoder: Encoder) -> Vectors:
+    inputs = encoder.golden_inputs
+    return _embed(encoder, inputs, [f"golden input {row}" for row in range(len(inputs))])
+
+
+def _embed(encoder: Encoder, inputs: Inputs, ids: list[str]) -> Vectors:
+    """Checked vectors of `inputs`; raises JobFailure (BAD_DATASET) that names the ids at fault."""
     try:
+        vectors = encoder.encode(inputs)
         check_normalised(vectors, ids)
+    except EncodingError as error:
+        item = "an item" if error.item is None else ids[error.item]
+        raise _degenerate(f"{item}: {error}") from error
     except DegenerateVectorsError as error:
-        raise JobFailure(
-            ExitCode.BAD_DATASET,
-            "DegenerateVectors",
-            f"the encoder's vectors of some items cannot be indexed: {error}. Remove these items"
-            " from the corpus, or train an encoder that can embed them.",
-        ) from error
+        raise _degenerate(str(error)) from error
     return vectors
 
 
-def _embed_golden(encoder: Encoder) -> Vectors:
-    inputs = encoder.golden_inputs
-    return _checked(encoder.encode(inputs), [f"golden input {row}" for row in range(len(inputs))])
+def _degenerate(cause: str) -> JobFailure:
+    return JobFailure(
+        ExitCode.BAD_DATASET,
+        "DegenerateVectors",
+        f"the encoder gives no usable vector: {cause}. Remove these items from the corpus, or"
+        " train an encoder that can embed them.",
+    )
 
 
 def _facts(

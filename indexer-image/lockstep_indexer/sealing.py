@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lockstep_core.artifacts import ArtifactError, ArtifactStore, BuildManifest, describe_files
-from lockstep_core.jobs import JobFailure, Reporter
+from lockstep_core.jobs import JobFailure
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import BuildConfig
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -36,6 +37,9 @@ from lockstep_indexer.measure import IndexRecall, measure_recall
 from lockstep_indexer.strings import write_column
 from lockstep_indexer.vectors import StoredVectors, Vectors
 
+Advance = Callable[[Phase, int, int], None]
+"""Hears of each step (phase, done, total), and raises JobFailure when the Job is to stop."""
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -53,7 +57,7 @@ def seal(
     golden_queries: Vectors,
     directory: Path,
     store: ArtifactStore,
-    reporter: Reporter,
+    advance: Advance,
 ) -> Sha256:
     """Writes the build into `directory`, publishes it and returns its digest.
 
@@ -65,7 +69,7 @@ def seal(
         corpus.vectors,
         config.recipe,
         seed=config.seed,
-        on_rows=lambda done: reporter.report(Phase.INDEXING, done=done, total=rows),
+        on_rows=lambda done: advance(Phase.INDEXING, done, rows),
     )
     engine.write(index, directory / INDEX_FILE)
     write_column(directory, IDS, corpus.ids)
@@ -73,10 +77,10 @@ def seal(
     searcher = engine.Searcher(index, engine.hnsw_of(config.recipe))
     found = search_whole(searcher, corpus.vectors, golden_queries, GOLDEN_K)
     write_golden(directory, Golden(golden_queries, *found))
-    reporter.report(Phase.EVALUATING, total=rows)
+    advance(Phase.EVALUATING, 0, 0)
     recall = measure_recall(searcher, corpus.vectors, config.objectives.recall.k, seed=config.seed)
     write_report(directory / REPORT_FILE, config, corpus, recall)
-    reporter.report(Phase.PUBLISHING)
+    advance(Phase.PUBLISHING, 0, 0)
     return store.publish(directory, _manifest(config, corpus, recall, directory))
 
 
@@ -146,7 +150,14 @@ def reopen(config: BuildConfig, store: ArtifactStore, digest: Sha256, directory:
         raise ArtifactError(
             f"build {digest} came back with space {manifest.space_id}, not {config.space_id}"
         )
-    build = open_build(directory, manifest)
+    try:
+        build = open_build(directory, manifest)
+    except (ValueError, KeyError) as error:
+        raise JobFailure(
+            ExitCode.SELF_CHECK_FAILED,
+            "UnusableBuild",
+            f"the published index cannot be opened, although its bytes are right: {error}",
+        ) from error
     if difference := golden_difference(build):
         raise JobFailure(
             ExitCode.SELF_CHECK_FAILED,

@@ -1,10 +1,12 @@
-"""A real corpus (letters drawn with PIL's own font), a tiny real encoder, a store, real processes."""
+"""A real corpus (letters in PIL's own font), a tiny real encoder, a store, real processes."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import numpy as np
@@ -25,10 +27,12 @@ from PIL import Image, ImageDraw, ImageFont
 from lockstep_core.artifacts import ArtifactStore, ModelManifest, Role, describe_files
 from lockstep_core.artifacts.digests import sha256_bytes
 from lockstep_core.artifacts.manifest import InputKind, InputSpec
+from lockstep_core.jobs import Reporter, Stopping
 from lockstep_core.protocol.config import BuildConfig, IndexServerConfig
 from lockstep_core.protocol.environment import TERMINATION_PATH_VARIABLE
-from lockstep_core.protocol.result import Result
+from lockstep_core.protocol.result import BuildFacts, Result
 from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_indexer import building
 
 SIDE = 20
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -152,7 +156,8 @@ def model(publish_model: Callable[[int], Model]) -> Model:
     return publish_model(1)
 
 
-Configure = Callable[..., BuildConfig]
+class Configure(Protocol):
+    def __call__(self, **changes: Any) -> BuildConfig: ...
 
 
 @pytest.fixture(scope="session")
@@ -174,6 +179,48 @@ def configure(artifacts: ArtifactsSpec, model: Model, letters: Letters) -> Confi
         return BuildConfig.model_validate({**usual, **changes})
 
     return made
+
+
+class Build(Protocol):
+    def __call__(self, config: BuildConfig) -> BuildFacts: ...
+
+
+@pytest.fixture(scope="session")
+def build() -> Build:
+    """Builds in this process, into the store of the config."""
+
+    def made(config: BuildConfig) -> BuildFacts:
+        reporter = Reporter("Build", config.release, stream=io.StringIO())
+        return building.build(config, ArtifactStore.open(config.artifacts), reporter, Stopping())
+
+    return made
+
+
+class Flip(Protocol):
+    def __call__(self, root: Path, digest: str, name: str) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def flip() -> Flip:
+    """Flips one bit of the last byte of a file of an artifact, as it lies in the store `root`."""
+
+    def flipped(root: Path, digest: str, name: str) -> None:
+        manifest = root / "manifests" / "sha256" / digest.removeprefix("sha256:")
+        entries = json.loads(manifest.read_text())["files"]
+        (found,) = [entry["sha256"] for entry in entries if entry["path"] == name]
+        path = root / "blobs" / "sha256" / found.removeprefix("sha256:")
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+
+    return flipped
+
+
+@pytest.fixture
+def store_copy(store_root: Path, tmp_path: Path) -> ArtifactsSpec:
+    """The store as it is now, to be damaged."""
+    shutil.copytree(store_root, tmp_path / "copy")
+    return ArtifactsSpec(uri=f"file://{tmp_path}/copy", claim_name="artifacts")
 
 
 @dataclass
@@ -222,7 +269,8 @@ class Program:
         self.process.send_signal(signal.SIGTERM)
 
 
-Run = Callable[..., Program]
+class Run(Protocol):
+    def __call__(self, config: BuildConfig | IndexServerConfig, *arguments: str) -> Program: ...
 
 
 @pytest.fixture(scope="session")
@@ -240,8 +288,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
             TERMINATION_PATH_VARIABLE: str(folder / "termination"),
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "lockstep_indexer", command, *arguments]
-            + ["--config", str(folder / "config.json")],
+            [
+                *(sys.executable, "-m", "lockstep_indexer", command),
+                *("--config", str(folder / "config.json"), *arguments),
+            ],
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             env=environment,

@@ -7,13 +7,13 @@ from pathlib import Path
 import faiss
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
+from lockstep_core.protocol.indexing import HNSWSpec, IndexSpec, IndexType
 from lockstep_indexer import engine
 from lockstep_indexer.exact import exact_search, remeasure
 from lockstep_indexer.measure import measure_recall, sample_queries, without_self
 from lockstep_indexer.vectors import StoredVectors, restore, round_for_storage
-from numpy.typing import NDArray
-
-from lockstep_core.protocol.indexing import HNSWSpec, IndexSpec, IndexType
 
 pytestmark = pytest.mark.unit
 

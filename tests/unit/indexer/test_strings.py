@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from lockstep_indexer.strings import open_column, write_column
 
 pytestmark = pytest.mark.unit
@@ -52,5 +53,5 @@ def test_offsets_that_do_not_divide_the_bytes_are_refused(
 def test_a_pickled_column_is_refused(tmp_path: Path) -> None:
     write_column(tmp_path, "ids", ["ab", "c"])
     np.save(tmp_path / "ids.npy", np.array(["ab", "c"], dtype=object))
-    with pytest.raises(ValueError, match="Array can't be memory-mapped|pickle"):
+    with pytest.raises(ValueError, match=r"memory-mapped|pickle"):
         open_column(tmp_path, "ids")

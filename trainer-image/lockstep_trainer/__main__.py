@@ -1,0 +1,134 @@
+"""`lockstep-train`: the command line of the trainer.
+
+torch is imported only once a run begins: help and `validate` answer at once, and a SIGTERM during
+the seconds that the import takes already finds its handler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from lockstep_core.artifacts import ArtifactStore
+from lockstep_core.jobs import (
+    JobFailure,
+    Reporter,
+    Stopping,
+    as_failure,
+    load_config,
+    run_job,
+)
+from lockstep_core.jobs.logs import log_to_stderr
+from lockstep_core.jobs.outcome import emit, failed
+from lockstep_core.protocol.config import TrainConfig
+from lockstep_core.protocol.result import Program, TrainingFacts
+
+DESCRIPTION = """\
+Trains an encoder with mined triplets and publishes it as a content-addressed artifact.
+
+The config is JSON: a file (--config), or the environment variable LOCKSTEP_CONFIG. The least that
+trains (all other fields have defaults):
+
+  {
+    "release": "products-r1",
+    "releaseUID": "local-1",
+    "artifacts": {"uri": "file:///tmp/lockstep"},
+    "training": {
+      "data": {"uri": "file:///tmp/lockstep/items.npz", "format": "NPZ"},
+      "encoder": {"kind": "CNN", "dimension": 64},
+      "budget": {"maxSteps": 400}
+    }
+  }
+
+`items.npz` holds `inputs` (uint8 images [N,H,W] or [N,H,W,C], or float32 vectors [N,D]), `labels`
+(text [N]) and optionally `ids`. A tenth of the classes is held out (data.split): recall is
+measured on classes that the encoder never saw, beside raw inputs and the untrained encoder.
+"""
+
+EPILOG = """\
+exit codes
+   0  done; the result, one line of JSON, is on standard output
+   2  the config is wrong           3  the data set is wrong        5  loss or embeddings diverged
+   6  bytes differ from a digest    7  the ONNX export differs      8  out of memory
+  70  a defect                     74  the store is out of reach   75  stopped; run it again
+
+examples
+  lockstep-train validate --config train.json      check the data, in seconds and without training
+  lockstep-train run --config train.json           train; a bar on a terminal, JSON lines otherwise
+  curl localhost:9100/progress                     what a run is doing (also /metrics)
+
+A run that already succeeded for the same release UID and training gives its result again.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parses `arguments` (None: those of the process) and returns the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.command == "validate":
+        return _validate(options.config)
+    return run_job(
+        program=Program.TRAIN,
+        config_type=TrainConfig,
+        key=result_key,
+        work=_train,
+        config_file=options.config,
+    )
+
+
+def result_key(config: TrainConfig) -> str:
+    """Under which a result is kept: everything that shapes the space is in `training`."""
+    canonical = json.dumps(config.training.to_wire(), sort_keys=True, separators=(",", ":"))
+    return f"train-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
+
+
+def _train(
+    config: TrainConfig, store: ArtifactStore, reporter: Reporter, stopping: Stopping
+) -> TrainingFacts:
+    from lockstep_trainer.work import train_release
+
+    return train_release(config, store, reporter, stopping)
+
+
+def _validate(config_file: Path | None) -> int:
+    """Prints what the data set holds (exit 0), or everything that is wrong with it."""
+    from lockstep_trainer.validation import prepare
+
+    log_to_stderr()
+    try:
+        config = load_config(TrainConfig, config_file)
+        store = ArtifactStore.open(config.artifacts)
+        with tempfile.TemporaryDirectory(prefix="lockstep-validate-") as folder:
+            data = prepare(config.training, store, Path(folder))
+    except Exception as error:
+        failure: JobFailure = as_failure(error)
+        print(f"{failure.reason}: {failure.message}", file=sys.stderr)
+        return emit(failed(Program.TRAIN, failure))
+    print(json.dumps(data.summary(), ensure_ascii=False, indent=2))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lockstep-train",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,validate}")
+    for name, text in (
+        ("run", "train, evaluate, export and publish"),
+        ("validate", "check config and data set; train nothing"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="config as JSON (else LOCKSTEP_CONFIG)"
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

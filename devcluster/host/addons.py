@@ -173,6 +173,14 @@ def apply(cluster: Cluster) -> None:
     flags = ["--server-side", "--force-conflicts", "--field-manager=devcluster"]
     kubectl(cluster, "apply", *flags, "-f", "-", stdin=json.dumps(listed))
     step("waiting for the cluster's DNS")
+    answers = 0
+
+    def steady() -> bool:
+        # Ten in a row, as rules of the time before may answer once and then be replaced.
+        nonlocal answers
+        answers = answers + 1 if _dns_answers() else 0
+        return answers >= 10
+
     # Not the Deployment's status: after a crash that still tells of the time before.
     needs = ["kube-proxy", "kubelet"]
-    cluster.processes.wait("DNS does not answer", _dns_answers, needs=needs, timeout=120)
+    cluster.processes.wait("DNS does not answer", steady, needs=needs, timeout=120)

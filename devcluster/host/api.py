@@ -53,3 +53,8 @@ class Api:
             and condition["lastHeartbeatTime"] >= since
             for condition in conditions
         )
+
+    def volume_usable(self, name: str) -> bool:
+        """Whether a volume is there and not held by a claim that is gone."""
+        found = self.get(f"/api/v1/persistentvolumes/{name}")
+        return bool(found) and found["status"].get("phase") in ("Available", "Bound")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +141,5 @@ def _kubeconfig(cluster: Cluster, user: str, path: Path) -> None:
         "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
         "current-context": name,
     }
-    # Left untouched when nothing changed: clients that watch the file are not disturbed.
-    if not path.exists() or path.read_text() != json.dumps(wanted, indent=2) + "\n":
-        path.touch(mode=0o600)
-        write_json(path, wanted)
+    path.touch(mode=0o600)
+    write_json(path, wanted)

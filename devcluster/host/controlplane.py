@@ -107,6 +107,8 @@ def controller_manager(cluster: Cluster) -> Spec:
         "--leader-elect=false",
         "--bind-address=127.0.0.1",
         f"--secure-port={cluster.settings.ports['controller-manager']}",
+        # A claim that waits for a volume finds a new one within this time.
+        "--pvclaimbinder-sync-period=2s",
         "--kube-api-qps=100",
         "--kube-api-burst=200",
         "--profiling=false",

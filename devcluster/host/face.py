@@ -46,6 +46,8 @@ class HostFace:
                 )
             if known and not options.fresh and _as_asked(known, options) and _healthy(known):
                 step(f"cluster {self._layout.name} is healthy")
+                if known.has_node and not Api(known).volume_usable(volumes.SHIPPED):
+                    self.create_volume(volumes.SHIPPED, None)
                 return
             _build_programs(mode)
             cluster = known or Cluster(self._layout, Settings(mode))

@@ -121,6 +121,11 @@ def _free_port(taken: set[int]) -> int:
 
 
 def write_json(path: Path, value: object) -> Path:
-    """Write a configuration file (every YAML reader reads JSON)."""
-    path.write_text(json.dumps(value, indent=2) + "\n")
+    """Write a configuration file (every YAML reader reads JSON), if it changes.
+
+    kube-proxy ends when its file is written, be it with the same content.
+    """
+    text = json.dumps(value, indent=2) + "\n"
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
     return path

@@ -1,0 +1,46 @@
+"""Names and archives of images: what the runtime looks for is what was stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from devcluster.host import images, oci
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        ("web:1", f"{images.DEFAULT_DOMAIN}/library/web:1"),
+        ("lockstep/web:1", f"{images.DEFAULT_DOMAIN}/lockstep/web:1"),
+        ("lockstep.local/web:1", "lockstep.local/web:1"),
+        ("localhost/web:1", "localhost/web:1"),
+        ("somewhere:5000/web:1", "somewhere:5000/web:1"),
+    ],
+)
+def test_a_name_is_stored_as_the_runtime_reads_it(said: str, stored: str) -> None:
+    assert images.stored_name(said) == stored
+    assert images.familiar_name(stored) == said
+
+
+def test_an_archive_holds_one_program_and_is_the_same_each_time(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF")
+    archives = [tmp_path / "a.tar", tmp_path / "b.tar"]
+    for archive in archives:
+        oci.write_archive(archive, image="localhost/x:1", program=program, entrypoint="x")
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    with tarfile.open(archives[0]) as tar:
+        members = {member.name: tar.extractfile(member) for member in tar.getmembers()}
+        blobs = {name: file.read() for name, file in members.items() if file}
+    manifest = json.loads(blobs["index.json"])["manifests"][0]
+    assert manifest["annotations"] == {"io.containerd.image.name": "localhost/x:1"}
+    for name, content in blobs.items():
+        if name.startswith("blobs/"):
+            assert hashlib.sha256(content).hexdigest() == Path(name).name

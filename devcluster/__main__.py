@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -229,6 +230,8 @@ def _tool_verbs(verb: Callable[..., Any]) -> None:
 
 
 def main() -> int:
+    # A reader that has seen enough (`| head`) ends the command, quietly.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     arguments = _parser().parse_args()
     try:
         arguments.run(arguments)

@@ -36,7 +36,7 @@ class SplitSpec(Contract):
         " encoder never saw.",
     )
     eval_fraction: Annotated[
-        str, StringConstraints(pattern=r"^0\.[0-9]{1,6}$", min_length=3, max_length=8)
+        str, StringConstraints(pattern=r"^0\.[0-9]{0,5}[1-9]0{0,5}$", min_length=3, max_length=8)
     ] = Field(
         default="0.1",
         description="Share of the classes that is held out, as a decimal string between 0 and 1.",

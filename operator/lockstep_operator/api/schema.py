@@ -58,6 +58,8 @@ def _convert(
         elif key in ("exclusiveMinimum", "exclusiveMaximum"):
             found[key.removeprefix("exclusive").lower()] = value
             found[key] = True
+        elif key == "const":
+            found["enum"] = [value]
         elif key not in _NESTING and key not in _DROPPED:
             raise UnsupportedSchema(f"{path}: `{key}` has no structural form")
     found.update(_children(node, definitions, path, seen))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
-from lockstep_core.artifacts import ArtifactError, ArtifactStore, BuildManifest, StoreError
+from lockstep_core.artifacts import ArtifactStore, BuildManifest
 from lockstep_core.protocol import metrics
 from lockstep_core.protocol.config import IndexServerConfig
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -34,18 +34,14 @@ SEARCH_BUCKETS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1
 def load_build(config: IndexServerConfig, directory: Path) -> OpenedBuild:
     """Fetches the build into `directory`, verifies every byte, and only then opens it.
 
-    Raises `StartError`: STORE_UNAVAILABLE, or DIGEST_MISMATCH when a byte differs, when the build
-    belongs to another space, or when its files do not make up one index.
+    Raises StoreError; ArtifactError when a byte differs; and StartError (DIGEST_MISMATCH) when
+    the build belongs to another space or its files do not make up one index.
     """
+    store = ArtifactStore.open(config.artifacts)
+    manifest = store.fetch(config.build_digest, directory, BuildManifest)
+    refuse_other_space(manifest, config)
     try:
-        store = ArtifactStore.open(config.artifacts)
-        manifest = store.fetch(config.build_digest, directory, BuildManifest)
-        refuse_other_space(manifest, config)
         return open_build(directory, manifest)
-    except StoreError as error:
-        raise StartError(ExitCode.STORE_UNAVAILABLE, "StoreUnavailable", str(error)) from error
-    except ArtifactError as error:
-        raise StartError(ExitCode.DIGEST_MISMATCH, "DigestMismatch", str(error)) from error
     except (ValueError, KeyError) as error:
         raise StartError(
             ExitCode.DIGEST_MISMATCH,

@@ -118,7 +118,8 @@ class Leader(threading.Thread):
         """The guard of every write. Raises `NotLeading`."""
         renewed_at = self._renewed_at
         if renewed_at is None or time.monotonic() - renewed_at > self._times.write_window:
-            raise NotLeading(0, "NotLeading", "the Lease was not renewed lately")
+            wait = self._times.renew_every
+            raise NotLeading(0, "NotLeading", "the Lease was not renewed lately", retry_after=wait)
 
     def run(self) -> None:
         try:
@@ -164,7 +165,7 @@ class Leader(threading.Thread):
                 return
             asked_at = time.monotonic()
             try:
-                if not await self._try(api):
+                if not await self._renewed(api):
                     holder = self._lease["spec"].get("holderIdentity")
                     self._lost(f"{holder} holds the Lease")
                     return
@@ -176,6 +177,15 @@ class Leader(threading.Thread):
                 self._lost(f"the Lease was not renewed for {silent:.1f} s")
                 return
         await self._release(api)
+
+    async def _renewed(self, api: Api) -> bool:
+        """Renews by one write over what was last stored; looks only when someone else wrote."""
+        body = self._body(self._lease, taken_over=False)
+        try:
+            self._lease = await api.replace(LEASE, self._namespace, body)
+        except (Conflict, NotFound):
+            return await self._try(api)
+        return True
 
     async def _try(self, api: Api) -> bool:
         """One attempt to take or renew the Lease. False: another one holds it."""

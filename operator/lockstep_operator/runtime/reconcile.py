@@ -13,7 +13,7 @@ from lockstep_operator.decide.plan import Plan
 from lockstep_operator.runtime import metrics, resources
 from lockstep_operator.runtime.applier import Applier, Outcome
 from lockstep_operator.runtime.cache import Cache
-from lockstep_operator.runtime.errors import ApiError, Conflict, Unavailable
+from lockstep_operator.runtime.errors import ApiError, Conflict, NotLeading, Unavailable
 from lockstep_operator.runtime.queue import Key, ShutDown, WorkQueue
 
 WORKERS = 16
@@ -102,7 +102,8 @@ class Reconciler:
     def _retry(self, key: Key, error: ApiError) -> str:
         wait = error.retry_after if isinstance(error, Unavailable) else 0.0
         delay = self._queue.add_rate_limited(key, at_least=wait)
-        level = logging.DEBUG if isinstance(error, Conflict) else logging.WARNING
+        is_routine = isinstance(error, Conflict | NotLeading)
+        level = logging.DEBUG if is_routine else logging.WARNING
         facts = {"model": str(key), "error": str(error), "retry_in_seconds": round(delay, 3)}
         logger.log(level, "reconcile retried", extra=facts)
         return "retried"

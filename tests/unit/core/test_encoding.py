@@ -151,7 +151,7 @@ def test_a_runtime_failure_is_an_encoding_error(tmp_path: Path) -> None:
             raise RuntimeError("out of luck\nand more")
 
     encoder._session = Broken()
-    with pytest.raises(EncodingError, match="the encoder failed: out of luck$"):
+    with pytest.raises(EncodingError, match=r"the encoder failed: out of luck$"):
         encoder.encode(np.ones((2, 3), np.float32))
     with pytest.raises(SelfCheckError, match=r"golden\.npz: the encoder failed"):
         encoder.check_golden()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Images
 
-
 FOREIGN_OWNER = "ForeignOwner"
 
 

@@ -1,0 +1,87 @@
+"""The encoder, the index servers and their Services: planned where missing, read where there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lockstep_operator import manifests
+from lockstep_operator.api.objects import Object, Release
+from lockstep_operator.decide.compare import difference
+from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.pair import Pair
+
+
+def upkeep(draft: Draft, release: Release) -> Pair:
+    """Plans what is missing or different of a release's children; tells how whole they are.
+
+    A pass plans the children of a release once, and answers from memory after that.
+    """
+    known = draft.pairs.get(release.name)
+    if known is not None:
+        return known
+    pair = Pair()
+    for manifest in _desired_children(draft, release):
+        _keep(draft, release, manifest, pair)
+    draft.pairs[release.name] = pair
+    return pair
+
+
+def _desired_children(draft: Draft, release: Release) -> Iterator[Object]:
+    """What a release runs. Raises ValueError while it lacks its model or one of its builds."""
+    secrets = draft.scene.settings.image_pull_secrets
+    for frozen in release.spec.indexes:
+        recipe = draft.scene.index(frozen.name)
+        yield manifests.index_service(release, frozen)
+        name = manifests.index_name(release.name, frozen.name)
+        live = draft.scene.child("StatefulSet", name, release.uid)
+        if recipe is None and live is not None:
+            # The VectorIndex was deleted, and its replicas with it: what serves stays as it is.
+            yield live
+        else:
+            yield manifests.index_stateful_set(
+                draft.model, release, frozen, recipe, pull_secrets=secrets
+            )
+    yield manifests.encoder_service(release)
+    yield manifests.encoder_deployment(draft.model, release, pull_secrets=secrets)
+
+
+def _keep(draft: Draft, release: Release, manifest: Object, pair: Pair) -> None:
+    kind, name = manifest["kind"], manifest["metadata"]["name"]
+    live = draft.scene.child(kind, name, release.uid)
+    conflict = draft.scene.conflict(kind, name, release.uid)
+    if conflict is not None:
+        pair.conflict = pair.conflict or conflict
+        draft.conflicts.append(conflict)
+    elif live is None:
+        draft.apply.append(manifest)
+    elif live is not manifest and difference(manifest, live) is not None:
+        draft.apply.append(manifest)
+        pair.rolling = True
+        pair.lacks(f"{kind} {name} is being changed")
+    refusal = draft.scene.refusal(kind, name)
+    if refusal is not None and conflict is None:
+        pair.lacks(f"{kind} {name} was refused by the API server: {refusal.message}")
+    if live is None or "deletionTimestamp" in live["metadata"]:
+        pair.serving = False
+        pair.lacks(f"{kind} {name} is missing")
+    elif kind != "Service":
+        _count(pair, manifest, live)
+
+
+def _count(pair: Pair, manifest: Object, live: Object) -> None:
+    """Counts the pods of one workload by its own status."""
+    kind, status = manifest["kind"], live.get("status") or {}
+    wanted = int(manifest["spec"].get("replicas", 1))
+    ready = int(status.get("readyReplicas") or 0)
+    updated = int(status.get("updatedReplicas") or 0)
+    if manifest["spec"].get("minReadySeconds"):
+        ready = min(ready, int(status.get("availableReplicas") or 0))
+    seen = int(status.get("observedGeneration") or 0)
+    stale = seen < int(live["metadata"].get("generation") or 0)
+    if kind == "Deployment":
+        pair.ready, pair.wanted = ready, wanted
+    pair.serving = pair.serving and ready > 0
+    pair.rolling = pair.rolling or stale or updated < wanted
+    if stale or min(ready, updated) < wanted:
+        name = manifest["metadata"]["name"]
+        pair.lacks(f"{kind} {name} has {min(ready, updated, wanted)} of {wanted} pods ready")

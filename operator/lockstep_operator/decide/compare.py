@@ -1,0 +1,129 @@
+"""Does a live object still hold what a manifest says? Answered without a call.
+
+A hash of the manifest is kept on the child, so a field that left the manifest is noticed; a
+comparison of the manifest's own fields notices a hand edit. Fields that the manifest does not
+name (server defaults, other managers) do not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from decimal import Decimal
+from typing import Any
+
+import orjson
+
+from lockstep_core.protocol.labels import GROUP
+from lockstep_operator.api.objects import Object
+
+APPLIED_HASH = f"{GROUP}/applied-hash"
+
+# Lists that Kubernetes merges by a key: other managers may add items of their own.
+_LIST_KEYS = ("name", "uid", "mountPath", "containerPort", "port", "topologyKey")
+# `omitempty` booleans without a pointer: false is stored as absence.
+_ABSENT_WHEN_FALSE = frozenset(
+    {
+        "hostNetwork",
+        "hostPID",
+        "hostIPC",
+        "paused",
+        "publishNotReadyAddresses",
+        "readOnly",
+        "stdin",
+        "stdinOnce",
+        "tty",
+    }
+)
+# Maps that Kubernetes keeps as one value: a key that was added by hand changes what they mean.
+_ATOMIC = frozenset({"selector", "matchLabels"})
+_QUANTITY_PARENTS = frozenset({"requests", "limits"})
+_QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|u|n|e[+-]?[0-9]+)?")
+_SUFFIXES = {"n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3} | {
+    suffix: Decimal(base) ** power
+    for power, (decimal_suffix, binary_suffix) in enumerate(
+        (("k", "Ki"), ("M", "Mi"), ("G", "Gi"), ("T", "Ti"), ("P", "Pi"), ("E", "Ei")), start=1
+    )
+    for suffix, base in ((decimal_suffix, 1000), (binary_suffix, 1024))
+}
+
+
+def applied_hash(manifest: Object) -> str:
+    """16 hex digits over the canonical JSON of a manifest."""
+    return hashlib.sha256(orjson.dumps(manifest, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+
+
+def with_hash(manifest: Object) -> Object:
+    """The manifest as it is applied: with its own hash in an annotation."""
+    metadata = manifest["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), APPLIED_HASH: applied_hash(manifest)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
+
+
+def difference(manifest: Object, live: Object) -> str | None:
+    """The first path at which `live` is not as applied from `manifest`, None when it is."""
+    annotations = live["metadata"].get("annotations") or {}
+    if annotations.get(APPLIED_HASH) != applied_hash(manifest):
+        return f"metadata.annotations[{APPLIED_HASH}]"
+    return _first_difference(manifest, live, "", "")
+
+
+def _first_difference(ours: Any, theirs: Any, path: str, field: str) -> str | None:
+    if field in _ATOMIC and isinstance(theirs, dict) and set(theirs) - set(ours):
+        atomic = all(isinstance(value, str) for value in theirs.values())
+        return path if atomic else None
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key, value in ours.items():
+            nested = f"{path}.{key}" if path else key
+            name = field if field in _QUANTITY_PARENTS else key
+            found = _first_difference(value, theirs.get(key), nested, name)
+            if found is not None:
+                return found
+        return None
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return _list_difference(ours, theirs, path)
+    return None if _same_scalar(ours, theirs, field) else path
+
+
+def _list_difference(ours: list[Any], theirs: list[Any], path: str) -> str | None:
+    merge_key = next((key for key in _LIST_KEYS if _is_keyed_by(key, ours)), None)
+    if merge_key is None:
+        if len(ours) != len(theirs):
+            return path
+        pairs = list(zip(ours, theirs, strict=True))
+    else:
+        by_key = {item.get(merge_key): item for item in theirs if isinstance(item, dict)}
+        pairs = [(item, by_key.get(item[merge_key])) for item in ours]
+    for position, (mine, other) in enumerate(pairs):
+        found = _first_difference(mine, other, f"{path}[{position}]", "")
+        if found is not None:
+            return found
+    return None
+
+
+def _is_keyed_by(key: str, items: list[Any]) -> bool:
+    keys = [item.get(key) if isinstance(item, dict) else None for item in items]
+    return bool(keys) and None not in keys and len(set(keys)) == len(keys)
+
+
+def _same_scalar(ours: Any, theirs: Any, field: str) -> bool:
+    if ours == theirs:
+        return isinstance(ours, bool) == isinstance(theirs, bool)
+    if theirs is None:
+        empty = ours is None or ours == "" or ours == [] or ours == {}
+        return empty or (ours is False and field in _ABSENT_WHEN_FALSE)
+    if field in _QUANTITY_PARENTS or field in ("sizeLimit", "storage"):
+        return _quantity(ours) == _quantity(theirs) is not None
+    return False
+
+
+def _quantity(value: Any) -> Decimal | None:
+    found = _QUANTITY.fullmatch(str(value))
+    if found is None:
+        return None
+    number, suffix = Decimal(found[1]), found[2]
+    if suffix is None:
+        return number
+    if suffix in _SUFFIXES:
+        return number * _SUFFIXES[suffix]
+    return number * Decimal(10) ** int(suffix[1:])

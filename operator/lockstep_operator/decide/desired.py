@@ -1,0 +1,120 @@
+"""What the specs ask for now, and whether a release is that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.training import TrainingSpec
+from lockstep_operator.api.model import Indexing
+from lockstep_operator.api.objects import Index, Release
+from lockstep_operator.api.release import FrozenIndex
+from lockstep_operator.decide.hashing import index_hash, recipe, space_hash
+from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide.scene import Problem, Scene
+
+MAX_INDEXES = 32
+
+
+@dataclass(frozen=True)
+class Desired:
+    """The identity of the desired state, and what a release of it would freeze."""
+
+    space_hash: str
+    index_hash: str
+    training: TrainingSpec
+    indexes: tuple[FrozenIndex, ...]
+
+    def is_release(self, release: Release) -> bool:
+        """Whether a release is exactly what is asked."""
+        return (release.spec.space_hash, release.spec.index_hash) == (
+            self.space_hash,
+            self.index_hash,
+        )
+
+    def is_within(self, release: Release) -> bool:
+        """Whether a release has all that is asked, and maybe indexes that were deleted since."""
+        if release.spec.space_hash != self.space_hash:
+            return False
+        frozen = {index.name: recipe(index) for index in release.spec.indexes}
+        return bool(self.indexes) and all(
+            frozen.get(index.name) == recipe(index) for index in self.indexes
+        )
+
+
+def frozen_of(index: Index) -> FrozenIndex:
+    """The part of a VectorIndex that a release freezes: what is built, not how it is run."""
+    spec = index.spec
+    return FrozenIndex(
+        name=index.name, source=spec.source, index=spec.index, objectives=spec.objectives
+    )
+
+
+def desired_state(scene: Scene) -> Desired | Problem:
+    """The desired state, or why no release can be made of it."""
+    model = scene.model
+    fields = model.spec.training.model_dump(by_alias=True, include=set(TrainingSpec.model_fields))
+    training = TrainingSpec.model_validate(fields)
+    frozen: tuple[FrozenIndex, ...] = ()
+    if model.spec.indexing is Indexing.REQUIRED:
+        frozen = tuple(frozen_of(index) for index in scene.indexes)
+    problem = _problem(scene, training, frozen)
+    if problem is not None:
+        return problem
+    return Desired(
+        space_hash=space_hash(training, model.spec.artifacts.uri),
+        index_hash=index_hash(frozen),
+        training=training,
+        indexes=frozen,
+    )
+
+
+def _problem(
+    scene: Scene, training: TrainingSpec, frozen: tuple[FrozenIndex, ...]
+) -> Problem | None:
+    model = scene.model
+    wrong = unreachable(model.spec.artifacts, training.data.uri, "spec.training.data.uri")
+    if wrong is not None:
+        return Problem(Reason.INVALID_SPEC, wrong)
+    if model.spec.indexing is Indexing.NONE:
+        return None
+    for broken in scene.broken_indexes:
+        name = broken.raw["metadata"]["name"]
+        return Problem(Reason.INVALID_INDEX, f"VectorIndex {name}: {broken.message}")
+    for index in frozen:
+        wrong = unreachable(model.spec.artifacts, index.source.uri, "spec.source.uri")
+        if wrong is not None:
+            return Problem(Reason.INVALID_INDEX, f"VectorIndex {index.name}: {wrong}")
+    if len(frozen) > MAX_INDEXES:
+        return Problem(
+            Reason.INVALID_SPEC,
+            f"{len(frozen)} VectorIndexes name this model, and a release carries at most"
+            f" {MAX_INDEXES}: delete some, or give them another model",
+        )
+    if not frozen:
+        return Problem(
+            Reason.NO_INDEX,
+            f"no VectorIndex names this model: apply one with `spec.modelRef.name:"
+            f" {model.name}`, or set `spec.indexing: None` to release the encoder alone",
+            waits=True,
+        )
+    return None
+
+
+def unreachable(artifacts: ArtifactsSpec, uri: str, field: str) -> str | None:
+    """Why pods that reach only the artifact store cannot read `uri`; None when they can."""
+    store, data = urlsplit(artifacts.uri), urlsplit(uri)
+    if store.scheme != data.scheme:
+        return (
+            f"`{field}` is {uri}, but pods reach only the artifact store {artifacts.uri}:"
+            f" it must begin with {store.scheme}://"
+        )
+    if store.scheme != "file":
+        if store.netloc == data.netloc:
+            return None
+        return f"`{field}` is {uri}, and must lie in the artifact store's {store.netloc}"
+    root = store.path.rstrip("/") + "/"
+    if data.path.startswith(root) and ".." not in data.path.split("/"):
+        return None
+    return f"`{field}` is {uri}, and must lie under {artifacts.uri}, where the claim is mounted"

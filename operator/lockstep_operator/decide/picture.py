@@ -1,0 +1,197 @@
+"""The model as one sentence to the person on call: what happens, why, what serves, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lockstep_operator.api.model import Phase
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Stage
+from lockstep_operator.decide.children import upkeep
+from lockstep_operator.decide.commands import Verb, ask, unpause
+from lockstep_operator.decide.desired import Desired
+from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.pauses import how_to_continue
+from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.scene import Problem
+from lockstep_operator.decide.traffic import selected_release
+from lockstep_operator.manifests import short_name
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`reconciling` and `stalled` are the kstatus pair: it goes on by itself, or it does not."""
+
+    phase: Phase
+    reason: str
+    message: str
+    ready: bool = False
+    reconciling: bool = False
+    stalled: bool = False
+
+
+def paint(draft: Draft) -> Picture:
+    """The first of these that holds: trouble with the spec, a candidate, then what serves."""
+    desired = draft.desired
+    if isinstance(desired, Problem) and not desired.waits:
+        return _stalled(desired.reason, desired.message + ".", serving_sentence(draft))
+    if draft.candidate is not None:
+        return _with_candidate(draft, draft.candidate)
+    if draft.conflicts:
+        return _stalled(Reason.NAME_CONFLICT, f"{draft.conflicts[0]}.", serving_sentence(draft))
+    if draft.scene.observed.refusals:
+        return _refused(draft)
+    stable = draft.stable
+    if stable is None and isinstance(desired, Problem):
+        return Picture(Phase.PENDING, desired.reason, f"Waits: {desired.message}.")
+    if stable is not None and _is_asked(draft, stable):
+        return _served(draft, stable)
+    return _not_served(draft)
+
+
+def serving_sentence(draft: Draft) -> str:
+    """What answers users now."""
+    selected = selected_release(draft)
+    release = next((r for r in draft.releases if r.name == selected), None)
+    if release is None:
+        if draft.stable is None:
+            return "Nothing serves yet."
+        return f"The entry point does not select {short_name(draft.stable.name)} and is restored."
+    short = short_name(release.name)
+    pair = draft.pairs.get(release.name)
+    if pair is None or not pair.serving:
+        return f"{short} holds the entry point but cannot answer."
+    return f"{short} serves all requests."
+
+
+def _is_asked(draft: Draft, stable: Release) -> bool:
+    desired = draft.desired
+    if isinstance(desired, Problem):
+        return True
+    return desired.is_release(stable) or desired.is_within(stable)
+
+
+def _with_candidate(draft: Draft, candidate: Release) -> Picture:
+    short, status = short_name(candidate.name), candidate.status
+    note = draft.notes.get(candidate.name)
+    reason = note.reason if note else str(status.stage)
+    told = f"{short} {note.message if note else f'entered {status.stage}'}."
+    parts = [told, serving_sentence(draft)]
+    if draft.change_waits:
+        parts.append(f"Another change of the spec is seen: {draft.change_waits}.")
+    parts += _candidate_commands(draft, candidate)
+    message = " ".join(parts)
+    if status.paused_at is not None:
+        return Picture(Phase.PAUSED, reason, message, reconciling=True)
+    stable = draft.stable
+    broken = stable is not None and not upkeep(draft, stable).serving
+    phase = Phase.DEGRADED if broken else Phase.PROGRESSING
+    return Picture(phase, reason, message, reconciling=True)
+
+
+def _candidate_commands(draft: Draft, candidate: Release) -> list[str]:
+    model, name, status = draft.model, candidate.name, candidate.status
+    found = []
+    if status.pause_reason == Reason.GATE_INCONCLUSIVE:
+        found.append(f"Continue: {ask(model, Verb.PROMOTE, name)}.")
+        found.append(f"Measure again: {ask(model, Verb.RETRY, name)}.")
+    elif status.paused_at is not None:
+        found.append(f"Continue: {how_to_continue(draft, candidate)}.")
+    if status.stage is not Stage.ROLLING_BACK:
+        found.append(f"Stop: {ask(model, Verb.ABORT, name)}.")
+    return found
+
+
+def _served(draft: Draft, stable: Release) -> Picture:
+    """The stable release is what the spec asks: is it whole, and does the entry select it?"""
+    short, pair = short_name(stable.name), upkeep(draft, stable)
+    if stable.status.stage is Stage.FINALIZING:
+        message = f"{short} has the entry point; what it replaced is kept for a rollback."
+        return Picture(Phase.PROGRESSING, Reason.FINALIZING, message, reconciling=True)
+    serving = serving_sentence(draft)
+    selected = selected_release(draft) == stable.name
+    if pair.whole and selected:
+        message = " ".join([serving, *_side_notes(draft, stable)])
+        return Picture(Phase.HEALTHY, Reason.HEALTHY, message, ready=True)
+    lacking = "; ".join(pair.lacking)
+    if pair.serving and pair.rolling and selected:
+        message = f"{serving} Its pods are changed in place: {lacking}."
+        return Picture(Phase.PROGRESSING, Reason.ROLLING_IN_PLACE, message, reconciling=True)
+    reason = Reason.PODS_NOT_READY if lacking else Reason.ENTRY_MISSING
+    message = " ".join([serving, *([f"{lacking}."] if lacking else []), *_way_back(draft)])
+    return Picture(Phase.DEGRADED, reason, message)
+
+
+def _side_notes(draft: Draft, stable: Release) -> list[str]:
+    live = {index.name for index in draft.scene.indexes}
+    deleted = [index.name for index in stable.spec.indexes if index.name not in live]
+    if not deleted:
+        return []
+    return [f"It still carries {', '.join(deleted)}, whose VectorIndex was deleted."]
+
+
+def _way_back(draft: Draft) -> list[str]:
+    """A rollback, where an earlier release is whole."""
+    for release in draft.retained:
+        if upkeep(draft, release).whole:
+            short = short_name(release.name)
+            return [f"Go back to {short}: {ask(draft.model, Verb.ROLLBACK, release.name)}."]
+    return []
+
+
+def _not_served(draft: Draft) -> Picture:
+    """The spec asks for something else than what serves, and nothing is on its way."""
+    newest, serving = draft.newest, serving_sentence(draft)
+    if draft.change_waits and draft.model.spec.rollout.paused:
+        message = f"A change waits: {draft.change_waits}. {serving} Start: {unpause(draft.model)}."
+        return Picture(Phase.PAUSED, Reason.PAUSED, message, reconciling=True)
+    if newest is not None and newest.status.stage is Stage.FAILED:
+        return _failed(draft, newest, serving)
+    if draft.change_waits:
+        message = f"A change waits: {draft.change_waits}. {serving}"
+        return Picture(Phase.PROGRESSING, Reason.CHANGE_WAITS, message, reconciling=True)
+    asked = isinstance(draft.desired, Desired) and newest and draft.desired.is_release(newest)
+    if newest is not None and asked:
+        if newest.status.outcome == Outcome.ABORTED:
+            told = f"{short_name(newest.name)}, which the spec asks for, was aborted."
+            again = f"Start it again: {ask(draft.model, Verb.RETRY, newest.name)}."
+            return _stalled(Reason.ABORTED, told, serving, f"{again} Or change the spec.")
+        if newest.status.outcome == Outcome.ROLLED_BACK:
+            return _rolled_back(draft, newest, serving)
+    message = f"The spec changed: a new release is made. {serving}"
+    return Picture(Phase.PROGRESSING, Reason.CHANGE_WAITS, message, reconciling=True)
+
+
+def _failed(draft: Draft, newest: Release, serving: str) -> Picture:
+    failure, short = newest.status.last_failure, short_name(newest.name)
+    reason = failure.reason if failure else Reason.RELEASE_FAILED
+    told = f"{short} failed at {newest.status.failed_stage}: {reason}"
+    if failure and failure.message:
+        told += f": {failure.message}"
+    waits = (
+        f"Another change of the spec is seen: {draft.change_waits}." if draft.change_waits else ""
+    )
+    again = f"Try again: {ask(draft.model, Verb.RETRY, newest.name)}. Or change the spec: a new"
+    return _stalled(reason, f"{told}.", serving, waits, f"{again} release starts at once.")
+
+
+def _rolled_back(draft: Draft, newest: Release, serving: str) -> Picture:
+    short = short_name(newest.name)
+    told = f"{short}, which the spec asks for, was rolled back."
+    keep = "Make it lasting: apply the spec of the release that serves."
+    if newest.status.stage is not Stage.RETAINED:
+        return _stalled(Reason.ROLLED_BACK, told, serving, keep)
+    forward = f"Go forward again: {ask(draft.model, Verb.ROLLBACK, newest.name)}."
+    return _stalled(Reason.ROLLED_BACK, told, serving, keep, forward)
+
+
+def _refused(draft: Draft) -> Picture:
+    refusal = draft.scene.observed.refusals[0]
+    told = f"The API server refused {refusal.kind} {refusal.name}: {refusal.message}."
+    message = f"{told} {serving_sentence(draft)} It is tried again."
+    return Picture(Phase.DEGRADED, Reason.WRITE_REFUSED, message, reconciling=True)
+
+
+def _stalled(reason: str, *parts: str) -> Picture:
+    message = " ".join(part for part in parts if part)
+    return Picture(Phase.DEGRADED, reason, message, stalled=True)

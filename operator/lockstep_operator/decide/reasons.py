@@ -1,0 +1,104 @@
+"""Every reason that a condition, an Event or a failure of the operator's own can carry.
+
+Reasons are part of the interface: alerts and scripts match them. A program's own reason (see
+`lockstep_core.protocol.result.Result`) may stand in `lastFailure.reason` besides these.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """One CamelCase word each; the comment says what it means to the person on call."""
+
+    # What a release is doing: the name of its stage.
+    TRAINING = "Training"
+    EVALUATING = "Evaluating"
+    INDEXING = "Indexing"
+    VERIFYING = "Verifying"
+    WARMING = "Warming"
+    PROMOTING = "Promoting"
+    FINALIZING = "Finalizing"
+    ROLLING_BACK = "RollingBack"
+
+    # What a release waits for.
+    QUEUED = "Queued"  # its Job has no pod: suspended by a queue, or out of quota
+    RETRYING = "Retrying"  # an attempt failed; the next one has its time
+    PAUSED = "Paused"  # a person holds it
+    GATE_INCONCLUSIVE = "GateInconclusive"  # the data do not decide; a person does
+    RESUMED = "Resumed"
+
+    # How a release ended, or how it serves.
+    SERVING = "Serving"
+    RETAINED = "Retained"
+    RETIRED = "Retired"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    ABORTED = "Aborted"
+    SUPERSEDED = "Superseded"
+    REVERTED = "Reverted"
+    RELEASE_FAILED = "ReleaseFailed"
+
+    # Why a release failed.
+    ATTEMPT_FAILED = "AttemptFailed"  # Event only: one attempt of several
+    DISRUPTED = "Disrupted"  # the pod was preempted, drained or lost; not counted
+    DEADLINE_EXCEEDED = "DeadlineExceeded"  # the Job ran longer than activeDeadlineSeconds
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"  # pods were not ready in time
+    OUT_OF_MEMORY = "OutOfMemory"  # the kernel ended the container
+    KILLED = "Killed"  # a signal from outside ended the program
+    PROGRAM_FAILED = "ProgramFailed"  # an exit code that no program of ours gives
+    POD_START_FAILED = "PodStartFailed"  # the kubelet could not start the container
+    UNSCHEDULABLE = "Unschedulable"  # no node takes the pod
+    INVALID_RESULT = "InvalidResult"  # the termination message is not a result
+    RESULT_MISMATCH = "ResultMismatch"  # the result is about something else
+    GATE_FAILED = "GateFailed"
+    INDEX_RECALL_LOW = "IndexRecallLow"
+    ROWS_MISSING = "RowsMissing"
+    SPACE_MISMATCH = "SpaceMismatch"
+    NAME_CONFLICT = "NameConflict"  # an object of that name belongs to someone else
+    WRITE_REFUSED = "WriteRefused"  # the API server refused a write (quota, admission)
+
+    # The desired state.
+    NO_INDEX = "NoIndex"  # `indexing: Required` and no VectorIndex
+    NO_RELEASE = "NoRelease"
+    INVALID_SPEC = "InvalidSpec"
+    INVALID_INDEX = "InvalidIndex"  # a VectorIndex of the model is not one that can be built
+    INVALID_RELEASE = "InvalidRelease"  # an EmbeddingRelease that this version cannot read
+    MODEL_NOT_FOUND = "ModelNotFound"
+    INDEXING_DISABLED = "IndexingDisabled"
+    CHANGE_WAITS = "ChangeWaits"  # a change is seen and starts when its turn comes
+    TERMINATING = "Terminating"
+
+    # What serves.
+    HEALTHY = "Healthy"
+    PODS_NOT_READY = "PodsNotReady"
+    ROLLING_IN_PLACE = "RollingInPlace"
+    ENTRY_MISSING = "EntryMissing"
+    GATES_PASSED = "GatesPassed"
+    GATES_WAIVED = "GatesWaived"  # `promote` let the release pass
+    GATES_NOT_JUDGED = "GatesNotJudged"
+    UP_TO_DATE = "UpToDate"
+    INDEX_CHANGED = "IndexChanged"
+    INDEX_DELETED = "IndexDeleted"
+
+    # Verbs.
+    VERB_REFUSED = "VerbRefused"
+    ROLLBACK_REQUESTED = "RollbackRequested"
+    RETRY_REQUESTED = "RetryRequested"
+    PROMOTE_REQUESTED = "PromoteRequested"
+    RELEASE_CREATED = "ReleaseCreated"
+
+
+class Outcome(StrEnum):
+    """How a release ended, as its record and the model's history say it."""
+
+    PROMOTED = "Promoted"
+    FAILED = "Failed"
+    ABORTED = "Aborted"
+    SUPERSEDED = "Superseded"
+    # It served and a person asked for another release; or it was on its way, and the spec went
+    # back to what another release already is (reason Reverted). It never returns by itself.
+    ROLLED_BACK = "RolledBack"
+    # It served, and the spec went back to an earlier release; it returns if the spec does.
+    REVERTED = "Reverted"

@@ -1,0 +1,64 @@
+"""Indexing: one Job per index embeds the corpus with this release's own encoder."""
+
+from __future__ import annotations
+
+from lockstep_operator import manifests
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import FrozenIndex, Stage
+from lockstep_operator.decide import runner
+from lockstep_operator.decide.draft import Draft, Note
+from lockstep_operator.decide.pauses import forward
+from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.manifests import JobKind
+
+
+def indexing(draft: Draft, release: Release) -> None:
+    name = release.name
+    notes: list[Note] = []
+    for frozen in release.spec.indexes:
+        _build(draft, name, frozen)
+        if draft.release(name).status.stage is not Stage.INDEXING:
+            return
+        note = draft.notes.pop(name, None)
+        if note is not None:
+            notes.append(note)
+    if not notes:
+        forward(draft, name, Stage.VERIFYING, built_at=draft.now)
+        return
+    # The builds run side by side: what troubles one of them matters more than that others run.
+    reason = next((n.reason for n in notes if n.reason != Reason.INDEXING), Reason.INDEXING)
+    draft.say(name, reason, "; ".join(note.message for note in notes))
+
+
+def _build(draft: Draft, name: str, frozen: FrozenIndex) -> None:
+    builds = draft.release(name).status.builds or []
+    if any(build.index == frozen.name for build in builds):
+        return
+    result = runner.run(draft, name, _task(draft, name, frozen))
+    if result is None:
+        return
+    if result.build is None:
+        message = f"the build of {frozen.name} ended well without the facts of an index"
+        draft.fail(name, Reason.INVALID_RESULT, message)
+    elif result.build.index != frozen.name:
+        message = f"the build of index {frozen.name} reports index {result.build.index}"
+        draft.fail(name, Reason.RESULT_MISMATCH, message)
+    else:
+        draft.change(name, builds=[*builds, result.build])
+
+
+def _task(draft: Draft, name: str, frozen: FrozenIndex) -> runner.Task:
+    return runner.Task(
+        kind=JobKind.BUILD,
+        index=frozen.name,
+        build=lambda attempt: manifests.build_job(
+            draft.model,
+            draft.release(name),
+            frozen,
+            draft.scene.index(frozen.name),
+            attempt,
+            pull_secrets=draft.scene.settings.image_pull_secrets,
+        ),
+        template=f"VectorIndex {frozen.name} `spec.build.template`",
+        deadline=f"VectorIndex {frozen.name} `spec.build.activeDeadlineSeconds`",
+    )

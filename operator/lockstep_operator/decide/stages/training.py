@@ -1,0 +1,60 @@
+"""Training: one Job per attempt until there is a model artifact."""
+
+from __future__ import annotations
+
+from lockstep_operator import manifests
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Attempts, Stage
+from lockstep_operator.decide import attempts, runner
+from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.pauses import forward
+from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.manifests import JobKind, short_name
+
+FIELD = "`spec.training.template`"
+
+
+def begin(draft: Draft, release: Release) -> None:
+    """The first look at a new release: train, or take over the model that it reuses."""
+    name = release.name
+    if release.spec.reuse is None:
+        book = Attempts(training=1)
+        draft.enter(name, Stage.TRAINING, started_at=draft.now, attempts=book)
+    else:
+        source = next((r for r in draft.releases if r.name == release.spec.reuse.release), None)
+        draft.enter(
+            name,
+            Stage.INDEXING if release.spec.indexes else Stage.WARMING,
+            started_at=draft.now,
+            attempts=Attempts(indexing={index.name: 1 for index in release.spec.indexes}),
+            training=release.spec.reuse.training,
+            gates=source.status.gates if source else None,
+            gates_passed_at=draft.now,
+        )
+    stage = draft.release(name).status.stage
+    draft.event(Reason(stage or ""), f"{short_name(name)} entered {stage}")
+
+
+def training(draft: Draft, release: Release) -> None:
+    name, secrets = release.name, draft.scene.settings.image_pull_secrets
+    if release.status.training is None:
+        task = runner.Task(
+            kind=JobKind.TRAIN,
+            index=None,
+            build=lambda attempt: manifests.training_job(
+                draft.model, draft.release(name), attempt, pull_secrets=secrets
+            ),
+            template=FIELD,
+            deadline="`spec.training.activeDeadlineSeconds`",
+        )
+        result = runner.run(draft, name, task)
+        if result is None:
+            return
+        if result.training is None:
+            message = "the trainer ended well without the facts of a model artifact"
+            draft.fail(name, Reason.INVALID_RESULT, message)
+            return
+        draft.change(name, training=result.training)
+    book = attempts.book(draft.release(name).status)
+    book = attempts.start(book, JobKind.EVALUATE, None, max(1, book.evaluating))
+    forward(draft, name, Stage.EVALUATING, attempts=book)

@@ -1,0 +1,48 @@
+"""Verifying: the facts of each build against the model and the frozen objectives."""
+
+from __future__ import annotations
+
+from lockstep_core.protocol.result import BuildFacts
+from lockstep_core.quality.verdicts import Verdict
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import FrozenIndex, Stage
+from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.lines import index_recall, index_recall_text
+from lockstep_operator.decide.pauses import forward
+from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.manifests.facts import build_facts, training_facts
+
+
+def verifying(draft: Draft, release: Release) -> None:
+    space = training_facts(release).space_id
+    for frozen in release.spec.indexes:
+        found = _fault(frozen, build_facts(release, frozen.name), space)
+        if found is not None:
+            reason, message = found
+            draft.fail(release.name, reason, f"index {frozen.name}: {message}")
+            return
+    forward(draft, release.name, Stage.WARMING)
+
+
+def _fault(frozen: FrozenIndex, build: BuildFacts, space: str) -> tuple[Reason, str] | None:
+    """Why a build must not serve; None when it may."""
+    name = frozen.name
+    if build.space_id != space:
+        message = (
+            f"built in space {build.space_id}, but the encoder of this release is of {space}:"
+            " answers would be nonsense"
+        )
+        return Reason.SPACE_MISMATCH, message
+    if build.rows != build.expected_rows:
+        message = (
+            f"holds {build.rows} of {build.expected_rows} rows of the corpus: check"
+            f" VectorIndex {name} `spec.source`"
+        )
+        return Reason.ROWS_MISSING, message
+    if index_recall(frozen, build).verdict is not Verdict.PASS:
+        message = (
+            f"{index_recall_text(frozen, build)}; raise `spec.index.hnsw.efSearch` of VectorIndex"
+            f" {name}, or lower its `spec.objectives.recall.min`"
+        )
+        return Reason.INDEX_RECALL_LOW, message
+    return None

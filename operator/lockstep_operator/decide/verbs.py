@@ -1,0 +1,204 @@
+"""Verbs: annotations whose value is the release they mean, each acted on or refused once.
+
+`lastHandled` remembers the value. A crash between a verb's deed and that memory makes it be read
+again, so every verb looks at the state first and finds its deed done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lockstep_operator.api.model import HandledVerb
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Attempts, Stage
+from lockstep_operator.decide import attempts
+from lockstep_operator.decide.children import upkeep
+from lockstep_operator.decide.commands import Verb, annotation, number_of
+from lockstep_operator.decide.draft import UNFINISHED, Draft
+from lockstep_operator.decide.pauses import resume
+from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.traffic import selected_release
+from lockstep_operator.manifests import JobKind, release_name, short_name
+
+_SWITCHING = (Stage.PROMOTING, Stage.ROLLING_BACK)
+VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
+
+# What a verb answers: the outcome, and the reason of its Event. None: not yet, ask again.
+Answer = tuple[str, Reason] | None
+
+
+def handle_verbs(draft: Draft) -> None:
+    """Acts on each annotation whose value was not handled yet, the most careful verb first."""
+    for verb, act in _VERBS.items():
+        value = draft.model.annotations.get(annotation(verb), "")[:VALUE_LIMIT]
+        known = draft.handled.get(verb)
+        if not value or (known is not None and known.value == value):
+            continue
+        answer = _answer(draft, value, act)
+        if answer is None:
+            continue
+        outcome, reason = answer
+        draft.handled[verb] = HandledVerb(
+            verb=verb, value=value, outcome=outcome[:OUTCOME_LIMIT], at=draft.now
+        )
+        warning = reason is Reason.VERB_REFUSED
+        draft.event(reason, f"{verb}={value}: {outcome}", warning=warning)
+
+
+def _answer(draft: Draft, value: str, act: Callable[[Draft, Release], Answer]) -> Answer:
+    number = number_of(value, draft.model.name)
+    if number is None:
+        return _refused(f"the value must be a release of {draft.model.name}, such as r1")
+    name = release_name(draft.model.name, number)
+    found = next((r for r in draft.releases if r.name == name), None)
+    if found is None:
+        return _refused(f"there is no release r{number}")
+    return act(draft, found)
+
+
+def _abort(draft: Draft, release: Release) -> Answer:
+    stage, short = release.status.stage, short_name(release.name)
+    if stage is Stage.PROMOTING:
+        return _abort_promoting(draft, release)
+    if stage is Stage.ROLLING_BACK:
+        return f"accepted: {short} is being aborted already", Reason.ABORTED
+    if stage in UNFINISHED:
+        draft.end(release.name, Outcome.ABORTED, Reason.ABORTED, "was aborted by a person")
+        return f"accepted: {short} is aborted", Reason.ABORTED
+    if draft.stable is not None and release.name == draft.stable.name:
+        if not draft.retained:
+            return _refused(f"{short} serves and no earlier release is kept to go back to")
+        return _return_to(draft, draft.retained[0])
+    return _refused(f"{short} is {stage}: there is nothing to abort")
+
+
+def _abort_promoting(draft: Draft, release: Release) -> Answer:
+    short = short_name(release.name)
+    if release.status.promoted_at is not None:
+        if selected_release(draft) == release.name:
+            return None  # the switch is being read back; then it is stable, and abort means that
+        draft.enter(release.name, Stage.RETAINED, finished_at=release.status.finished_at)
+        return f"accepted: {short} stays a kept release", Reason.ABORTED
+    if draft.stable is None:
+        return _refused(f"{short} is being promoted and nothing else can serve")
+    draft.enter(release.name, Stage.ROLLING_BACK)
+    return f"accepted: {short} is aborted, the entry point stays with stable", Reason.ABORTED
+
+
+def _rollback(draft: Draft, release: Release) -> Answer:
+    stage, short = release.status.stage, short_name(release.name)
+    candidate = draft.candidate
+    if stage in (Stage.SERVING, Stage.FINALIZING):
+        if candidate is None:
+            return f"accepted: {short} serves already", Reason.ROLLBACK_REQUESTED
+        if not _give_up(draft, candidate, f"for a rollback to {short}"):
+            return None
+        told = f"accepted: {short} serves already, {short_name(candidate.name)} is aborted"
+        return told, Reason.ROLLBACK_REQUESTED
+    if stage is Stage.PROMOTING and release.status.promoted_at is not None:
+        return f"accepted: the entry point is moving to {short}", Reason.ROLLBACK_REQUESTED
+    if stage is not Stage.RETAINED:
+        return _refused(
+            f"{short} is {stage or 'new'} and not kept whole: apply its spec again, its model is"
+            " reused where it passed its gates"
+        )
+    if candidate is not None and not _give_up(draft, candidate, f"for a rollback to {short}"):
+        return None
+    return _return_to(draft, release)
+
+
+def _give_up(draft: Draft, candidate: Release, why: str) -> bool:
+    """Aborts the candidate; False while its entry point must be brought back first."""
+    if candidate.status.stage is Stage.PROMOTING and candidate.status.promoted_at is None:
+        draft.enter(candidate.name, Stage.ROLLING_BACK)
+        return False
+    if candidate.status.stage is Stage.ROLLING_BACK:
+        return False
+    if candidate.status.promoted_at is not None:
+        if selected_release(draft) == candidate.name:
+            return False
+        finished = candidate.status.finished_at
+        draft.enter(candidate.name, Stage.RETAINED, finished_at=finished)
+        return True
+    draft.end(candidate.name, Outcome.ABORTED, Reason.ABORTED, f"was aborted {why}")
+    return True
+
+
+def _return_to(draft: Draft, release: Release) -> Answer:
+    short, pair = short_name(release.name), upkeep(draft, release)
+    if not pair.whole:
+        return _refused(f"{short} is kept, but it is not whole now: {'; '.join(pair.lacking)}")
+    return_to(draft, release)
+    return f"accepted: the entry point moves to {short}", Reason.ROLLBACK_REQUESTED
+
+
+def return_to(draft: Draft, release: Release) -> None:
+    """Starts the switch to a kept release; its stage does the rest."""
+    draft.enter(release.name, Stage.PROMOTING)
+
+
+def _retry(draft: Draft, release: Release) -> Answer:
+    status, short = release.status, short_name(release.name)
+    accepted = f"accepted: {short} is tried again from {status.failed_stage or status.stage}"
+    if status.pause_reason == Reason.GATE_INCONCLUSIVE:
+        draft.change(release.name, evaluation=None, attempts=_fresh(release, Stage.EVALUATING))
+        resume(draft, release.name)
+        return accepted, Reason.RETRY_REQUESTED
+    aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
+    if not (status.stage is Stage.FAILED or aborted) or status.failed_stage is None:
+        return _refused(f"{short} is {status.stage}: only what failed or was aborted is retried")
+    newest = draft.newest
+    if newest is not None and newest.name != release.name:
+        return _refused(f"{short} is not the newest release: {short_name(newest.name)} is")
+    if draft.candidate is not None:
+        return _refused(f"{short_name(draft.candidate.name)} is on its way: wait, or abort it")
+    fields: dict[str, object] = {"attempts": _fresh(release, status.failed_stage)}
+    if status.failed_stage is Stage.EVALUATING and _must_measure(draft, release):
+        fields["evaluation"] = None
+    # What was aborted while it was promoted must show again that it is whole.
+    stage = Stage.WARMING if status.failed_stage in _SWITCHING else status.failed_stage
+    draft.enter(release.name, stage, outcome=None, finished_at=None, failed_stage=None, **fields)
+    return accepted, Reason.RETRY_REQUESTED
+
+
+def _fresh(release: Release, stage: Stage) -> Attempts:
+    """No failures counted, and new names for the Jobs of the stage that starts again."""
+    status = release.status
+    book = attempts.book(status).model_copy(update={"failures": {}})
+    if stage is Stage.TRAINING:
+        return attempts.start(book, JobKind.TRAIN, None, book.training + 1)
+    if stage is Stage.EVALUATING:
+        return attempts.start(book, JobKind.EVALUATE, None, book.evaluating + 1)
+    built = {build.index for build in status.builds or ()}
+    for name, attempt in book.indexing.items():
+        if name not in built:
+            book = attempts.start(book, JobKind.BUILD, name, attempt + 1)
+    return book
+
+
+def _must_measure(draft: Draft, release: Release) -> bool:
+    """Whether a gate asks for a recall@k that the evaluation did not measure."""
+    facts = release.status.evaluation
+    measured = {found.k for found in facts.recall} if facts else set()
+    return any(gate.k not in measured for gate in draft.model.spec.rollout.gates)
+
+
+def _promote(draft: Draft, release: Release) -> Answer:
+    short = short_name(release.name)
+    if release.status.pause_reason != Reason.GATE_INCONCLUSIVE:
+        return _refused(f"{short} is {release.status.stage} and does not wait at a gate")
+    draft.change(release.name, gates_passed_at=draft.now)
+    resume(draft, release.name)
+    return f"accepted: {short} goes on past its gates", Reason.PROMOTE_REQUESTED
+
+
+def _refused(why: str) -> Answer:
+    return f"refused: {why}", Reason.VERB_REFUSED
+
+
+_VERBS: dict[Verb, Callable[[Draft, Release], Answer]] = {
+    Verb.ABORT: _abort,
+    Verb.ROLLBACK: _rollback,
+    Verb.RETRY: _retry,
+    Verb.PROMOTE: _promote,
+}

@@ -116,7 +116,9 @@ class Api:
 
     def pod_progress(self, pod: str, port: int = 9100) -> dict[str, Any] | None:
         """`/progress` of a Job's pod, through the API server's proxy."""
-        return self.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy/progress")
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy/progress"
+        found: dict[str, Any] | None = self.get(path)
+        return found
 
     def search(self, body: dict[str, Any]) -> dict[str, Any]:
         """A search at the model's entry point."""

@@ -148,7 +148,10 @@ def run_server(
             runner.run(_serve(server, config, host, listener, options))
     except Exception as error:
         failure = as_failure(error)
-        logger.error("%s: %s", failure.reason, failure.message, exc_info=error)
+        unexpected = failure.code is ExitCode.INTERNAL
+        logger.error(
+            "%s: %s", failure.reason, failure.message, exc_info=error if unexpected else None
+        )
         return emit(failed(server.program, failure))
     return int(ExitCode.OK)
 

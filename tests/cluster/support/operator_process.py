@@ -20,13 +20,14 @@ from typing import Any
 
 import yaml
 
-from tests.cluster.support.control_plane import ControlPlane
+from tests.cluster.support.control_plane import ROOT, ControlPlane
 
 IMAGES = {
     "LOCKSTEP_TRAINER_IMAGE": "lockstep.local/trainer:test",
     "LOCKSTEP_ENCODER_IMAGE": "lockstep.local/encoder:test",
     "LOCKSTEP_INDEXER_IMAGE": "lockstep.local/indexer:test",
 }
+LEASE_NAME = "lockstep-operator"
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 UNCOUNTED = ("leases", "events")
 
@@ -58,6 +59,36 @@ def service_account_kubeconfig(
         *("create", "clusterrolebinding", f"operator-{namespace}"),
         *(f"--clusterrole={role}", f"--serviceaccount={namespace}:operator"),
     )
+    return _kubeconfig(control_plane, namespace, folder)
+
+
+def chart_kubeconfig(control_plane: ControlPlane, namespace: str, folder: Path) -> Path:
+    """The ServiceAccount `operator` with the rights that the chart gives in namespaced mode."""
+    helm = subprocess.run(
+        [sys.executable, "-m", "devcluster", "helm-path"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    rendered = subprocess.run(
+        [
+            *(helm, "template", LEASE_NAME, str(ROOT / "charts" / "lockstep")),
+            *("--namespace", namespace, "--show-only", "templates/rbac.yaml"),
+            *("--set", "rbac.scope=Namespaced", "--set", f"watchNamespaces={{{namespace}}}"),
+            *("--set", f"fullnameOverride={LEASE_NAME}"),
+            *("--set", "serviceAccount.create=false", "--set", "serviceAccount.name=operator"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    control_plane.kubectl("create", "serviceaccount", "operator", "-n", namespace)
+    control_plane.kubectl("apply", "-n", namespace, "-f", "-", stdin=rendered)
+    return _kubeconfig(control_plane, namespace, folder)
+
+
+def _kubeconfig(control_plane: ControlPlane, namespace: str, folder: Path) -> Path:
     token = control_plane.kubectl(
         "create", "token", "operator", "-n", namespace, "--duration=6h"
     ).stdout.strip()

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-_FORM = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
-_DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_FORM = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+_DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 
 
@@ -40,8 +40,8 @@ def canonical_all(quantities: Mapping[str, str]) -> dict[str, str]:
 
 
 def _decimal(value: Fraction) -> str:
-    # The API server keeps nine decimals at most and rounds up.
-    value = Fraction(math.ceil(value * 10**9), 10**9)
+    # The API server rounds resources up to thousandths.
+    value = Fraction(math.ceil(value * 1000), 1000)
     if value == 0:
         return "0"
     return _largest(value, {name: Fraction(10) ** n for name, n in _DECIMAL.items()})

@@ -53,7 +53,8 @@ def encoder_deployment(
         ),
         "spec": {
             "replicas": serving.replicas,
-            "minReadySeconds": serving.min_ready_seconds,
+            # The server does not store a zero.
+            **({"minReadySeconds": serving.min_ready_seconds} if serving.min_ready_seconds else {}),
             "progressDeadlineSeconds": model.spec.rollout.progress_deadline_seconds,
             "revisionHistoryLimit": 1,
             "selector": {"matchLabels": selector},

@@ -79,8 +79,8 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
     parts = [told, serving_sentence(draft)]
     if draft.change_waits:
         parts.append(f"Another change of the spec is seen: {draft.change_waits}.")
-    parts += _candidate_commands(draft, candidate)
-    message = " ".join(parts)
+    # No full stop after a command: people copy what stands there. A semicolon is the shell's own.
+    message = " ".join([*parts, "; ".join(_candidate_commands(draft, candidate))]).strip()
     if status.paused_at is not None:
         return Picture(Phase.PAUSED, reason, message, reconciling=True)
     stable = draft.stable
@@ -93,12 +93,12 @@ def _candidate_commands(draft: Draft, candidate: Release) -> list[str]:
     model, name, status = draft.model, candidate.name, candidate.status
     found = []
     if status.pause_reason == Reason.GATE_INCONCLUSIVE:
-        found.append(f"Continue: {ask(model, Verb.PROMOTE, name)}.")
-        found.append(f"Measure again: {ask(model, Verb.RETRY, name)}.")
+        found.append(f"Continue: {ask(model, Verb.PROMOTE, name)}")
+        found.append(f"Measure again: {ask(model, Verb.RETRY, name)}")
     elif status.paused_at is not None:
-        found.append(f"Continue: {how_to_continue(draft, candidate)}.")
+        found.append(f"Continue: {how_to_continue(draft, candidate)}")
     if status.stage is not Stage.ROLLING_BACK:
-        found.append(f"Stop: {ask(model, Verb.ABORT, name)}.")
+        found.append(f"Stop: {ask(model, Verb.ABORT, name)}")
     return found
 
 
@@ -135,7 +135,7 @@ def _way_back(draft: Draft) -> list[str]:
     for release in draft.retained:
         if upkeep(draft, release).whole:
             short = short_name(release.name)
-            return [f"Go back to {short}: {ask(draft.model, Verb.ROLLBACK, release.name)}."]
+            return [f"Go back to {short}: {ask(draft.model, Verb.ROLLBACK, release.name)}"]
     return []
 
 
@@ -143,7 +143,7 @@ def _not_served(draft: Draft) -> Picture:
     """The spec asks for something else than what serves, and nothing is on its way."""
     newest, serving = draft.newest, serving_sentence(draft)
     if draft.change_waits and draft.model.spec.rollout.paused:
-        message = f"A change waits: {draft.change_waits}. {serving} Start: {unpause(draft.model)}."
+        message = f"A change waits: {draft.change_waits}. {serving} Start: {unpause(draft.model)}"
         return Picture(Phase.PAUSED, Reason.PAUSED, message, reconciling=True)
     if newest is not None and newest.status.stage is Stage.FAILED:
         return _failed(draft, newest, serving)
@@ -154,8 +154,8 @@ def _not_served(draft: Draft) -> Picture:
     if newest is not None and asked:
         if newest.status.outcome == Outcome.ABORTED:
             told = f"{short_name(newest.name)}, which the spec asks for, was aborted."
-            again = f"Start it again: {ask(draft.model, Verb.RETRY, newest.name)}."
-            return _stalled(Reason.ABORTED, told, serving, f"{again} Or change the spec.")
+            again = f"Start it again: {ask(draft.model, Verb.RETRY, newest.name)}"
+            return _stalled(Reason.ABORTED, told, serving, f"Change the spec. {again}")
         if newest.status.outcome == Outcome.ROLLED_BACK:
             return _rolled_back(draft, newest, serving)
     message = f"The spec changed: a new release is made. {serving}"
@@ -171,8 +171,9 @@ def _failed(draft: Draft, newest: Release, serving: str) -> Picture:
     waits = (
         f"Another change of the spec is seen: {draft.change_waits}." if draft.change_waits else ""
     )
-    again = f"Try again: {ask(draft.model, Verb.RETRY, newest.name)}. Or change the spec: a new"
-    return _stalled(reason, f"{told}.", serving, waits, f"{again} release starts at once.")
+    change = "Change the spec, and a new release starts at once."
+    again = f"Or try again: {ask(draft.model, Verb.RETRY, newest.name)}"
+    return _stalled(reason, f"{told}.", serving, waits, change, again)
 
 
 def _rolled_back(draft: Draft, newest: Release, serving: str) -> Picture:
@@ -181,7 +182,7 @@ def _rolled_back(draft: Draft, newest: Release, serving: str) -> Picture:
     keep = "Make it lasting: apply the spec of the release that serves."
     if newest.status.stage is not Stage.RETAINED:
         return _stalled(Reason.ROLLED_BACK, told, serving, keep)
-    forward = f"Go forward again: {ask(draft.model, Verb.ROLLBACK, newest.name)}."
+    forward = f"Go forward again: {ask(draft.model, Verb.ROLLBACK, newest.name)}"
     return _stalled(Reason.ROLLED_BACK, told, serving, keep, forward)
 
 

@@ -1,0 +1,627 @@
+"""A tiny cluster for `decide`: an API of dicts, an applier that can be killed, and a slow watch.
+
+Nothing here is a test. The applier and the cache follow `runtime`: own writes are seen at once,
+what others do is seen when the watch tells it, and a restart lists everything anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from lockstep_core.protocol.environment import CONFIG_VARIABLE
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_operator.api.objects import Object
+from lockstep_operator.api.release import Images
+from lockstep_operator.decide import decide
+from lockstep_operator.decide.compare import difference, with_hash
+from lockstep_operator.decide.observed import FOREIGN_OWNER, Observed, Refusal, Settings
+from lockstep_operator.decide.plan import Event, Plan
+
+NAMESPACE, MODEL = "shop", "glyphs"
+START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+SETTINGS = Settings(images=Images(trainer="trainer:1", encoder="encoder:1", indexer="indexer:1"))
+DATA = "file:///artifacts/datasets/glyphs.npz"
+GATE = {
+    "name": "relevance",
+    "type": "Recall",
+    "k": 1,
+    "min": "0.95",
+    "minGainOverBaseline": "0.05",
+    "minSamples": 300,
+}
+OWN = ("EmbeddingModel", "VectorIndex", "EmbeddingRelease")
+Key = tuple[str, str]
+
+
+class Killed(Exception):
+    """The operator died before its next write."""
+
+
+class Conflict(Exception):
+    """A status was written against an old resourceVersion."""
+
+
+def model_spec(**changes: Any) -> Object:
+    spec: Object = {
+        "artifacts": {"uri": "file:///artifacts", "claimName": "lockstep-artifacts"},
+        "training": {
+            "data": {"uri": DATA, "format": "NPZ"},
+            "encoder": {"kind": "CNN", "dimension": 64},
+            "budget": {"maxSteps": 400},
+        },
+        "rollout": {"gates": [copy.deepcopy(GATE)]},
+    }
+    return spec | changes
+
+
+def index_spec(**changes: Any) -> Object:
+    spec: Object = {
+        "modelRef": {"name": MODEL},
+        "source": {"uri": DATA, "format": "NPZ"},
+        "index": {"type": "HNSW"},
+    }
+    return spec | changes
+
+
+def sha(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass
+class World:
+    """What is true (`objects`), and what the operator has heard of it (`heard`)."""
+
+    now: datetime = START
+    objects: dict[Key, Object] = field(default_factory=dict)
+    heard: dict[Key, Object] = field(default_factory=dict)
+    refusals: tuple[Refusal, ...] = ()
+    events: list[Event] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+    settings: Settings = SETTINGS
+    look_again_after: float | None = None
+    plan: Plan = field(default_factory=Plan)
+    recall: float = 0.99
+    samples: int = 4623
+    build_changes: dict[str, Any] = field(default_factory=dict)
+    _serial: int = 0
+
+    # -- the API server
+
+    def put(self, raw: Object, *, tell: bool = True) -> Object:
+        self._serial += 1
+        metadata = raw["metadata"]
+        metadata["resourceVersion"] = str(self._serial)
+        self.objects[raw["kind"], metadata["name"]] = raw
+        if tell:
+            self.tell((raw["kind"], metadata["name"]))
+        return raw
+
+    def create(self, raw: Object, *, tell: bool = True) -> Object:
+        raw = copy.deepcopy(raw)
+        self._serial += 1
+        metadata = raw["metadata"]
+        assert (raw["kind"], metadata["name"]) not in self.objects
+        metadata.setdefault("namespace", NAMESPACE)
+        metadata["uid"] = f"uid-{self._serial}"
+        metadata["creationTimestamp"] = self.text()
+        metadata["generation"] = 1
+        if raw["kind"] in OWN:
+            raw["status"] = {"observedGeneration": -1}
+        return self.put(raw, tell=tell)
+
+    def remove(self, kind: str, name: str, *, tell: bool = True) -> None:
+        """Background deletion: what the object owns goes too."""
+        gone = self.objects.pop((kind, name), None)
+        if gone is None:
+            return
+        if tell:
+            self.tell((kind, name))
+        uid = gone["metadata"]["uid"]
+        for (child_kind, child), raw in list(self.objects.items()):
+            owners = raw["metadata"].get("ownerReferences") or []
+            if any(owner["uid"] == uid for owner in owners):
+                self.remove(child_kind, child, tell=tell)
+
+    def edit(self, kind: str, name: str, change: Any, *, tell: bool = True) -> None:
+        """A change of the spec (or labels, annotations) by `change(raw)`."""
+        raw = copy.deepcopy(self.objects[kind, name])
+        before = copy.deepcopy(raw.get("spec"))
+        change(raw)
+        if raw.get("spec") != before:
+            raw["metadata"]["generation"] += 1
+        self.put(raw, tell=tell)
+
+    def set_status(self, kind: str, name: str, status: Object, *, tell: bool = True) -> None:
+        raw = copy.deepcopy(self.objects[kind, name])
+        raw["status"] = {**(raw.get("status") or {}), **status}
+        self.put(raw, tell=tell)
+
+    # -- the watch
+
+    def tell(self, key: Key) -> None:
+        if key in self.objects:
+            self.heard[key] = copy.deepcopy(self.objects[key])
+        else:
+            self.heard.pop(key, None)
+
+    def behind(self) -> list[Key]:
+        """What the operator has not heard yet."""
+        keys = sorted({*self.objects, *self.heard})
+        return [key for key in keys if self.objects.get(key) != self.heard.get(key)]
+
+    def restart(self) -> None:
+        """A new process lists everything, and remembers no refusal."""
+        for key in self.behind():
+            self.tell(key)
+        self.refusals = ()
+
+    def observed(self) -> Observed:
+        def all_of(kind: str) -> tuple[Object, ...]:
+            names = sorted(name for found, name in self.heard if found == kind)
+            return tuple(copy.deepcopy(self.heard[kind, name]) for name in names)
+
+        model = self.heard.get(("EmbeddingModel", MODEL))
+        return Observed(
+            namespace=NAMESPACE,
+            name=MODEL,
+            model=copy.deepcopy(model),
+            releases=all_of("EmbeddingRelease"),
+            indexes=all_of("VectorIndex"),
+            jobs=all_of("Job"),
+            pods=all_of("Pod"),
+            deployments=all_of("Deployment"),
+            stateful_sets=all_of("StatefulSet"),
+            services=all_of("Service"),
+            refusals=self.refusals,
+        )
+
+    # -- the operator
+
+    def decide(self) -> Plan:
+        return decide(self.observed(), self.settings, self.now)
+
+    def step(self, *, kill_after: int | None = None) -> Plan:
+        """One pass. `kill_after` writes the operator dies (before the next one)."""
+        self.plan = plan = self.decide()
+        self.look_again_after = plan.look_again_after
+        left = [kill_after]
+        refusals: list[Refusal] = []
+        try:
+            self._carry_out(plan, left, refusals)
+        except Conflict:
+            for key in self.behind():
+                self.tell(key)
+        self.refusals = tuple(refusals)
+        return plan
+
+    def _carry_out(self, plan: Plan, left: list[int | None], refusals: list[Refusal]) -> None:
+        for raw in plan.releases:
+            self._create(raw, left, refusals)
+        if plan.releases:
+            others = (plan.records, plan.create, plan.apply, plan.delete, plan.projections)
+            assert not any(others), "a plan that creates a release writes nothing else"
+        for write in plan.records:
+            self._status(write.of.kind, write.of.name, write.status, left)
+        for raw in plan.create:
+            self._create(raw, left, refusals)
+        for raw in plan.apply:
+            self._apply(raw, left, refusals)
+        for reference in plan.delete:
+            live = self.objects.get((reference.kind, reference.name))
+            if live is None or live["metadata"]["uid"] != reference.uid:
+                self.tell((reference.kind, reference.name))
+                continue
+            self._write(left, f"DELETE {reference.kind} {reference.name}")
+            self.remove(reference.kind, reference.name)
+        for write in plan.projections:
+            self._status(write.of.kind, write.of.name, write.status, left)
+        self.events.extend(plan.events)
+
+    def _write(self, left: list[int | None], what: str) -> None:
+        if left[0] is not None:
+            if left[0] == 0:
+                raise Killed(what)
+            left[0] -= 1
+        self.writes.append(what)
+
+    def _create(self, raw: Object, left: list[int | None], refusals: list[Refusal]) -> None:
+        key = raw["kind"], raw["metadata"]["name"]
+        live = self.objects.get(key)
+        if live is not None:
+            self._adopt(raw, live, refusals)
+            return
+        self._write(left, f"POST {key[0]} {key[1]}")
+        self.create(raw)
+
+    def _adopt(self, raw: Object, live: Object, refusals: list[Refusal]) -> None:
+        if not _owners(raw) & _owners(live):
+            name, message = raw["metadata"]["name"], "exists and belongs to someone else"
+            refusals.append(Refusal(raw["kind"], name, message, FOREIGN_OWNER))
+        self.tell((raw["kind"], raw["metadata"]["name"]))
+
+    def _apply(self, raw: Object, left: list[int | None], refusals: list[Refusal]) -> None:
+        key = raw["kind"], raw["metadata"]["name"]
+        live = self.objects.get(key)
+        if live is None:
+            self._write(left, f"APPLY {key[0]} {key[1]}")
+            self.create(with_hash(raw))
+            return
+        if not _owners(raw) & _owners(live):
+            self._adopt(raw, live, refusals)
+            return
+        if difference(raw, live) is None:
+            self.tell(key)
+            return
+        self._write(left, f"APPLY {key[0]} {key[1]}")
+        body = copy.deepcopy(with_hash(raw))
+
+        def merge(found: Object) -> None:
+            found["spec"] = body["spec"]
+            found["metadata"] |= {
+                field: body["metadata"][field]
+                for field in ("labels", "annotations", "ownerReferences")
+            }
+
+        self.edit(*key, merge)
+
+    def _status(self, kind: str, name: str, status: Object, left: list[int | None]) -> None:
+        live, known = self.objects.get((kind, name)), self.heard.get((kind, name))
+        if live is None or known is None:
+            self.tell((kind, name))
+            return
+        field_name = "resourceVersion" if kind == "EmbeddingRelease" else "uid"
+        if live["metadata"][field_name] != known["metadata"][field_name]:
+            raise Conflict(name)
+        self._write(left, f"STATUS {kind} {name}")
+        # Through JSON, as the real one goes.
+        self.put({**copy.deepcopy(live), "status": json.loads(json.dumps(status))})
+
+    def settle(self, limit: int = 30) -> World:
+        """Passes until nothing is left to write, as the work queue does."""
+        for _ in range(limit):
+            before = len(self.writes)
+            self.step()
+            if len(self.writes) == before and not self.behind():
+                again = self.decide()
+                assert _is_empty(again), f"a settled world got {again}"
+                return self
+        raise AssertionError(f"does not settle: {self.writes[-12:]}")
+
+    def pass_time(self, seconds: float) -> World:
+        self.now += timedelta(seconds=seconds)
+        return self
+
+    def text(self) -> str:
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    # -- users
+
+    def apply_model(self, **changes: Any) -> World:
+        self.create(_own("EmbeddingModel", MODEL, model_spec(**changes)))
+        return self
+
+    def apply_index(self, name: str = MODEL, **changes: Any) -> World:
+        self.create(_own("VectorIndex", name, index_spec(**changes)))
+        return self
+
+    def change_model(self, path: str, value: Any, *, tell: bool = True) -> World:
+        self.edit("EmbeddingModel", MODEL, lambda raw: _set(raw["spec"], path, value), tell=tell)
+        return self
+
+    def change_index(self, path: str, value: Any, name: str = MODEL) -> World:
+        self.edit("VectorIndex", name, lambda raw: _set(raw["spec"], path, value))
+        return self
+
+    def annotate(self, verb: str, value: str | None, *, tell: bool = True) -> World:
+        def change(raw: Object) -> None:
+            annotations = raw["metadata"].setdefault("annotations", {})
+            annotations.pop(f"lockstep.dev/{verb}", None)
+            if value is not None:
+                annotations[f"lockstep.dev/{verb}"] = value
+
+        self.edit("EmbeddingModel", MODEL, change, tell=tell)
+        return self
+
+    # -- controllers and kubelets
+
+    def jobs(self, *, live_only: bool = True) -> list[str]:
+        return [
+            name
+            for (kind, name), raw in sorted(self.objects.items())
+            if kind == "Job" and not (live_only and _is_over(raw))
+        ]
+
+    def start_pod(self, job: str, *, tell: bool = True) -> str:
+        raw = self.objects["Job", job]
+        uid, name = raw["metadata"]["uid"], f"{job}-x{self._serial}"
+        template = raw["spec"]["template"]
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": name,
+                "labels": dict(template["metadata"]["labels"]),
+                "ownerReferences": [{"kind": "Job", "name": job, "uid": uid}],
+            },
+            "spec": {"containers": [{"name": "main", "image": "trainer:1"}]},
+            "status": {"phase": "Pending"},
+        }
+        self.create(pod, tell=tell)
+        return name
+
+    def pod_of(self, job: str) -> str | None:
+        uid = self.objects["Job", job]["metadata"]["uid"]
+        for (kind, name), raw in sorted(self.objects.items()):
+            if kind == "Pod" and uid in _owners(raw):
+                return name
+        return None
+
+    def end_job(
+        self,
+        job: str,
+        *,
+        code: int = 0,
+        message: str | None = None,
+        condition: Object | None = None,
+        pod_status: Object | None = None,
+        tell: bool = True,
+    ) -> None:
+        """The program ended with `code` and a termination message; the Job controller saw it."""
+        pod = self.pod_of(job) or self.start_pod(job, tell=tell)
+        if message is None:
+            message = self.result(job, code)
+        terminated = {"exitCode": code, "message": message, "reason": "Error" if code else "Done"}
+        status = {
+            "phase": "Failed" if code else "Succeeded",
+            "containerStatuses": [{"name": "main", "state": {"terminated": terminated}}],
+        }
+        self.set_status("Pod", pod, status | (pod_status or {}), tell=tell)
+        found = condition or {"type": "Failed" if code else "Complete"}
+        found = {"status": "True", "lastTransitionTime": self.text()} | found
+        self.set_status("Job", job, {"conditions": [found]}, tell=tell)
+
+    def config(self, job: str) -> Object:
+        (container,) = self.objects["Job", job]["spec"]["template"]["spec"]["containers"]
+        found: Object = json.loads(_env(container))
+        return found
+
+    def result(self, job: str, code: int = 0, **changes: Any) -> str:
+        """What the program of a Job would report: the same facts for the same config."""
+        config, kind = self.config(job), job_kind(self.objects["Job", job])
+        program = {"train": "Train", "evaluate": "Evaluate", "build": "Build"}[kind]
+        report: Object = {"schema": "lockstep.dev/result/v1", "program": program}
+        if code:
+            words = ExitCode(code).name.title().replace("_", "")
+            report |= {"exitCode": code, "reason": words, "message": f"ended with {words}"}
+            return json.dumps(report | changes)
+        facts = {"train": self._trained, "evaluate": self._evaluated, "build": self._built}[kind]
+        report |= {"exitCode": 0, "reason": "Done", **facts(config)}
+        return json.dumps(report | changes)
+
+    def _trained(self, config: Object) -> Object:
+        digest = sha(config["training"])
+        return {
+            "training": {
+                "artifactDigest": f"sha256:{digest}",
+                "modelDigest": f"sha256:{sha('model', digest)}",
+                "preprocessingDigest": f"sha256:{sha('preprocessing')}",
+                "pooling": "None",
+                "normalisation": "L2",
+                "dimension": 64,
+                "spaceID": digest[:12],
+                "steps": 400,
+                "trainItems": 9000,
+                "seconds": 13.0,
+            }
+        }
+
+    def _evaluated(self, config: Object) -> Object:
+        mean, gain = self.recall, self.recall - 0.854
+        spread = (mean * (1 - mean)) ** 0.5
+        recall = [
+            {
+                "k": k,
+                "candidate": {"n": self.samples, "mean": mean, "standardDeviation": spread},
+                "baseline": {"n": self.samples, "mean": 0.854, "standardDeviation": 0.35},
+                "gainOverBaseline": {"n": self.samples, "mean": gain, "standardDeviation": 0.3},
+            }
+            for k in config["recallAt"]
+        ]
+        return {
+            "evaluation": {
+                "artifactDigest": config["artifactDigest"],
+                "datasetDigest": f"sha256:{sha('data')}",
+                "items": self.samples,
+                "classes": 270,
+                "recall": recall,
+                "variance": 0.9,
+                "meanCosine": 0.02,
+            }
+        }
+
+    def _built(self, config: Object) -> Object:
+        digest = sha(config["spaceID"], config["recipe"], config["source"])
+        build = {
+            "index": config["index"],
+            "buildDigest": f"sha256:{digest}",
+            "spaceID": config["spaceID"],
+            "sourceDigest": f"sha256:{sha('data')}",
+            "rows": 15700,
+            "expectedRows": 15700,
+            "dimension": 64,
+            "bytes": 4_019_200,
+            "recallK": 10,
+            "recall": {"n": 1000, "mean": 0.998, "standardDeviation": 0.02},
+            "seconds": 2.0,
+        }
+        return {"build": build | self.build_changes}
+
+    def end_jobs(self) -> World:
+        for job in self.jobs():
+            self.end_job(job)
+        return self
+
+    def ready(self, kind: str, name: str, *, ready: int | None = None, tell: bool = True) -> None:
+        raw = self.objects[kind, name]
+        replicas = raw["spec"]["replicas"]
+        count = replicas if ready is None else ready
+        status = {
+            "observedGeneration": raw["metadata"]["generation"],
+            "replicas": replicas,
+            "updatedReplicas": replicas,
+            "readyReplicas": count,
+            "availableReplicas": count,
+        }
+        self.set_status(kind, name, status, tell=tell)
+
+    def workloads(self) -> list[Key]:
+        return [key for key in sorted(self.objects) if key[0] in ("Deployment", "StatefulSet")]
+
+    def ready_all(self) -> World:
+        for kind, name in self.workloads():
+            self.ready(kind, name)
+        return self
+
+    def run(self, limit: int = 12) -> World:
+        """Jobs succeed and pods become ready, until nothing more happens."""
+        for _ in range(limit):
+            before = self._serial
+            self.settle()
+            self.end_jobs()
+            for kind, name in self.workloads():
+                raw = self.objects[kind, name]
+                status = raw.get("status") or {}
+                seen = status.get("observedGeneration"), status.get("readyReplicas")
+                if seen != (raw["metadata"]["generation"], raw["spec"]["replicas"]):
+                    self.ready(kind, name)
+            if self._serial == before:
+                return self
+        raise AssertionError("the world does not come to rest")
+
+    def run_to(self, stage: str, number: int, limit: int = 12) -> World:
+        """Runs until a release is in `stage`, and leaves it there."""
+        for _ in range(limit):
+            self.settle()
+            if self.stage(number) == stage:
+                return self
+            self.end_jobs()
+            if stage != "Warming":
+                self.ready_all()
+        raise AssertionError(f"r{number} is {self.stage(number)}, not {stage}")
+
+    # -- what there is
+
+    def release(self, number: int) -> Object:
+        return self.objects["EmbeddingRelease", f"{MODEL}-r{number}"]
+
+    def has_release(self, number: int) -> bool:
+        return ("EmbeddingRelease", f"{MODEL}-r{number}") in self.objects
+
+    def record(self, number: int) -> Object:
+        found: Object = self.release(number)["status"]
+        return found
+
+    def stage(self, number: int) -> str | None:
+        if not self.has_release(number):
+            return None
+        stage: str | None = self.record(number).get("stage")
+        return stage
+
+    @property
+    def status(self) -> Object:
+        found: Object = self.objects["EmbeddingModel", MODEL]["status"]
+        return found
+
+    def condition(self, type_: str) -> Object | None:
+        found = (c for c in self.status.get("conditions", []) if c["type"] == type_)
+        return next(found, None)
+
+    def says(self, type_: str) -> tuple[str, str] | None:
+        found = self.condition(type_)
+        return None if found is None else (found["status"], found["reason"])
+
+    def index_status(self, name: str = MODEL) -> Object:
+        found: Object = self.objects["VectorIndex", name]["status"]
+        return found
+
+    def entry(self) -> str | None:
+        """The release that the entry point really selects."""
+        found = self.objects.get(("Service", MODEL))
+        return None if found is None else str(found["spec"]["selector"]["lockstep.dev/release"])
+
+    def reasons(self) -> list[str]:
+        return [str(event.reason) for event in self.events]
+
+
+def job_kind(raw: Object) -> str:
+    return str(raw["metadata"]["labels"]["lockstep.dev/component"])
+
+
+def healthy(**changes: Any) -> World:
+    """r1 serves."""
+    return World().apply_model(**changes).apply_index().run()
+
+
+def _own(kind: str, name: str, spec: Object) -> Object:
+    return {
+        "apiVersion": "lockstep.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": copy.deepcopy(spec),
+    }
+
+
+def _set(spec: Object, path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    for parent in parents:
+        spec = spec.setdefault(parent, {})
+    spec[last] = value
+
+
+def _owners(raw: Object) -> set[str]:
+    return {owner["uid"] for owner in raw["metadata"].get("ownerReferences") or []}
+
+
+def _is_over(raw: Object) -> bool:
+    return any(
+        condition["type"] in ("Complete", "Failed")
+        for condition in (raw.get("status") or {}).get("conditions") or []
+    )
+
+
+def _env(container: Object) -> str:
+    return next(str(e["value"]) for e in container["env"] if e["name"] == CONFIG_VARIABLE)
+
+
+def served_space(raw: Object) -> tuple[str, dict[str, tuple[str, str]]]:
+    """The space of an encoder Deployment, and (build, space) of each index it was told."""
+    (container,) = raw["spec"]["template"]["spec"]["containers"]
+    config = json.loads(_env(container))
+    indexes = {i["name"]: (i["buildDigest"], i["spaceID"]) for i in config.get("indexes", [])}
+    return config["spaceID"], indexes
+
+
+def served_build(raw: Object) -> tuple[str, str]:
+    """(build, space) of an index StatefulSet."""
+    (container,) = raw["spec"]["template"]["spec"]["containers"]
+    config = json.loads(_env(container))
+    return config["buildDigest"], config["spaceID"]
+
+
+def _is_empty(plan: Plan) -> bool:
+    return not any(
+        (
+            plan.releases,
+            plan.records,
+            plan.create,
+            plan.apply,
+            plan.delete,
+            plan.projections,
+            plan.events,
+        )
+    )

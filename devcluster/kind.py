@@ -35,6 +35,8 @@ class KindFace:
     """A cluster of one node in a container."""
 
     def __init__(self, name: str) -> None:
+        if shutil.which("kind") is None or shutil.which("docker") is None:
+            raise DevclusterError("the kind face needs docker and kind; try --face host")
         self._layout = Layout(name)
         self._name = name
         self._node = f"{name}-control-plane"

@@ -129,7 +129,9 @@ def _ldflags(program: Program) -> str:
 
 
 def _build(program: Program, paths: dict[str, Path]) -> None:
-    scratch = bin_dir() / f".{program.module}-{os.getpid()}"
+    scratch = bin_dir() / f".{program.module}"
+    # The caller holds the lock, so what is there is of a build that was cut short.
+    shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
         for package, output in zip(program.packages, program.outputs, strict=True):

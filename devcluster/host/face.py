@@ -65,10 +65,13 @@ class HostFace:
         cleanup.end_strays(cluster)
         settings = cluster.settings
         settings.audit = settings.audit or options.audit or not cluster.has_node
-        if not any(cluster.processes.alive(name) for name in controlplane.ORDER):
+        if any(cluster.processes.alive(name) for name in controlplane.ORDER):
+            if options.port not in (None, settings.ports["apiserver"]):
+                raise DevclusterError(f"it runs at {cluster.server}: `down` before another --port")
+        else:
             if cluster.has_node:
                 settings.node_ip = state.own_address()
-            state.choose_ports(settings, wanted=options.port)
+            state.reserve_ports(cluster, wanted=options.port)
         cluster.save()
         certs.ensure(cluster)
         new_server = controlplane.start(cluster)

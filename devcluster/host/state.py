@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from devcluster.host.processes import Processes
-from devcluster.layout import Layout
+from devcluster.layout import Layout, clusters_dir, exclusive
 from devcluster.report import DevclusterError
 
 Mode = Literal["node", "control-plane"]
@@ -58,7 +59,10 @@ class Cluster:
 
     def save(self) -> None:
         text = json.dumps(dataclasses.asdict(self.settings), indent=2)
-        self.layout.settings.write_text(text + "\n")
+        # Whole or not at all: other commands read it without a lock.
+        scratch = self.layout.settings.with_suffix(".part")
+        scratch.write_text(text + "\n")
+        scratch.replace(self.layout.settings)
 
 
 def load(layout: Layout) -> Cluster | None:
@@ -98,25 +102,43 @@ def port_is_free(port: int) -> bool:
         return True
 
 
-def choose_ports(settings: Settings, *, wanted: int | None) -> None:
-    """Keep the ports of the last time where they are free; pick others where not."""
-    if wanted is not None:
-        if not port_is_free(wanted):
-            raise DevclusterError(f"port {wanted} is in use")
-        settings.ports["apiserver"] = wanted
-    elif settings.mode == "node":
-        settings.ports.setdefault("apiserver", 6443)
-    for name in PORTS:
-        if name not in settings.ports or not port_is_free(settings.ports[name]):
-            settings.ports[name] = _free_port(set(settings.ports.values()))
+def reserve_ports(cluster: Cluster, *, wanted: int | None) -> None:
+    """Keep the ports of the last time where they are free; pick others where not.
+
+    Saved under a lock, so that clusters that come up at the same time share none.
+    """
+    ports = cluster.settings.ports
+    with exclusive("ports"):
+        others = _ports_of_others(cluster.layout)
+        if wanted is not None:
+            if wanted in others or not port_is_free(wanted):
+                raise DevclusterError(f"port {wanted} is in use")
+            ports["apiserver"] = wanted
+        elif cluster.has_node:
+            ports.setdefault("apiserver", 6443)
+        for name in PORTS:
+            kept = ports.get(name)
+            if kept is None or kept in others or not port_is_free(kept):
+                ports[name] = _free_port(others.union(ports.values()))
+        cluster.save()
+
+
+def _ports_of_others(layout: Layout) -> set[int]:
+    clusters = (load(Layout(path.parent.name)) for path in clusters_dir().glob("*/cluster.json"))
+    return {
+        port
+        for cluster in clusters
+        if cluster and cluster.layout != layout
+        for port in cluster.settings.ports.values()
+    }
 
 
 def _free_port(taken: set[int]) -> int:
+    """Below the ports that the kernel gives to outgoing connections and node ports: one
+    of those may be taken between this choice and its use."""
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port not in taken:
+        port = random.randrange(20000, 30000)
+        if port not in taken and port_is_free(port):
             return port
 
 

@@ -24,7 +24,7 @@ from lockstep_core.protocol.http import (
     SearchRequest,
     SearchResponse,
 )
-from lockstep_core.serving.admission import Admission, deadline_of, expired
+from lockstep_core.serving.admission import Admission, deadline_of, expired, unless_gone
 from lockstep_core.serving.errors import RequestError, read
 from lockstep_encoder.batching import Batcher, Embedded, Items
 from lockstep_encoder.index_client import (
@@ -73,7 +73,8 @@ class Api:
         """OpenAI-compatible. An item counts as one token: `usage` is what quotas are made of."""
         asked = await read(request, EmbeddingsRequest)
         self._check_model(asked)
-        found = await self._embed(asked.input, deadline_of(request.headers, self._clock()))
+        deadline = deadline_of(request.headers, self._clock())
+        found = await self._embed(request, asked.input, deadline)
         if asked.encoding_format == "base64":
             rows = np.ascontiguousarray(found.vectors, dtype="<f4")
             encoded: list[Any] = [base64.b64encode(row.tobytes()).decode() for row in rows]
@@ -106,7 +107,7 @@ class Api:
         index = self._index(asked.index)
         _check_build(index, request.headers.get(headers.EXPECTED_BUILD))
         deadline = deadline_of(request.headers, self._clock())
-        found = await self._embed(asked.input, deadline)
+        found = await self._embed(request, asked.input, deadline)
         begun = self._clock()
         answer = await self._ask_index(index, found, asked.k, deadline)
         response = SearchResponse.model_construct(
@@ -121,12 +122,12 @@ class Api:
         identity = {headers.INDEX_SPACE: answer.space, headers.BUILD: answer.build}
         return _json(response.model_dump(by_alias=True), {**identity, "server-timing": timing})
 
-    async def _embed(self, value: ItemInput, deadline: float | None) -> Embedded:
+    async def _embed(self, request: Request, value: ItemInput, deadline: float | None) -> Embedded:
         items = count_items(value)
         try:
             with self._admission.admit(items):
                 inputs = await asyncio.to_thread(self._decode, value)
-                return await self._batcher.embed(inputs, deadline)
+                return await unless_gone(request, self._batcher.embed(inputs, deadline))
         except RequestError as error:
             if error.status == 429:
                 self._metrics.rejected.labels("Overloaded").inc()

@@ -16,6 +16,7 @@ from lockstep_core.artifacts import ArtifactError, StoreError
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program
+from lockstep_core.serving.admission import unless_gone
 from lockstep_core.serving.errors import read_body
 from lockstep_core.serving.identity import Identity
 from lockstep_core.serving.serve import Host, Server, ServerOptions, run_server
@@ -46,6 +47,11 @@ async def start(config: ProgramConfig, host: Host) -> AsyncIterator[None]:
         await asyncio.sleep(float(request.query_params.get("seconds", "0.02")))
         return JSONResponse({"release": config.release})
 
+    async def patient(request: Request) -> Response:
+        await request.body()
+        await unless_gone(request, asyncio.sleep(float(request.query_params["seconds"])))
+        return Response()
+
     async def size(request: Request) -> Response:
         return JSONResponse({"bytes": len(await read_body(request, 1000))})
 
@@ -54,8 +60,13 @@ async def start(config: ProgramConfig, host: Host) -> AsyncIterator[None]:
 
     host.mount(
         Identity(config.release, "a" * 12),
-        [Route("/work", work), Route("/size", size, methods=["POST"]), Route("/bug", bug)],
-        {"/work": "work", "/bug": "bug"},
+        [
+            Route("/work", work),
+            Route("/size", size, methods=["POST"]),
+            Route("/bug", bug),
+            Route("/patient", patient),
+        ],
+        {"/work": "work", "/bug": "bug", "/patient": "patient"},
         requests="test_requests_total",
         seconds="test_seconds",
     )

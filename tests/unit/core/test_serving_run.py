@@ -160,6 +160,20 @@ def test_what_is_no_http_is_answered_in_our_shape(tmp_path: Path) -> None:
         assert json.loads(body)["error"]["code"] == "invalid_http"
 
 
+def test_work_for_a_client_that_left_is_dropped(tmp_path: Path) -> None:
+    with _running({"release": "m-r1"}, tmp_path) as server:
+        _until_ready(server.url)
+        assert httpx.get(f"{server.url}/patient?seconds=0.2").status_code == 200
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{server.url}/patient?seconds=600", timeout=0.5)
+        for _ in range(600):
+            if 'api="patient",code="499"} 1.0' in httpx.get(f"{server.url}/metrics").text:
+                break
+            time.sleep(0.05)
+        else:
+            raise AssertionError("the handler still waits")
+
+
 def test_a_busy_connection_ends_after_its_age(tmp_path: Path) -> None:
     with _running({"release": "m-r1"}, tmp_path, age=0.5) as server:
         _until_ready(server.url)

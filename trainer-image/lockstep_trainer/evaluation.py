@@ -115,7 +115,7 @@ def collapse(quality: Quality, loss: float, spec: LossSpec) -> str | None:
     """Why the embeddings are unusable, with what to try; None when they are not collapsed."""
     if quality.variance >= MIN_VARIANCE:
         return None
-    stuck = abs(loss - float(spec.margin)) < 0.05 * float(spec.margin)
+    stuck = abs(loss - float(spec.margin)) < 0.15 * float(spec.margin)
     fingerprint = f"; the loss {loss:.4f} is stuck at the margin {spec.margin}" if stuck else ""
     return (
         f"the embeddings collapsed: variance {quality.variance:.4f} of held-out items is below"

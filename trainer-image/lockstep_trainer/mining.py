@@ -114,7 +114,8 @@ def semi_hard(rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
     easiest = torch.searchsorted(rising, farthest)[:, 0]
     chosen = place[anchors, slot]
     chosen = torch.where(chosen < count[anchors], chosen, easiest[anchors])
-    return anchors, positives, columns[anchors, chosen]
+    # Among NaN nothing is found: any column then, so that the loss shows the NaN.
+    return anchors, positives, columns[anchors, chosen.clamp(max=columns.shape[1] - 1)]
 
 
 def batch_hard(rows: Rows) -> tuple[Tensor, Tensor, Tensor]:

@@ -107,10 +107,7 @@ def name_problems(name: str, values: Strings, *, may_be_empty: bool = False) -> 
 
 def _not_unicode(values: Strings) -> NDArray[np.bool_]:
     """Rows with a code point that UTF-8 cannot carry (a lone surrogate, or beyond U+10FFFF)."""
-    width = values.dtype.itemsize // 4
-    if not width:
-        return np.zeros(len(values), dtype=np.bool_)
-    points = np.ascontiguousarray(values).view(np.uint32).reshape(len(values), width)
+    points = np.ascontiguousarray(values).view(np.uint32).reshape(len(values), -1)
     invalid = (points > 0x10FFFF) | ((points >= 0xD800) & (points <= 0xDFFF))
     return np.asarray(invalid.any(axis=1))
 

@@ -1,27 +1,20 @@
-"""Prometheus metrics of a Job. The table is the contract with rules and dashboards."""
+"""Prometheus metrics of a Job."""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from lockstep_core.protocol import metrics
 from lockstep_core.protocol.progress import Phase, Progress
 
-PHASE = "lockstep_job_phase"
-DONE = "lockstep_job_done_units"
-TOTAL = "lockstep_job_total_units"
-RATE = "lockstep_job_units_per_second"
-ETA = "lockstep_job_eta_seconds"
-VALUE = "lockstep_job_value"
-WARNINGS = "lockstep_job_warnings"
-
 TABLE: dict[str, tuple[str, tuple[str, ...]]] = {
-    PHASE: ("1 for the phase that the Job is in, else 0.", ("phase",)),
-    DONE: ("Units (steps, rows or queries) of the phase that are done.", ()),
-    TOTAL: ("Units of the phase; 0 when unknown.", ()),
-    RATE: ("Units per second since the phase began.", ()),
-    ETA: ("Seconds until the phase ends, at that rate; NaN when unknown.", ()),
-    VALUE: ("The latest value of a measure of the work, such as loss.", ("name",)),
-    WARNINGS: ("Warnings so far.", ()),
+    metrics.JOB_PHASE: ("1 for the phase that the Job is in, else 0.", ("phase",)),
+    metrics.JOB_DONE: ("Units (steps, rows or queries) of the phase that are done.", ()),
+    metrics.JOB_TOTAL: ("Units of the phase; 0 when unknown.", ()),
+    metrics.JOB_RATE: ("Units per second since the phase began.", ()),
+    metrics.JOB_ETA: ("Seconds until the phase ends, at that rate; NaN when unknown.", ()),
+    metrics.JOB_VALUE: ("The latest value of a measure of the work, such as loss.", ("name",)),
+    metrics.JOB_WARNINGS: ("Warnings so far.", ()),
 }
 
 
@@ -38,14 +31,14 @@ class JobMetrics:
 
     def update(self, progress: Progress) -> None:
         for phase in Phase:
-            self._set(PHASE, float(phase is progress.phase), phase=phase.value)
-        self._set(DONE, progress.done)
-        self._set(TOTAL, progress.total)
-        self._set(RATE, progress.items_per_second or 0.0)
-        self._set(ETA, _or_nan(progress.eta_seconds))
-        self._set(WARNINGS, len(progress.warnings))
+            self._set(metrics.JOB_PHASE, float(phase is progress.phase), phase=phase.value)
+        self._set(metrics.JOB_DONE, progress.done)
+        self._set(metrics.JOB_TOTAL, progress.total)
+        self._set(metrics.JOB_RATE, progress.items_per_second or 0.0)
+        self._set(metrics.JOB_ETA, _or_nan(progress.eta_seconds))
+        self._set(metrics.JOB_WARNINGS, len(progress.warnings))
         for name, value in progress.metrics.items():
-            self._set(VALUE, value, name=name)
+            self._set(metrics.JOB_VALUE, value, name=name)
 
     def _set(self, gauge: str, value: float, **labels: str) -> None:
         self._gauges[gauge].labels(**self._common, **labels).set(value)

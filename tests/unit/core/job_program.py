@@ -134,6 +134,14 @@ def wait(config: JobConfig, store: ArtifactStore, reporter: Reporter, stopping: 
         time.sleep(0.01)
 
 
+def unkept(
+    config: JobConfig, store: ArtifactStore, reporter: Reporter, stopping: Stopping
+) -> Facts:
+    """While the work is done, the place of the results becomes unusable."""
+    Path(config.artifacts.uri.removeprefix("file://"), "results").write_bytes(b"in the way")
+    return evaluate(config, store, reporter, stopping)
+
+
 FAILURES: dict[str, Exception] = {
     "DatasetError": DatasetError([Problem("`inputs` is empty", 1, (), "add items")]),
     "EncodingError": EncodingError("items are too wide", item=3),
@@ -155,7 +163,14 @@ def fail(config: JobConfig, store: ArtifactStore, reporter: Reporter, stopping: 
     raise FAILURES[DOES]
 
 
-WORK = {"Train": train, "Build": build, "Evaluate": evaluate, "Wait": wait, "Hang": wait}
+WORK = {
+    "Train": train,
+    "Build": build,
+    "Evaluate": evaluate,
+    "Unkept": unkept,
+    "Wait": wait,
+    "Hang": wait,
+}
 
 if __name__ == "__main__":
     sys.exit(

@@ -246,6 +246,17 @@ def test_the_longer_header_of_numpy_is_read(sets: Sets) -> None:
     assert (sets.load(path).inputs == IMAGES).all()
 
 
+def test_text_of_no_width_is_empty_text(sets: Sets) -> None:
+    header = io.BytesIO()
+    described = {"descr": "<U0", "fortran_order": False, "shape": (6,)}
+    np.lib.format.write_array_header_1_0(header, described)
+    path = sets.volume / "set.npz"
+    path.write_bytes(member(header.getvalue(), "labels.npy"))
+    (wrong,) = sets.problems(path)
+    assert wrong.what == "rows with empty `labels`"
+    assert wrong.count == 6
+
+
 @pytest.mark.parametrize(
     ("inputs", "kind", "shape"),
     [

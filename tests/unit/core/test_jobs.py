@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lockstep_core.jobs import JobFailure, as_failure
+from lockstep_core.jobs import JobFailure, Stopping, as_failure
 from lockstep_core.jobs.outcome import emit, failed
 from lockstep_core.protocol.environment import TERMINATION_LIMIT
 from lockstep_core.protocol.exitcodes import RETRYABLE, ExitCode
@@ -115,10 +115,11 @@ def test_an_earlier_result_counts_only_while_its_artifact_is_whole(job: Job, doe
 
 
 def test_a_result_that_cannot_be_kept_does_not_spoil_success(job: Job) -> None:
-    (job.volume / "results").write_bytes(b"in the way")
-    # Looking for an earlier result fails too, and that is an unavailable store.
-    blocked = job.run("Evaluate")
-    assert blocked.code == ExitCode.STORE_UNAVAILABLE
+    ended = job.run("Unkept")
+    assert (ended.code, ended.result.reason) == (ExitCode.OK, "Succeeded")
+    assert "the result could not be kept" in ended.log
+    # But the store is out of order, and the next Job cannot even look for an earlier result.
+    assert job.run("Evaluate").code == ExitCode.STORE_UNAVAILABLE
 
 
 @pytest.mark.parametrize(
@@ -280,3 +281,14 @@ def test_a_failure_is_kept_as_it_is() -> None:
     failure = JobFailure(ExitCode.DIVERGED, "Diverged", "why")
     assert as_failure(failure) is failure
     assert str(failure) == "why"
+
+
+def test_stopping_is_asked_for_once_and_for_all() -> None:
+    stopping = Stopping()
+    stopping.check()
+    assert not stopping.is_set()
+    stopping.set()
+    assert stopping.is_set()
+    with pytest.raises(JobFailure) as caught:
+        stopping.check()
+    assert caught.value.code == ExitCode.PREEMPTED

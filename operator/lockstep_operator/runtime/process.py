@@ -60,6 +60,8 @@ async def _watch(config: Config, registry: kopf.OperatorRegistry, operator: Oper
         registry=registry,
         memo=operator,
         standalone=True,
+        # Left to itself kopf asks for the user's name, which an arbitrary uid does not have.
+        identity=config.pod_name,  # type: ignore[arg-type]
         clusterwide=not config.namespaces,
         namespaces=config.namespaces,
     )

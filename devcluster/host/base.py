@@ -8,7 +8,6 @@ reached, this one takes its place and offers the same commands: `python`, `pip`,
 from __future__ import annotations
 
 import hashlib
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -78,8 +77,3 @@ def write_context(folder: Path) -> None:
     (folder / "Dockerfile").write_text(DOCKERFILE)
     (folder / "trust.py").write_text(TRUST)
     (folder / "host-bundle.crt").write_text(_host_bundle())
-
-
-def forget() -> None:
-    """Remove the cached file systems."""
-    shutil.rmtree(state_root() / "base", ignore_errors=True)

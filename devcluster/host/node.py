@@ -16,6 +16,7 @@ from devcluster.host.state import (
     Cluster,
     write_json,
 )
+from devcluster.layout import Layout
 from devcluster.report import step
 
 ORDER = ("containerd", "kubelet", "kube-proxy", "buildkitd")
@@ -90,11 +91,9 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
     return Spec("containerd", ("containerd", f"--config={config}"))
 
 
-def kubelet(cluster: Cluster) -> Spec:
-    layout = cluster.layout
-    (layout.kubelet_root / "volume-plugins").mkdir(parents=True, exist_ok=True)
+def _kubelet_config(layout: Layout) -> dict[str, object]:
     authority = {"clientCAFile": str(layout.pki / "ca.crt")}
-    config = {
+    return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "containerRuntimeEndpoint": f"unix://{layout.containerd_socket}",
@@ -124,12 +123,18 @@ def kubelet(cluster: Cluster) -> Spec:
             "imagefs.available": "1%",
         },
     }
+
+
+def kubelet(cluster: Cluster) -> Spec:
+    layout = cluster.layout
+    (layout.kubelet_root / "volume-plugins").mkdir(parents=True, exist_ok=True)
+    config = write_json(layout.config / "kubelet.json", _kubelet_config(layout))
     return Spec(
         "kubelet",
         (
             str(binaries.binary("kubernetes")),
             "kubelet",
-            f"--config={write_json(layout.config / 'kubelet.json', config)}",
+            f"--config={config}",
             f"--kubeconfig={layout.pki / 'kubelet.kubeconfig'}",
             f"--hostname-override={cluster.node_name}",
             f"--node-ip={cluster.settings.node_ip}",

@@ -65,7 +65,7 @@ def resident_mib(pid: int) -> int:
 
 
 class Processes:
-    """The programs of one cluster, each in a session of its own."""
+    """The programs of one cluster, each out of reach of the terminal's signals."""
 
     def __init__(self, run: Path, logs: Path) -> None:
         self._run = run

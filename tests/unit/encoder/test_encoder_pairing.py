@@ -231,10 +231,13 @@ def test_no_search_fails_while_an_encoder_drains_under_load(
     time.sleep(0.7)
     urls[0] = new.url
     assert old.process.wait(timeout=30) == 0
+    moved = len(statuses)
+    while len(statuses) < moved + 20:
+        time.sleep(0.01)
     done.set()
     for each in clients:
         each.join()
-    assert set(statuses) == {200} and len(statuses) > 50
+    assert set(statuses) == {200}
 
 
 def test_a_bad_config_is_refused_by_name(

@@ -276,7 +276,7 @@ def test_a_release_runs_to_the_end_and_hand_edits_are_reverted(
 ) -> None:
     operator = launch()
     cluster.apply(model("glyphs", indexing="Required"), index("glyphs", "glyphs"))
-    cluster.healthy("glyphs", "r1")
+    cluster.healthy("glyphs", "glyphs-r1")
     whole = writes.settled()
     deployments = cluster.names("deployments,statefulsets")
     assert len(deployments) == 2
@@ -307,7 +307,7 @@ def test_a_model_that_is_deleted_leaves_nothing(
 ) -> None:
     operator = launch()
     cluster.apply(model("glyphs", indexing="Required"), index("glyphs", "glyphs"))
-    cluster.healthy("glyphs", "r1")
+    cluster.healthy("glyphs", "glyphs-r1")
     cluster.kubectl("delete", "em", "glyphs", "--wait=false")
     kinds = "em,er,jobs,pods,deployments,statefulsets,services"
     wait_for("everything is gone", lambda: cluster.names(kinds) == [], 60)

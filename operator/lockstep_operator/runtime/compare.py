@@ -35,6 +35,9 @@ _ABSENT_WHEN_FALSE = frozenset(
         "tty",
     }
 )
+# Maps with one owner for the whole (structType atomic): a key more in a selector is another
+# selector, and would take a release's pods away from its Service.
+_ATOMIC_MAPS = frozenset({"selector", "labelSelector", "nodeSelector"})
 _QUANTITY_PARENTS = frozenset({"requests", "limits"})
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|u|n|e[+-]?[0-9]+)?")
 _SUFFIXES = {"n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3} | {
@@ -68,6 +71,8 @@ def difference(manifest: Object, live: Object) -> str | None:
 
 def _first_difference(ours: Any, theirs: Any, path: str, field: str) -> str | None:
     if isinstance(ours, dict) and isinstance(theirs, dict):
+        if field in _ATOMIC_MAPS:
+            return None if ours == theirs else path
         for key, value in ours.items():
             nested = f"{path}.{key}" if path else key
             name = field if field in _QUANTITY_PARENTS else key

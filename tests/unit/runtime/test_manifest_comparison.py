@@ -116,6 +116,12 @@ def test_fields_of_others_are_theirs(edit: Callable[[dict[str, Any]], Any]) -> N
     assert difference(MANIFEST, live) is None
 
 
+def test_a_key_more_in_a_selector_is_another_selector() -> None:
+    manifest: dict[str, Any] = {"metadata": {}, "spec": {"selector": {"release": "r1"}}}
+    live = with_hash(manifest) | {"spec": {"selector": {"release": "r1", "x": "y"}}}
+    assert difference(manifest, live) == "spec.selector"
+
+
 def test_a_field_that_left_the_manifest_is_found_by_the_hash() -> None:
     smaller = copy.deepcopy(MANIFEST)
     del smaller["spec"]["replicas"]

@@ -50,6 +50,8 @@ def _is_settled(draft: Draft, desired: Desired) -> bool:
     newest = draft.newest
     if newest is None:
         return False
+    if rolled_back(draft, desired) is not None:
+        return True
     on_its_way = newest.status.stage in UNFINISHED
     if desired.is_release(newest):
         # A release that was superseded, not aborted, was given up for another spec: when the spec
@@ -63,6 +65,23 @@ def _is_settled(draft: Draft, desired: Desired) -> bool:
     if stable is not None and desired.is_release(stable):
         return False
     return on_its_way and desired.is_within(newest)
+
+
+def rolled_back(draft: Draft, desired: Desired) -> Release | None:
+    """The release that the spec asks for, where a person went back from it to what serves now."""
+    stable = draft.stable
+    since = (stable.status.promoted_at if stable else None) or ""
+    return next(
+        (
+            release
+            for release in draft.releases
+            if desired.is_release(release)
+            and release.status.stage in (Stage.RETAINED, Stage.RETIRED)
+            and release.status.outcome == Outcome.ROLLED_BACK
+            and (release.status.finished_at or "") >= since
+        ),
+        None,
+    )
 
 
 def _is_switching(draft: Draft) -> bool:

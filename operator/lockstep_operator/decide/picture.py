@@ -11,6 +11,7 @@ from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.commands import Verb, ask, unpause
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.model import rolled_back
 from lockstep_operator.decide.pauses import how_to_continue
 from lockstep_operator.decide.reasons import Outcome, Reason
 from lockstep_operator.decide.scene import Problem
@@ -39,9 +40,12 @@ def paint(draft: Draft) -> Picture:
         return _with_candidate(draft, draft.candidate)
     if draft.conflicts:
         return _stalled(Reason.NAME_CONFLICT, f"{draft.conflicts[0]}.", serving_sentence(draft))
-    if draft.scene.observed.refusals:
-        return _refused(draft)
-    stable = draft.stable
+    found = _at_rest(draft)
+    return _refused(draft) if draft.scene.observed.refusals and not found.stalled else found
+
+
+def _at_rest(draft: Draft) -> Picture:
+    desired, stable = draft.desired, draft.stable
     if stable is None and isinstance(desired, Problem):
         return Picture(Phase.PENDING, desired.reason, f"Waits: {desired.message}.")
     if stable is not None and _is_asked(draft, stable):
@@ -150,14 +154,14 @@ def _not_served(draft: Draft) -> Picture:
     if draft.change_waits:
         message = f"A change waits: {draft.change_waits}. {serving}"
         return Picture(Phase.PROGRESSING, Reason.CHANGE_WAITS, message, reconciling=True)
-    asked = isinstance(draft.desired, Desired) and newest and draft.desired.is_release(newest)
-    if newest is not None and asked:
-        if newest.status.outcome == Outcome.ABORTED:
+    if isinstance(draft.desired, Desired):
+        gone_back = rolled_back(draft, draft.desired)
+        if gone_back is not None:
+            return _rolled_back(draft, gone_back, serving)
+        if newest is not None and newest.status.outcome == Outcome.ABORTED:
             told = f"{short_name(newest.name)}, which the spec asks for, was aborted."
             again = f"Start it again: {ask(draft.model, Verb.RETRY, newest.name)}"
             return _stalled(Reason.ABORTED, told, serving, f"Change the spec. {again}")
-        if newest.status.outcome == Outcome.ROLLED_BACK:
-            return _rolled_back(draft, newest, serving)
     message = f"The spec changed: a new release is made. {serving}"
     return Picture(Phase.PROGRESSING, Reason.CHANGE_WAITS, message, reconciling=True)
 
@@ -176,13 +180,13 @@ def _failed(draft: Draft, newest: Release, serving: str) -> Picture:
     return _stalled(reason, f"{told}.", serving, waits, change, again)
 
 
-def _rolled_back(draft: Draft, newest: Release, serving: str) -> Picture:
-    short = short_name(newest.name)
+def _rolled_back(draft: Draft, release: Release, serving: str) -> Picture:
+    short = short_name(release.name)
     told = f"{short}, which the spec asks for, was rolled back."
     keep = "Make it lasting: apply the spec of the release that serves."
-    if newest.status.stage is not Stage.RETAINED:
+    if release.status.stage is not Stage.RETAINED:
         return _stalled(Reason.ROLLED_BACK, told, serving, keep)
-    forward = f"Go forward again: {ask(draft.model, Verb.ROLLBACK, newest.name)}"
+    forward = f"Go forward again: {ask(draft.model, Verb.ROLLBACK, release.name)}"
     return _stalled(Reason.ROLLED_BACK, told, serving, keep, forward)
 
 

@@ -692,7 +692,7 @@ def test_edge_10_the_entry_moves_only_when_all_replicas_of_the_pair_are_ready() 
 
 
 def test_edge_10_the_progress_deadline_names_the_pod_and_why_it_waits() -> None:
-    world = worlds.healthy().change_model("training.seed", 7).run_to("Warming", 2)
+    world = worlds.second("Warming")
     world.create(serving_pod(waiting={"reason": "ImagePullBackOff", "message": "no such tag"}))
     world.settle()
     assert world.says("Reconciling") == ("True", "ImagePullBackOff")
@@ -707,7 +707,7 @@ def test_edge_10_the_progress_deadline_names_the_pod_and_why_it_waits() -> None:
 
 @pytest.mark.parametrize("where", ["state", "lastState"])
 def test_edge_10_a_server_that_says_it_cannot_work_fails_the_release_at_once(where: str) -> None:
-    world = worlds.healthy().change_model("training.seed", 7).run_to("Warming", 2)
+    world = worlds.second("Warming")
     world.create(serving_pod(crash=result(9, "SelfCheckFailed", "golden vectors differ"), at=where))
     world.settle()
     assert world.stage(2) == "Failed" and world.says("Ready") == ("False", "SelfCheckFailed")
@@ -720,7 +720,7 @@ def test_edge_10_a_server_that_says_it_cannot_work_fails_the_release_at_once(whe
 
 @pytest.mark.parametrize("code", [70, 74, 75])
 def test_edge_10_a_server_that_may_recover_is_left_to_the_deadline(code: int) -> None:
-    world = worlds.healthy().change_model("training.seed", 7).run_to("Warming", 2)
+    world = worlds.second("Warming")
     world.create(serving_pod(crash=result(code, "Trouble", "the store is away")))
     assert world.settle().stage(2) == "Warming"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -145,7 +146,8 @@ class World:
 
     def tell(self, key: Key) -> None:
         if key in self.objects:
-            self.heard[key] = copy.deepcopy(self.objects[key])
+            # Shared, never changed: a change of an object is another dict.
+            self.heard[key] = self.objects[key]
         else:
             self.heard.pop(key, None)
 
@@ -163,13 +165,13 @@ class World:
     def observed(self) -> Observed:
         def all_of(kind: str) -> tuple[Object, ...]:
             names = sorted(name for found, name in self.heard if found == kind)
-            return tuple(copy.deepcopy(self.heard[kind, name]) for name in names)
+            return tuple(self.heard[kind, name] for name in names)
 
         model = self.heard.get(("EmbeddingModel", MODEL))
         return Observed(
             namespace=NAMESPACE,
             name=MODEL,
-            model=copy.deepcopy(model),
+            model=model,
             releases=all_of("EmbeddingRelease"),
             indexes=all_of("VectorIndex"),
             jobs=all_of("Job"),
@@ -288,7 +290,7 @@ class World:
             self.step()
             if len(self.writes) == before and not self.behind():
                 again = self.decide()
-                assert _is_empty(again), f"a settled world got {again}"
+                assert is_empty(again), f"a settled world got {again}"
                 return self
         raise AssertionError(f"does not settle: {self.writes[-12:]}")
 
@@ -564,7 +566,34 @@ def job_kind(raw: Object) -> str:
 
 def healthy(**changes: Any) -> World:
     """r1 serves."""
-    return World().apply_model(**changes).apply_index().run()
+    return _remembered(
+        f"healthy {changes}", lambda: World().apply_model(**changes).apply_index().run()
+    )
+
+
+def second(stage: str) -> World:
+    """r1 serves, r2 is in `stage`."""
+    return _remembered(
+        f"second {stage}", lambda: healthy().change_model("training.seed", 7).run_to(stage, 2)
+    )
+
+
+def two() -> World:
+    """r2 serves, r1 is kept."""
+    return _remembered("two", lambda: healthy().change_model("training.seed", 7).run())
+
+
+_memory: dict[str, World] = {}
+
+
+def _remembered(name: str, make: Callable[[], World]) -> World:
+    """Many tests begin in the same world. Objects are never changed, so a shallow copy will do."""
+    if name not in _memory:
+        _memory[name] = make()
+    world = copy.copy(_memory[name])
+    world.objects, world.heard = dict(world.objects), dict(world.heard)
+    world.events, world.writes = list(world.events), list(world.writes)
+    return world
 
 
 def _own(kind: str, name: str, spec: Object) -> Object:
@@ -613,7 +642,7 @@ def served_build(raw: Object) -> tuple[str, str]:
     return config["buildDigest"], config["spaceID"]
 
 
-def _is_empty(plan: Plan) -> bool:
+def is_empty(plan: Plan) -> bool:
     return not any(
         (
             plan.releases,

@@ -63,7 +63,8 @@ def train_release(
     """Validates, trains, evaluates, exports and publishes; raises `JobFailure` and what
     `prepare` raises."""
     began = time.monotonic()
-    torch.set_num_threads(cpu_threads())
+    # torch's own choice honours OMP_NUM_THREADS, but knows nothing of quotas.
+    torch.set_num_threads(min(torch.get_num_threads(), cpu_threads()))
     with tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder:
         workdir = Path(folder)
         reporter.report(Phase.VALIDATING)

@@ -175,8 +175,8 @@ def buildkitd(cluster: Cluster) -> Spec:
   networkMode = "host"
   defaultCgroupParent = "/{cleanup.CGROUPS[1]}"
   gc = true
-  maxUsedSpace = "40GB"
-  minFreeSpace = "8GB"
+  maxUsedSpace = "30GB"
+  minFreeSpace = "10GB"
 """)
     # Without a pod to belong to, its containers need no cgroup of the kubelet's.
     return Spec("buildkitd", (str(binaries.binary("buildkitd")), f"--config={config}"))

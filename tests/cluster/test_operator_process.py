@@ -336,5 +336,6 @@ def test_a_strangers_job_is_reported_and_left_alone(cluster: Cluster, launch: La
     assert job["spec"] == before
     assert "ownerReferences" not in job["metadata"]
     cluster.kubectl("delete", "job", "glyphs-r1-train-1")
-    cluster.trains(1, 120)
+    cluster.kubectl("annotate", "em", "glyphs", "lockstep.dev/retry=r1")
+    cluster.trains(1)
     no_crash(operator)

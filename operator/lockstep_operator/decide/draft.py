@@ -90,12 +90,18 @@ class Draft:
 
     @property
     def stable(self) -> Release | None:
-        """The release that answers users: the one that was promoted last.
+        """The release that answers users.
 
-        Two hold that place only between the two writes of a switch.
+        Between the two writes of a switch two hold that place: then it is the one that came last.
         """
+
+        def came_last(release: Release) -> tuple[bool, str, int]:
+            status = release.status
+            finalizing = status.stage is Stage.FINALIZING
+            return finalizing, status.promoted_at or "", release.spec.number
+
         held = [r for r in self.releases if r.status.stage in (Stage.FINALIZING, Stage.SERVING)]
-        return max(held, key=lambda r: (r.status.promoted_at or "", r.spec.number), default=None)
+        return max(held, key=came_last, default=None)
 
     @property
     def candidate(self) -> Release | None:

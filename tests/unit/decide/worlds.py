@@ -89,6 +89,9 @@ class World:
     recall: float = 0.99
     samples: int = 4623
     build_changes: dict[str, Any] = field(default_factory=dict)
+    # The operator dies instead of making the write of this number, once.
+    kill_at: int | None = None
+    was_killed: bool = False
     _serial: int = 0
 
     # -- the API server
@@ -190,6 +193,7 @@ class World:
     def step(self, *, kill_after: int | None = None) -> Plan:
         """One pass. `kill_after` writes the operator dies (before the next one)."""
         self.plan = plan = self.decide()
+        self.was_killed = False
         self.look_again_after = plan.look_again_after
         left = [kill_after]
         refusals: list[Refusal] = []
@@ -198,6 +202,12 @@ class World:
         except Conflict:
             for key in self.behind():
                 self.tell(key)
+        except Killed:
+            if kill_after is not None:
+                raise
+            self.was_killed = True
+            self.restart()
+            return plan
         self.refusals = tuple(refusals)
         return plan
 
@@ -229,6 +239,9 @@ class World:
             if left[0] == 0:
                 raise Killed(what)
             left[0] -= 1
+        if self.kill_at == len(self.writes):
+            self.kill_at = None
+            raise Killed(what)
         self.writes.append(what)
 
     def _create(self, raw: Object, left: list[int | None], refusals: list[Refusal]) -> None:
@@ -288,6 +301,8 @@ class World:
         for _ in range(limit):
             before = len(self.writes)
             self.step()
+            if self.was_killed:
+                continue
             if len(self.writes) == before and not self.behind():
                 again = self.decide()
                 assert is_empty(again), f"a settled world got {again}"

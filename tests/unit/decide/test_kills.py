@@ -1,0 +1,125 @@
+"""Killed before any one of its writes, the operator ends where an undisturbed one does."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+if "decide_worlds" not in sys.modules:
+    _spec = importlib.util.spec_from_file_location(
+        "decide_worlds", Path(__file__).with_name("worlds.py")
+    )
+    assert _spec and _spec.loader
+    _module = importlib.util.module_from_spec(_spec)
+    sys.modules["decide_worlds"] = _module
+    _spec.loader.exec_module(_module)
+worlds: Any = sys.modules["decide_worlds"]
+
+
+def first_release() -> tuple[Any, Callable[[Any], None]]:
+    return worlds.World().apply_model().apply_index(), lambda world: world.run()
+
+
+def second_release() -> tuple[Any, Callable[[Any], None]]:
+    world = worlds.healthy().change_model("training.seed", 7)
+    return world, lambda world: world.run()
+
+
+def rollback() -> tuple[Any, Callable[[Any], None]]:
+    return worlds.two().annotate("rollback", "r1"), lambda world: world.run()
+
+
+def late_abort() -> tuple[Any, Callable[[Any], None]]:
+    return worlds.two().annotate("abort", "r2"), lambda world: world.run()
+
+
+def rollback_past_a_candidate() -> tuple[Any, Callable[[Any], None]]:
+    world = worlds.two().change_model("training.seed", 8).run_to("Indexing", 3)
+    return world.annotate("rollback", "r1"), lambda world: world.run()
+
+
+def abort() -> tuple[Any, Callable[[Any], None]]:
+    return worlds.second("Warming").annotate("abort", "r2"), lambda world: world.run()
+
+
+def third_spec() -> tuple[Any, Callable[[Any], None]]:
+    world = worlds.second("Indexing").change_model("training.seed", 8)
+    return world, lambda world: world.run()
+
+
+def revert() -> tuple[Any, Callable[[Any], None]]:
+    return worlds.two().change_model("training.seed", 0), lambda world: world.run()
+
+
+def retry() -> tuple[Any, Callable[[Any], None]]:
+    world = worlds.second("Training")
+    world.end_job("glyphs-r2-train-1", code=2)
+    return world.settle().annotate("retry", "r2"), lambda world: world.run()
+
+
+def failing_attempts() -> tuple[Any, Callable[[Any], None]]:
+    def go(world: Any) -> None:
+        for attempt in (1, 2, 3):
+            world.end_job(f"glyphs-r2-train-{attempt}", code=70)
+            world.settle().pass_time(2000).settle()
+
+    return worlds.second("Training"), go
+
+
+def leaving_the_window() -> tuple[Any, Callable[[Any], None]]:
+    return worlds.two().pass_time(86401), lambda world: world.settle()
+
+
+SCENARIOS = [
+    first_release,
+    second_release,
+    rollback,
+    late_abort,
+    rollback_past_a_candidate,
+    abort,
+    third_spec,
+    revert,
+    retry,
+    failing_attempts,
+    leaving_the_window,
+]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_a_kill_before_any_write_changes_nothing_in_the_end(scenario: Any) -> None:
+    calm, go = scenario()
+    before = len(calm.writes)
+    go(calm)
+    writes = len(calm.writes) - before
+    assert writes > 3
+    for number in range(writes):
+        killed, go = scenario()
+        killed.kill_at = len(killed.writes) + number
+        go(killed)
+        assert killed.kill_at is None
+        assert comparable(killed) == comparable(calm), calm.writes[before + number]
+
+
+def comparable(world: Any) -> dict[Any, Any]:
+    """The world without what only tells how often things were written."""
+    return {key: _clean(raw) for key, raw in world.objects.items() if key[0] != "Pod"}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        dropped = ("uid", "resourceVersion", "generation", "observedGeneration", "pod")
+        # A verb that is read again after its deed was done finds it done, and says so.
+        kept = {k: v for k, v in value.items() if k not in dropped and k != "lastHandled"}
+        return {k: _clean(v) for k, v in kept.items() if not k.endswith("applied-hash")}
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, str) and "uid-" in value:
+        return "(config with uids)"
+    return value

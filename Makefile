@@ -53,9 +53,9 @@ IMAGES := operator encoder indexer trainer
 images: up ## Build the images from their Dockerfiles onto the cluster's node
 	@for program in $(IMAGES); do \
 	  folder=$$([ $$program = operator ] && echo operator || echo $$program-image); \
-	  $(DEVCLUSTER) load --image lockstep/$$program:dev --file $$folder/Dockerfile --context .; \
+	  $(DEVCLUSTER) load --image lockstep.local/lockstep/$$program:dev --file $$folder/Dockerfile --context .; \
 	done
-	@$(DEVCLUSTER) load --image lockstep/glyphs:dev --file examples/glyphs/Dockerfile --context .
+	@$(DEVCLUSTER) load --image lockstep.local/lockstep/glyphs:dev --file examples/glyphs/Dockerfile --context .
 
 .PHONY: demo
 demo: $(VENV)/.demo images ## A cluster, a real model and its index released on it, and searches to look at

@@ -17,27 +17,21 @@ from devcluster.report import DevclusterError, step
 
 PAUSE_IMAGE = "localhost/pause:1"
 COREDNS_REPOSITORY = "lockstep.local/coredns"
-DEFAULT_DOMAIN = "docker.io"
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
-def stored_name(image: str) -> str:
-    """The name that the runtime looks for when a pod says `image`.
+def check_name(image: str) -> str:
+    """The name, if a pod that says it gets the image that was stored under it.
 
-    A first part without a dot, a colon or the word localhost is no domain; the
-    grammar of image references then puts its default one in front.
+    The grammar of image references puts a public registry in front of a name without a domain;
+    BuildKit stores names as they are given. So a name must begin with a domain.
     """
     first, slash, _ = image.partition("/")
-    if not slash:
-        return f"{DEFAULT_DOMAIN}/library/{image}"
-    is_domain = "." in first or ":" in first or first == "localhost"
-    return image if is_domain else f"{DEFAULT_DOMAIN}/{image}"
-
-
-def familiar_name(image: str) -> str:
-    """The shortest name that a pod can say for a stored one."""
-    short = image.removeprefix(f"{DEFAULT_DOMAIN}/").removeprefix("library/")
-    return short if stored_name(short) == image else image
+    if not slash or not ("." in first or ":" in first or first == "localhost"):
+        raise DevclusterError(
+            f"the image {image} must be named with a domain, such as lockstep.local/{image}"
+        )
+    return image
 
 
 class Image(TypedDict):
@@ -68,7 +62,7 @@ def listing(cluster: Cluster) -> list[Image]:
     found = [line.match(text) for text in done.stdout.splitlines()]
     return [
         Image(
-            name=familiar_name(match[1]),
+            name=match[1],
             digest=match[2],
             size=int(float(match[3]) * _UNITS[match[4]]),
         )
@@ -172,7 +166,7 @@ def _build(
     options = [f"build-arg:{name}={value}" for name, value in build_args.items()]
     # The base exists only here: ask the node's store before any registry.
     options += [f"filename={file.name}", "image-resolve-mode=local"]
-    stored = ",".join(stored_name(name) for name in names)
+    stored = ",".join(check_name(name) for name in names)
     output = f'type=image,"name={stored}",compression=uncompressed,unpack=true'
     arguments = ["build", "--frontend=dockerfile.v0", "--progress=auto"]
     arguments += [f"--local=context={context}", f"--local=dockerfile={file.parent}"]

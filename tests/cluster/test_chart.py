@@ -132,6 +132,10 @@ def test_images_follow_tag_digest_and_version(helm: Helm) -> None:
     assert found["LOCKSTEP_TRAINER_IMAGE"] == "lockstep/trainer:dev"
     assert found["LOCKSTEP_ENCODER_IMAGE"] == "lockstep/encoder:v7"
     assert found["LOCKSTEP_INDEXER_IMAGE"] == f"lockstep/indexer@{digest}"
+    objects = helm.objects("registry=mirror.example:5000", "image.tag=dev")
+    assert operator_container(objects)["image"] == "mirror.example:5000/lockstep/operator:dev"
+    found = environment(objects)
+    assert found["LOCKSTEP_ENCODER_IMAGE"] == "mirror.example:5000/lockstep/encoder:dev"
 
 
 def test_the_operator_understands_its_environment(helm: Helm) -> None:

@@ -10,23 +10,20 @@ from pathlib import Path
 import pytest
 
 from devcluster.host import images, oci
+from devcluster.report import DevclusterError
 
 pytestmark = pytest.mark.cluster
 
 
-@pytest.mark.parametrize(
-    ("said", "stored"),
-    [
-        ("web:1", f"{images.DEFAULT_DOMAIN}/library/web:1"),
-        ("lockstep/web:1", f"{images.DEFAULT_DOMAIN}/lockstep/web:1"),
-        ("lockstep.local/web:1", "lockstep.local/web:1"),
-        ("localhost/web:1", "localhost/web:1"),
-        ("somewhere:5000/web:1", "somewhere:5000/web:1"),
-    ],
-)
-def test_a_name_is_stored_as_the_runtime_reads_it(said: str, stored: str) -> None:
-    assert images.stored_name(said) == stored
-    assert images.familiar_name(stored) == said
+@pytest.mark.parametrize("name", ["lockstep.local/web:1", "localhost/web:1", "somewhere:5000/web"])
+def test_a_name_with_a_domain_is_stored_as_it_is(name: str) -> None:
+    assert images.check_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["web:1", "lockstep/web:1"])
+def test_a_name_without_a_domain_is_refused_with_one_that_would_do(name: str) -> None:
+    with pytest.raises(DevclusterError, match=f"lockstep.local/{name}"):
+        images.check_name(name)
 
 
 def test_an_archive_holds_one_program_and_is_the_same_each_time(tmp_path: Path) -> None:

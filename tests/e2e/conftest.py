@@ -25,7 +25,14 @@ def kube() -> Kube:
     kube = Kube.find()
     kube.helm(
         *("upgrade", "--install", "lockstep", str(CHART), "--namespace", "lockstep-system"),
-        *("--create-namespace", "--set", "image.tag=dev", "--wait", "--timeout", "3m"),
+        *(
+            "--create-namespace",
+            "--set",
+            "registry=lockstep.local,image.tag=dev",
+            "--wait",
+            "--timeout",
+            "3m",
+        ),
     )
     # The image keeps its tag from build to build: take the newest one.
     kube.run("rollout", "restart", "-n", "lockstep-system", "deploy")

@@ -99,7 +99,7 @@ def test_a_planted_mixed_pair_turns_the_check_red(world: World) -> None:
             "containers": [
                 {
                     "name": "mixer",
-                    "image": "lockstep/encoder:dev",
+                    "image": "lockstep.local/lockstep/encoder:dev",
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["/opt/venv/bin/python", "-c", MIXER.read_text()],
                     "args": ["http://glyphs-r1-encoder:8080", "http://glyphs-r2-glyphs:8080"],

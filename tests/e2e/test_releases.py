@@ -67,7 +67,7 @@ def test_gate_that_fails_stops_the_release(world: World) -> None:
     number = 2
     status = world.until_failed(number)
     assert "GateFailed" in str(world.condition("Ready"))
-    assert "recall@1" in str(status["gates"])
+    assert "gain over raw inputs" in str(status["gates"])
     assert_still_serves(world, status, number)
     world.patch("em", {"rollout": {"gates": [{**gate, "min": "0.80"}]}})
 

@@ -25,7 +25,7 @@ def test_uninstalled_operator_leaves_the_pair_serving(
     uid = world.em()["metadata"]["uid"]
     kube.helm(
         *("upgrade", "--install", "lockstep", str(CHART), "--namespace", "lockstep-system"),
-        *("--set", "image.tag=dev", "--wait", "--timeout", "3m"),
+        *("--set", "registry=lockstep.local,image.tag=dev", "--wait", "--timeout", "3m"),
     )
     wait_until(lambda: world.status().get("phase") == "Healthy", what="Healthy", seconds=60)
     tally = load.stop()

@@ -37,10 +37,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* An image by digest, by its own tag, by the operator's tag or by the version of the chart. */}}
 {{- define "lockstep.image" -}}
 {{- $root := index . 0 }}{{ $image := index . 1 }}
+{{- $repository := $image.repository }}
+{{- with $root.Values.registry }}{{ $repository = printf "%s/%s" . $image.repository }}{{ end }}
 {{- if $image.digest }}
-{{- printf "%s@%s" $image.repository $image.digest }}
+{{- printf "%s@%s" $repository $image.digest }}
 {{- else }}
-{{- printf "%s:%s" $image.repository ($image.tag | default $root.Values.image.tag | default $root.Chart.AppVersion) }}
+{{- printf "%s:%s" $repository ($image.tag | default $root.Values.image.tag | default $root.Chart.AppVersion) }}
 {{- end }}
 {{- end }}
 

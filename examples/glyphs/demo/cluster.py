@@ -61,7 +61,7 @@ class Cluster:
             [
                 *(self.helm_path, "upgrade", "--install", "lockstep", str(chart)),
                 *("--namespace", "lockstep-system", "--create-namespace"),
-                *("--set", "image.tag=dev", "--wait", "--timeout", "3m"),
+                *("--set", "registry=lockstep.local,image.tag=dev", "--wait", "--timeout", "3m"),
             ],
             check=True,
             stdout=subprocess.DEVNULL,

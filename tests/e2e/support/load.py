@@ -100,7 +100,7 @@ def start_load(
             "containers": [
                 {
                     "name": "load",
-                    "image": "lockstep/encoder:dev",
+                    "image": "lockstep.local/lockstep/encoder:dev",
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["/opt/venv/bin/python", "/load/client.py"],
                     "args": [url, str(connections), "10", str(limit)],

@@ -118,12 +118,12 @@ class World:
         """Draws a small data set on the cluster, as the example does."""
         path = "/artifacts/datasets/glyphs.npz"
         args = ["--output", path, "--characters", str(characters)]
-        self.job("draw", "lockstep/glyphs:dev", command=None, args=args)
+        self.job("draw", "lockstep.local/lockstep/glyphs:dev", command=None, args=args)
 
     def python(self, name: str, code: str) -> str:
         """Runs Python with the volume at hand (read and write); what it printed."""
         command = ["/opt/venv/bin/python", "-c"]
-        self.job(name, "lockstep/glyphs:dev", command=command, args=[code])
+        self.job(name, "lockstep.local/lockstep/glyphs:dev", command=command, args=[code])
         return self.kube.run("logs", "-n", self.namespace, f"job/{name}")
 
     def model(self, **changes: Any) -> Object:

@@ -18,6 +18,7 @@ import pytest
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.kubelet import Kubelet
 from tests.cluster.support.operator_process import (
+    LEASE_NAME,
     OperatorProcess,
     Writes,
     chart_kubeconfig,
@@ -253,6 +254,24 @@ def test_sigterm_hands_over_in_seconds_and_nobody_writes_twice(
     assert counted["create jobs 201"] == 20
     no_crash(first)
     no_crash(second)
+
+
+def test_sigterm_while_the_first_lists_fail(
+    cluster: Cluster, launch: Launch, control_plane: ControlPlane
+) -> None:
+    """A missing right is named in the log, the probe says why, and SIGTERM still hands over."""
+    cluster.kubectl("delete", "rolebinding", LEASE_NAME)
+    operator = launch(name="first", wait=False)
+    wait_for("it leads", lambda: operator.metric("lockstep_leader") == 1.0)
+    wait_for("it waits", lambda: operator.probe("/readyz") == (503, "listing\n"))
+    assert operator.probe("/healthz")[0] == 200
+    assert operator.stop() == 0
+    lease = control_plane.get("lease", LEASE_NAME, cluster.namespace)
+    assert lease["spec"]["holderIdentity"] == ""
+    errors = [line["error"] for line in operator.lines() if line["level"] == "error"]
+    assert errors
+    assert "embeddingmodels" in errors[0]
+    assert "forbidden" in errors[0]
 
 
 def test_a_stopped_leader_writes_nothing_after_it_wakes(cluster: Cluster, launch: Launch) -> None:

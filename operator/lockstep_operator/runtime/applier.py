@@ -269,7 +269,7 @@ def _tell_transition(kind: ResourceKind, key: Key, write: StatusWrite, before: O
         return
     if kind is EMBEDDING_RELEASE:
         metrics.STAGE_TRANSITIONS.labels(stage=new).inc()
-    told = {field_name: new, f"{field_name}_before": old, "status": write.status.get("message")}
+    told = {field_name: new, f"{field_name}_before": old, "says": write.status.get("message")}
     logger.info(f"{field_name} {old or 'none'} -> {new}", extra=facts | told)
 
 

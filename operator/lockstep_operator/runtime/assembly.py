@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import signal
 from typing import Any
 
 from lockstep_operator.api.objects import Object
@@ -71,6 +72,9 @@ class Operator:
         self._spawn(synchroniser.run(), "resync")
         self.synced = True
         logger.info("synced", extra={"models": len(self._cache.models())})
+        if self._leader.is_stopping:
+            # SIGTERM came before kopf's own handlers were in place: tell kopf now.
+            signal.raise_signal(signal.SIGTERM)
 
     def observe(self, kind: ResourceKind, event: Any) -> None:
         """Takes in one watch event and asks for a reconcile of whom it changed."""

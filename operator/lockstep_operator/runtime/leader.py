@@ -107,6 +107,10 @@ class Leader(threading.Thread):
         self._stop_asked.set()
 
     @property
+    def is_stopping(self) -> bool:
+        return self._stop_asked.is_set()
+
+    @property
     def leads(self) -> bool:
         return self._renewed_at is not None
 

@@ -44,9 +44,11 @@ def run(config: Config, registry: kopf.OperatorRegistry) -> int:
     leader.start()
     if not leader.wait_until_leading():
         return 0 if leader.failure is None else 1
+    code = 0
     try:
         asyncio.run(_watch(config, registry, operator))
-        code = 0
+    except asyncio.CancelledError:
+        logger.info("stopped before everything was listed")
     except Exception:
         logger.exception("watching failed")
         code = 1

@@ -7,6 +7,7 @@ spec until a release is judged, so a person who lowers a bound need not train ag
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
 
 from lockstep_core.protocol.result import EvaluationFacts, RecallFacts, SampleStatistics
 from lockstep_core.quality.verdicts import Judgement, Verdict, Why, combine, judge_at_least
@@ -52,7 +53,7 @@ def _recall(gate: Gate, facts: EvaluationFacts) -> GateVerdict:
     elif any(judgement.reason in (Why.TOO_FEW_SAMPLES, Why.NO_DATA) for judgement, _ in parts):
         line += f" of {gate.min_samples} needed (`minSamples`): hold out more classes"
     elif verdict is Verdict.INCONCLUSIVE:
-        line += ": too few queries to decide; hold out more classes"
+        line += f": {_needed([judgement for judgement, _ in parts])}; hold out more classes"
     return GateVerdict(
         name=gate.name,
         verdict=verdict,
@@ -76,6 +77,16 @@ def _recall_parts(gate: Gate, measured: RecallFacts) -> list[tuple[Judgement, st
         text = f"gain over raw inputs {said} ({interval_text(judgement, gate, signed=True)})"
         parts.append((judgement, text))
     return parts
+
+
+def _needed(judgements: Sequence[Judgement]) -> str:
+    """How many queries would decide, were the value what it seems: an interval shrinks as
+    1/sqrt(n). A value at or below its bound would have to be another one to pass."""
+    open_ones = [found for found in judgements if found.verdict is Verdict.INCONCLUSIVE]
+    if any(found.value is None or found.value <= found.bound for found in open_ones):
+        return "too few queries to show that it fails"
+    shares = [(f.value - f.lower) / (f.value - f.bound) for f in open_ones if f.value is not None]
+    return f"about {ceil(max(open_ones, key=lambda f: f.n).n * max(shares) ** 2):,} would decide"
 
 
 def _judge(gate: Gate, stats: SampleStatistics, bound: str, *, bounded01: bool) -> Judgement:

@@ -66,7 +66,9 @@ def forward(draft: Draft, name: str, stage: Stage, **facts: object) -> bool:
     """Enters the next stage, unless a person holds the release before it."""
     release = draft.release(name)
     if is_held(draft, release):
-        draft.say(name, Reason.PAUSED, f"done with {release.status.stage}, held before {stage}")
+        draft.say(
+            name, Reason.PAUSED, f"is done with {release.status.stage} and held before {stage}"
+        )
         return False
     draft.enter(name, stage, last_failure=None, **facts)
     draft.event(Reason(stage), f"{short_name(name)} entered {stage}")

@@ -18,6 +18,8 @@ from lockstep_operator.decide.scene import Problem
 from lockstep_operator.decide.traffic import selected_release
 from lockstep_operator.manifests import short_name
 
+CHANGE_THE_SPEC = "Change the spec, and a new release starts at once."
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -80,6 +82,8 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
     note = draft.notes.get(candidate.name)
     reason = note.reason if note else str(status.stage)
     told = f"{short} {note.message if note else f'entered {status.stage}'}."
+    if status.pause_reason == Reason.PAUSED:
+        told = f"{short} is paused by a person. It {told.partition(' ')[2]}"
     parts = [told, serving_sentence(draft)]
     if draft.change_waits:
         parts.append(f"Another change of the spec is seen: {draft.change_waits}.")
@@ -160,8 +164,8 @@ def _not_served(draft: Draft) -> Picture:
             return _rolled_back(draft, gone_back, serving)
         if newest is not None and newest.status.outcome == Outcome.ABORTED:
             told = f"{short_name(newest.name)}, which the spec asks for, was aborted."
-            again = f"Start it again: {ask(draft.model, Verb.RETRY, newest.name)}"
-            return _stalled(Reason.ABORTED, told, serving, f"Change the spec. {again}")
+            again = f"Or start it again: {ask(draft.model, Verb.RETRY, newest.name)}"
+            return _stalled(Reason.ABORTED, told, serving, CHANGE_THE_SPEC, again)
     message = f"The spec changed: a new release is made. {serving}"
     return Picture(Phase.PROGRESSING, Reason.CHANGE_WAITS, message, reconciling=True)
 
@@ -175,9 +179,8 @@ def _failed(draft: Draft, newest: Release, serving: str) -> Picture:
     waits = (
         f"Another change of the spec is seen: {draft.change_waits}." if draft.change_waits else ""
     )
-    change = "Change the spec, and a new release starts at once."
     again = f"Or try again: {ask(draft.model, Verb.RETRY, newest.name)}"
-    return _stalled(reason, f"{told}.", serving, waits, change, again)
+    return _stalled(reason, f"{told}.", serving, waits, CHANGE_THE_SPEC, again)
 
 
 def _rolled_back(draft: Draft, release: Release, serving: str) -> Picture:

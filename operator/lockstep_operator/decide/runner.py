@@ -79,7 +79,11 @@ def _start(draft: Draft, name: str, task: Task, attempt: int) -> None:
             draft.wake_at(wait)
             failure = release.status.last_failure
             why = f"{failure.reason}: {failure.message}" if failure else "an attempt failed"
-            draft.say(name, Reason.RETRYING, f"{why}; attempt {attempt} starts at {wait}")
+            draft.say(
+                name,
+                Reason.RETRYING,
+                f"waits to try again: {why}; attempt {attempt} starts at {wait}",
+            )
             return
         draft.change(name, next_retry_at=None)
     draft.create.append(task.build(attempt))
@@ -111,10 +115,11 @@ def _failed(draft: Draft, name: str, task: Task, attempt: int, report: Report) -
     draft.change(name, attempts=book, next_retry_at=at, last_failure=failure)
     draft.wake_at(at)
     what = "failed" if counted else "was disrupted (not counted)"
-    told = f"{report.reason}: {report.message}; {task.key} attempt {attempt} {what}"
-    draft.say(name, Reason.RETRYING, f"{told}; attempt {attempt + 1} starts at {at}")
+    why = f"{report.reason}: {report.message}"
+    told = f"waits to try again: {why}; attempt {attempt + 1} starts at {at}"
+    draft.say(name, Reason.RETRYING, told)
     reason = Reason.ATTEMPT_FAILED if counted else Reason.DISRUPTED
-    draft.event(reason, f"{name}: {told}", warning=True)
+    draft.event(reason, f"{name} {task.key} attempt {attempt} {what}: {why}", warning=True)
 
 
 def _stuck(draft: Draft, name: str, task: Task, report: Report) -> None:

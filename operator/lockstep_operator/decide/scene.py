@@ -164,11 +164,12 @@ def _read_release(raw: Object) -> Release:
 def explain(error: ValidationError) -> str:
     """Each problem as "`field` (value): what is wrong", the first five of them.
 
-    The resource is parsed as spec and status apart, and only a spec is written by people.
+    Spec and status are parsed apart, and the name of what was parsed tells which of them it is.
     """
+    root = "status" if error.title.endswith("Status") else "spec"
     lines = []
     for item in error.errors(include_url=False)[:5]:
-        path = ".".join(str(part) for part in item["loc"])
+        path = ".".join(str(part) for part in (root, *item["loc"]))
         value = repr(item["input"])
         shown = value if len(value) <= 60 else value[:57] + "..."
         lines.append(f"`{path}` ({shown}): {item['msg']}")

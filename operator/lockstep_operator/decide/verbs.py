@@ -146,7 +146,9 @@ def _retry(draft: Draft, release: Release) -> Answer:
         return accepted, Reason.RETRY_REQUESTED
     aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
     if not (status.stage is Stage.FAILED or aborted) or status.failed_stage is None:
-        return _refused(f"{short} is {status.stage}: only what failed or was aborted is retried")
+        return _refused(
+            f"{short} is {status.stage or 'new'}: only what failed or was aborted is retried"
+        )
     newest = draft.newest
     if newest is not None and newest.name != release.name:
         return _refused(f"{short} is not the newest release: {short_name(newest.name)} is")
@@ -186,7 +188,7 @@ def _must_measure(draft: Draft, release: Release) -> bool:
 def _promote(draft: Draft, release: Release) -> Answer:
     short = short_name(release.name)
     if release.status.pause_reason != Reason.GATE_INCONCLUSIVE:
-        return _refused(f"{short} is {release.status.stage} and does not wait at a gate")
+        return _refused(f"{short} is {release.status.stage or 'new'} and does not wait at a gate")
     draft.change(release.name, gates_passed_at=draft.now)
     resume(draft, release.name)
     return f"accepted: {short} goes on past its gates", Reason.PROMOTE_REQUESTED

@@ -200,7 +200,7 @@ def test_edge_3_an_invalid_spec_keeps_stage_and_traffic(stage: str) -> None:
     assert world.says("Ready") == ("False", "InvalidSpec")
     assert world.says("Stalled") == ("True", "InvalidSpec")
     assert world.says("Serving") == ("True", "Serving")
-    assert "`training.budget.maxSteps` (-1)" in world.status["message"]
+    assert "`spec.training.budget.maxSteps` (-1)" in world.status["message"]
     assert world.stage(2) == stage and world.entry() == "glyphs-r1"
     world.change_model("training.budget.maxSteps", 400).run()
     assert world.stage(2) == "Serving" and world.condition("Stalled") is None
@@ -234,7 +234,7 @@ def test_edge_3_an_index_that_cannot_be_read_stops_nothing() -> None:
     assert world.says("Serving") == ("True", "Serving")
     assert world.says("IndexFresh") == ("False", "InvalidIndex")
     status = world.index_status()
-    assert status["phase"] == "Degraded" and "`replicas` ('many')" in status["message"]
+    assert status["phase"] == "Degraded" and "`spec.replicas` ('many')" in status["message"]
     assert status["serving"]["release"] == "glyphs-r1"
     assert world.change_index("replicas", 2).run().status["phase"] == "Healthy"
 

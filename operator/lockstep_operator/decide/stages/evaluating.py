@@ -6,6 +6,7 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
+from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import attempts, gates, runner
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pauses import forward, pause, resume
@@ -76,7 +77,7 @@ def _judge(draft: Draft, name: str) -> bool:
         if status.pause_reason != Reason.GATE_INCONCLUSIVE:
             pause(draft, name, Reason.GATE_INCONCLUSIVE)
             draft.event(Reason.GATE_INCONCLUSIVE, f"{short_name(name)}: {told}", warning=True)
-        draft.say(name, Reason.GATE_INCONCLUSIVE, f"gate {told}")
+        draft.say(name, Reason.GATE_INCONCLUSIVE, f"waits for a person at gate {told}")
         return False
     if status.pause_reason == Reason.GATE_INCONCLUSIVE:
         resume(draft, name)
@@ -85,6 +86,6 @@ def _judge(draft: Draft, name: str) -> bool:
     return True
 
 
-def _counts(found: object, verdict: Verdict) -> bool:
+def _counts(found: GateVerdict, verdict: Verdict) -> bool:
     """The lines that a person needs: all of a pass, else the gates that are in the way."""
-    return verdict is Verdict.PASS or getattr(found, "verdict", None) != Verdict.PASS
+    return verdict is Verdict.PASS or found.verdict != Verdict.PASS

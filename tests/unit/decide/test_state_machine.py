@@ -1,0 +1,311 @@
+"""Any interleaving of people, failures, slow watches and kills keeps the promises, and settles.
+
+The operator's own writes are seen at once, everything else only when the watch tells it, object by
+object and in any order; a restart lists all anew. See `worlds`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+pytestmark = pytest.mark.unit
+
+if "decide_worlds" not in sys.modules:
+    _spec = importlib.util.spec_from_file_location(
+        "decide_worlds", Path(__file__).with_name("worlds.py")
+    )
+    assert _spec and _spec.loader
+    _module = importlib.util.module_from_spec(_spec)
+    sys.modules["decide_worlds"] = _module
+    _spec.loader.exec_module(_module)
+worlds: Any = sys.modules["decide_worlds"]
+
+ENDED = {"Failed", "Superseded", "Retired"}
+RESTING = ENDED | {"Serving", "Retained"}
+VERBS = ("promote", "abort", "rollback", "retry")
+pick = st.integers(min_value=0, max_value=1000)
+
+
+STARTS = {
+    "model first": lambda: worlds.World().apply_model().apply_index(),
+    "index first": lambda: worlds.World().apply_index().apply_model(),
+    "r1 serves": worlds.healthy,
+    "r2 is evaluated": lambda: worlds.second("Evaluating"),
+    "r2 warms": lambda: worlds.second("Warming"),
+    "r2 serves": worlds.two,
+}
+
+
+class Releases(RuleBasedStateMachine):
+    """Rules are what happens around the operator; `operate` is the operator itself."""
+
+    @initialize(start=st.sampled_from(sorted(STARTS)))
+    def begin(self, start: str) -> None:
+        self.world = STARTS[start]()
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.tokens = 0
+
+    # -- the operator and its watch
+
+    @rule(kill_after=st.none() | st.integers(min_value=0, max_value=6))
+    def operate(self, kill_after: int | None) -> None:
+        self._operate(kill_after)
+
+    @rule(times=st.integers(min_value=1, max_value=4), kill_after=st.none() | st.just(1))
+    def all_goes_well(self, times: int, kill_after: int | None) -> None:
+        """The way of most releases, or no run would get far."""
+        for _ in range(times):
+            self.hear_all()
+            self._operate(kill_after)
+            self.operate_until_quiet()
+            self.world.end_jobs().ready_all()
+
+    @rule()
+    def operate_until_quiet(self) -> None:
+        for _ in range(6):
+            before = len(self.world.writes)
+            self._operate(None)
+            if len(self.world.writes) == before:
+                return
+
+    def _operate(self, kill_after: int | None) -> None:
+        world = self.world
+        before, heard = world.entry(), dict(world.heard)
+        try:
+            world.step(kill_after=kill_after)
+        except worlds.Killed:
+            world.restart()
+        after = world.entry()
+        if before is not None:
+            assert after is not None, "the entry point disappeared"
+        if after is not None and after != before:
+            self._check_switch(after, heard)
+
+    def _check_switch(self, release: str, heard: dict[Any, Any]) -> None:
+        """What the operator knew when it moved the entry: a whole pair of one space."""
+        raw = heard["EmbeddingRelease", release]
+        status = raw["status"]
+        if status.get("stage") not in ("Promoting", "Warming", "Retained"):
+            return  # A hand edit or a deletion is put right.
+        encoder = heard["Deployment", f"{release}-encoder"]
+        _assert_ready(encoder)
+        space, told = worlds.served_space(encoder)
+        assert space == status["training"]["spaceID"]
+        for index in raw["spec"]["indexes"]:
+            servers = heard["StatefulSet", f"{release}-{index['name']}"]
+            _assert_ready(servers)
+            assert worlds.served_build(servers) == told[index["name"]]
+            assert told[index["name"]][1] == space
+        model = heard["EmbeddingModel", "glyphs"]
+        number = raw["spec"]["number"]
+        annotations = model["metadata"].get("annotations") or {}
+        assert annotations.get("lockstep.dev/pause") != f"r{number}"
+        if status.get("promotedAt") is None:
+            assert not model["spec"]["rollout"].get("paused")
+
+    @rule(which=pick)
+    def hear_one(self, which: int) -> None:
+        behind = self.world.behind()
+        if behind:
+            self.world.tell(behind[which % len(behind)])
+
+    @rule()
+    def hear_all(self) -> None:
+        for key in self.world.behind():
+            self.world.tell(key)
+
+    @rule(seconds=st.sampled_from([1, 20, 61, 950, 2000, 90_000]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.pass_time(seconds)
+
+    # -- controllers, kubelets, nodes
+
+    @rule(which=pick, code=st.sampled_from([0, 0, 0, 0, 70, 75, 3]), tell=st.booleans())
+    def a_job_ends(self, which: int, code: int, tell: bool) -> None:
+        jobs = self.world.jobs()
+        if jobs:
+            self.world.end_job(jobs[which % len(jobs)], code=code, tell=tell)
+
+    @rule(which=pick, tell=st.booleans())
+    def a_job_has_a_pod_that_cannot_start(self, which: int, tell: bool) -> None:
+        jobs = [job for job in self.world.jobs() if self.world.pod_of(job) is None]
+        if jobs:
+            pod = self.world.start_pod(jobs[which % len(jobs)], tell=tell)
+            waiting = {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}
+            containers = [{"name": "main", "image": "x", "state": waiting}]
+            self.world.set_status("Pod", pod, {"containerStatuses": containers}, tell=tell)
+
+    @rule(which=pick, ready=st.sampled_from([None, None, None, 0]), tell=st.booleans())
+    def pods_become_ready_or_not(self, which: int, ready: int | None, tell: bool) -> None:
+        workloads = self.world.workloads()
+        if workloads:
+            self.world.ready(*workloads[which % len(workloads)], ready=ready, tell=tell)
+
+    @rule()
+    def all_pods_become_ready(self) -> None:
+        self.world.ready_all()
+
+    @rule(which=pick, tell=st.booleans())
+    def someone_deletes_a_child(self, which: int, tell: bool) -> None:
+        kinds = ("Job", "Pod", "Deployment", "StatefulSet", "Service")
+        children = [key for key in sorted(self.world.objects) if key[0] in kinds]
+        if children:
+            self.world.remove(*children[which % len(children)], tell=tell)
+
+    # -- people
+
+    @rule(seed=st.integers(min_value=0, max_value=2), tell=st.booleans())
+    def the_model_changes(self, seed: int, tell: bool) -> None:
+        self.world.change_model("training.seed", seed, tell=tell)
+
+    @rule(kind=st.sampled_from(["HNSW", "Flat"]))
+    def the_index_changes(self, kind: str) -> None:
+        self.world.change_index("index", {"type": kind})
+
+    @rule()
+    def a_second_index_comes_or_goes(self) -> None:
+        if ("VectorIndex", "second") in self.world.objects:
+            self.world.remove("VectorIndex", "second")
+        else:
+            self.world.apply_index("second")
+
+    @rule(minimum=st.sampled_from(["0.95", "0.995"]), samples=st.sampled_from([200, 4623]))
+    def bounds_and_data_change(self, minimum: str, samples: int) -> None:
+        self.world.change_model("rollout.gates", [{**worlds.GATE, "min": minimum}])
+        self.world.samples = samples
+
+    @rule(replicas=st.integers(min_value=1, max_value=3), paused=st.booleans())
+    def serving_and_policy_change(self, replicas: int, paused: bool) -> None:
+        self.world.change_model("serving.replicas", replicas)
+        self.world.change_model("rollout.paused", paused)
+
+    @rule(verb=st.sampled_from(("rollback", *VERBS)), number=st.integers(min_value=1, max_value=3))
+    def someone_asks(self, verb: str, number: int) -> None:
+        self.tokens += 1
+        self.world.annotate(verb, f"r{number}.{self.tokens}")
+
+    @rule(verb=st.sampled_from(VERBS))
+    def someone_asks_about_the_newest(self, verb: str) -> None:
+        self.tokens += 1
+        numbers = [raw["spec"]["number"] for _, raw in self._releases()]
+        self.world.annotate(verb, f"r{max(numbers, default=1)}.{self.tokens}")
+
+    @rule(number=st.none() | st.integers(min_value=1, max_value=5))
+    def someone_pauses(self, number: int | None) -> None:
+        self.world.annotate("pause", None if number is None else f"r{number}")
+
+    # -- promises
+
+    def _releases(self) -> list[tuple[str, Any]]:
+        objects = self.world.objects.items()
+        return [(name, raw) for (kind, name), raw in objects if kind == "EmbeddingRelease"]
+
+    @invariant()
+    def never_two_live_jobs_of_one_kind(self) -> None:
+        live = []
+        for job in self.world.jobs():
+            labels = self.world.objects["Job", job]["metadata"]["labels"]
+            live.append(
+                tuple(labels.get(f"lockstep.dev/{k}") for k in ("release", "component", "index"))
+            )
+        assert len(live) == len(set(live)), live
+
+    @invariant()
+    def encoder_and_indexes_of_a_release_share_one_space(self) -> None:
+        for name, raw in self._releases():
+            encoder = self.world.objects.get(("Deployment", f"{name}-encoder"))
+            for index in raw["spec"]["indexes"]:
+                servers = self.world.objects.get(("StatefulSet", f"{name}-{index['name']}"))
+                if encoder is None or servers is None:
+                    continue
+                space, told = worlds.served_space(encoder)
+                assert worlds.served_build(servers) == told[index["name"]]
+                assert told[index["name"]][1] == space
+
+    @invariant()
+    def facts_are_written_once(self) -> None:
+        for _, raw in self._releases():
+            uid, status = raw["metadata"]["uid"], raw["status"]
+            facts = self.facts.setdefault(uid, {})
+            builds = {f"build {b['index']}": b for b in status.get("builds") or []}
+            now = {"training": status.get("training"), **builds}
+            for key, value in facts.items():
+                assert now.get(key) == value, f"{key} changed"
+            facts.update({key: value for key, value in now.items() if value is not None})
+
+    @invariant()
+    def at_most_one_release_serves_when_all_is_said(self) -> None:
+        stages = [raw["status"].get("stage") for _, raw in self._releases()]
+        assert stages.count("Serving") + stages.count("Finalizing") <= 2
+        assert stages.count("Finalizing") <= 1
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        world = self.world
+        world.restart()
+        world.samples = 4623
+        world.annotate("pause", None)
+        world.change_model("rollout.paused", False)
+        world.change_model("rollout.gates", [worlds.GATE])
+        self._run_out()
+        if world.status.get("phase") == "Paused":
+            # What was measured does not decide: a person does.
+            assert world.says("Reconciling") == ("True", "GateInconclusive")
+            candidate = world.status["candidate"]["release"]
+            world.annotate("promote", f"{candidate}.{self.tokens + 1}")
+            self._run_out()
+        assert worlds.is_empty(world.decide()), world.decide()
+        stages = {name: raw["status"].get("stage") for name, raw in self._releases()}
+        assert set(stages.values()) <= RESTING, (stages, world.status["message"])
+        serving = [name for name, stage in stages.items() if stage == "Serving"]
+        assert len(serving) <= 1 and world.entry() == (serving[0] if serving else world.entry())
+        if not serving:
+            assert world.status["phase"] == "Degraded", world.status["message"]
+        if world.status["phase"] == "Healthy":
+            self._assert_asked(serving[0])
+
+    def _run_out(self) -> None:
+        """Lets the world run, with its clock, until nothing is waited for but retention."""
+        for _ in range(12):
+            self.world.run(limit=40)
+            self.never_two_live_jobs_of_one_kind()
+            self.facts_are_written_once()
+            wait = self.world.look_again_after
+            if wait is None or wait > 5000:
+                return
+            self.world.pass_time(wait + 1)
+
+    def _assert_asked(self, release: str) -> None:
+        """Healthy means that what serves is what the specs ask for."""
+        spec = self.world.release(int(release.rpartition("-r")[2]))["spec"]
+        model = self.world.objects["EmbeddingModel", "glyphs"]["spec"]
+        assert spec["training"].get("seed", 0) == model["training"].get("seed", 0)
+        live = {n: raw["spec"] for (k, n), raw in self.world.objects.items() if k == "VectorIndex"}
+        frozen = {index["name"]: index for index in spec["indexes"]}
+        for name, recipe in live.items():
+            assert frozen[name]["index"]["type"] == recipe["index"]["type"]
+
+
+def _assert_ready(raw: Any) -> None:
+    wanted, status = raw["spec"]["replicas"], raw.get("status") or {}
+    assert status.get("readyReplicas", 0) >= wanted, json.dumps(raw["metadata"]["name"])
+    assert status["observedGeneration"] == raw["metadata"]["generation"]
+
+
+TestReleases = Releases.TestCase
+TestReleases.settings = settings(
+    max_examples=40,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)

@@ -171,7 +171,9 @@ def test_four_writes_to_a_training_job_and_none_after(
     cluster.apply(model("glyphs"))
     cluster.trains(1)
     assert writes.settled() == WRITES_TO_TRAINING
-    record_property("rss_mib_1_model", round(operator.resident_mib(), 1))
+    measured = {"models": 1, "rss_mib": round(operator.resident_mib(), 1)}
+    record_property("one_model", json.dumps(measured))
+    print(json.dumps(measured))
     reconciles = operator.metric("lockstep_reconcile_total")
     wait_for(
         "two resyncs", lambda: operator.metric("lockstep_reconcile_total") >= reconciles + 2, 30

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
-from lockstep_operator.decide.compare import difference
+from lockstep_operator.decide.compare import difference, was_applied
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pair import Pair
 
@@ -56,8 +56,10 @@ def _keep(draft: Draft, release: Release, manifest: Object, pair: Pair) -> None:
         draft.apply.append(manifest)
     elif live is not manifest and difference(manifest, live) is not None:
         draft.apply.append(manifest)
-        pair.rolling = True
-        pair.lacks(f"{kind} {name} is being changed")
+        # A field that others keep rewriting is asked for again, and holds no release up.
+        if not was_applied(manifest, live):
+            pair.rolling = True
+            pair.lacks(f"{kind} {name} is being changed")
     refusal = draft.scene.refusal(kind, name)
     if refusal is not None and conflict is None:
         pair.lacks(f"{kind} {name} was refused by the API server: {refusal.message}")

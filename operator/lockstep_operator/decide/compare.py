@@ -35,8 +35,9 @@ _ABSENT_WHEN_FALSE = frozenset(
         "tty",
     }
 )
-# Maps that Kubernetes keeps as one value: a key that was added by hand changes what they mean.
-_ATOMIC = frozenset({"selector", "matchLabels"})
+# Maps with one owner for the whole (structType atomic): a key more in a selector is another
+# selector, and would take a release's pods away from its Service.
+_ATOMIC_MAPS = frozenset({"selector", "labelSelector", "nodeSelector"})
 _QUANTITY_PARENTS = frozenset({"requests", "limits"})
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|u|n|e[+-]?[0-9]+)?")
 _SUFFIXES = {"n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3} | {
@@ -60,19 +61,23 @@ def with_hash(manifest: Object) -> Object:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
+def was_applied(manifest: Object, live: Object) -> bool:
+    """Whether this manifest was the last that was applied, whatever others made of it since."""
+    annotations = live["metadata"].get("annotations") or {}
+    return bool(annotations.get(APPLIED_HASH) == applied_hash(manifest))
+
+
 def difference(manifest: Object, live: Object) -> str | None:
     """The first path at which `live` is not as applied from `manifest`, None when it is."""
-    annotations = live["metadata"].get("annotations") or {}
-    if annotations.get(APPLIED_HASH) != applied_hash(manifest):
+    if not was_applied(manifest, live):
         return f"metadata.annotations[{APPLIED_HASH}]"
     return _first_difference(manifest, live, "", "")
 
 
 def _first_difference(ours: Any, theirs: Any, path: str, field: str) -> str | None:
-    if field in _ATOMIC and isinstance(theirs, dict) and set(theirs) - set(ours):
-        atomic = all(isinstance(value, str) for value in theirs.values())
-        return path if atomic else None
     if isinstance(ours, dict) and isinstance(theirs, dict):
+        if field in _ATOMIC_MAPS:
+            return None if ours == theirs else path
         for key, value in ours.items():
             nested = f"{path}.{key}" if path else key
             name = field if field in _QUANTITY_PARENTS else key

@@ -92,7 +92,7 @@ def ended(pod: Object) -> Ended | None:
 def crashed(pod: Object) -> Ended | None:
     """How the program of a serving pod ended last, also when the kubelet has started it again."""
     for container in _containers(pod):
-        if (container.get("state") or {}).get("running") and container.get("ready"):
+        if "running" in (container.get("state") or {}) and container.get("ready"):
             return None
         for state in (container.get("state") or {}, container.get("lastState") or {}):
             if state.get("terminated") is not None:

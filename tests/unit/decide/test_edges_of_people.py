@@ -700,3 +700,80 @@ def test_two_releases_on_their_way_become_one() -> None:
     world.run()
     assert world.entry() == "glyphs-r3" and world.record(2)["outcome"] == "Superseded"
     assert not world.has_release(4)
+
+
+def test_a_field_that_others_keep_rewriting_holds_no_release_up() -> None:
+    world = second("Warming")
+
+    def rewrite(raw: Any) -> None:
+        raw["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 99
+
+    world.edit("Deployment", "glyphs-r2-encoder", rewrite)
+    world.ready_all()
+    world.step()
+    assert world.stage(2) == "Promoting"
+
+
+def test_edge_18b_abort_of_a_release_that_is_being_aborted_and_of_one_that_ended() -> None:
+    world = promoting()
+    world.step()
+    world.ready("Deployment", "glyphs-r1-encoder", ready=0)
+    world.annotate("abort", "r2").settle()
+    world.annotate("abort", "r2.2").settle()
+    assert handled(world, "abort") == "accepted: r2 is being aborted already"
+    world.annotate("rollback", "r1").settle()
+    assert world.stage(2) == "RollingBack", "the entry point cannot go back yet"
+    world.run()
+    assert world.entry() == "glyphs-r1"
+    world.annotate("abort", "r2.3").settle()
+    assert handled(world, "abort") == "refused: r2 is Superseded: there is nothing to abort"
+
+
+def test_verbs_during_the_switch_back_wait_until_it_is_read_back() -> None:
+    for verb, value, entry in (("abort", "r1", "glyphs-r2"), ("rollback", "r2", "glyphs-r2")):
+        world = two().annotate("rollback", "r1")
+        world.step()
+        assert world.stage(1) == "Promoting" and world.entry() == "glyphs-r1"
+        world.annotate(verb, value if verb == "abort" else "r2").run()
+        assert world.entry() == entry and world.stage(2) == "Serving"
+    world = two().annotate("pause", "r1").annotate("rollback", "r1").run()
+    world.annotate("rollback", "r1.2").settle()
+    assert handled(world, "rollback") == "accepted: the entry point is moving to r1"
+
+
+def test_a_retry_waits_for_a_release_that_returns() -> None:
+    world = two().change_model("training.seed", 8).run_to("Training", 3)
+    world.end_job("glyphs-r3-train-1", code=2)
+    world.settle().annotate("pause", "r1").annotate("rollback", "r1").settle()
+    world.annotate("retry", "r3").settle()
+    assert handled(world, "retry") == "refused: r1 is on its way: wait, or abort it"
+
+
+def test_a_broken_index_of_a_model_that_is_gone_is_told_too() -> None:
+    world = World().apply_index().apply_index("second")
+    world.change_index("replicas", "many", "second")
+    world.set_status("VectorIndex", "second", {"novel": 1})
+    world.settle()
+    assert "there is no EmbeddingModel" in world.index_status()["message"]
+    assert "`spec.replicas` ('many')" in world.index_status("second")["message"]
+
+
+def test_two_live_jobs_of_one_kind_become_one_before_the_next_is_made() -> None:
+    world = second("Training")
+    stray = worlds.copy.deepcopy(world.objects["Job", "glyphs-r2-train-1"])
+    stray["metadata"]["name"] = "glyphs-r2-train-7"
+    world.create(stray)
+    world.remove("Job", "glyphs-r2-train-1")
+    world.step()
+    assert world.jobs() == []
+    world.settle()
+    assert world.jobs() == ["glyphs-r2-train-1"]
+
+
+def test_a_mixed_pair_is_told_should_it_ever_be() -> None:
+    world = worlds.healthy()
+    raw = worlds.copy.deepcopy(world.release(1))
+    raw["status"]["builds"][0]["spaceID"] = "ffffffffffff"
+    world.put(raw)
+    world.settle()
+    assert world.says("Paired") == ("False", "SpaceMismatch")

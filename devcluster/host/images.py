@@ -55,20 +55,36 @@ def runtime_answers(cluster: Cluster) -> bool:
 
 def listing(cluster: Cluster) -> list[Image]:
     """Images by name, without the second names that the runtime makes by digest."""
+    return [image for image in _all_names(cluster) if not _is_second_name(image["name"])]
+
+
+def _is_second_name(name: str) -> bool:
+    return "@" in name or name.startswith("sha256:")
+
+
+def _all_names(cluster: Cluster) -> list[Image]:
     done = _ctr(cluster, "images", "ls")
     if done.returncode != 0:
         raise DevclusterError(f"the node's images cannot be listed: {done.stderr.strip()}")
     line = re.compile(r"(\S+)\s+\S+\s+(sha256:\S+)\s+([\d.]+) (B|KiB|MiB|GiB)\s")
     found = [line.match(text) for text in done.stdout.splitlines()]
     return [
-        Image(
-            name=match[1],
-            digest=match[2],
-            size=int(float(match[3]) * _UNITS[match[4]]),
-        )
+        Image(name=match[1], digest=match[2], size=int(float(match[3]) * _UNITS[match[4]]))
         for match in found
-        if match and "@" not in match[1] and not match[1].startswith("sha256:")
+        if match
     ]
+
+
+def _drop_superseded(cluster: Cluster) -> None:
+    """Forget the images that a rebuild took the name from.
+
+    The runtime keeps a second name by digest for each, and with it gigabytes of layers.
+    """
+    images = _all_names(cluster)
+    named = {image["digest"] for image in images if not _is_second_name(image["name"])}
+    for image in images:
+        if image["digest"] not in named:
+            _ctr(cluster, "images", "rm", image["name"])
 
 
 def has(cluster: Cluster, image: str) -> bool:
@@ -157,6 +173,7 @@ def build(
         context=context,
         build_args={"BASE": base.IMAGE, **build_args},
     )
+    _drop_superseded(cluster)
     step(f"{image} is on the node")
 
 

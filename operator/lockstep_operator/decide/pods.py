@@ -15,15 +15,22 @@ from lockstep_operator.manifests.pods import CONTAINER
 # Waiting reasons that do not pass by themselves, each with what it comes down to. A pull that
 # fails alternates between two words: they are one here, or each change would be a status write.
 STUCK = {
-    "ErrImagePull": "ImagePullBackOff",
-    "ImagePullBackOff": "ImagePullBackOff",
-    "InvalidImageName": "InvalidImageName",
-    "ErrImageNeverPull": "ErrImageNeverPull",
-    "CreateContainerConfigError": "CreateContainerConfigError",
-    "CreateContainerError": "CreateContainerError",
-    "RunContainerError": "RunContainerError",
+    "ErrImagePull": Reason.IMAGE_PULL_BACK_OFF,
+    **{
+        str(reason): reason
+        for reason in (
+            Reason.IMAGE_PULL_BACK_OFF,
+            Reason.INVALID_IMAGE_NAME,
+            Reason.ERR_IMAGE_NEVER_PULL,
+            Reason.CREATE_CONTAINER_CONFIG_ERROR,
+            Reason.CREATE_CONTAINER_ERROR,
+            Reason.RUN_CONTAINER_ERROR,
+        )
+    },
 }
-IMAGE_REASONS = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+IMAGE_REASONS = frozenset(
+    {Reason.IMAGE_PULL_BACK_OFF, Reason.INVALID_IMAGE_NAME, Reason.ERR_IMAGE_NEVER_PULL}
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class Stuck:
     """A pod that does not start. `detail` is the kubelet's or the scheduler's own sentence."""
 
     pod: str
-    reason: str
+    reason: Reason
     detail: str
     image: str
     since: str

@@ -48,7 +48,13 @@ class Reason(StrEnum):
     OUT_OF_MEMORY = "OutOfMemory"  # the kernel ended the container
     KILLED = "Killed"  # a signal from outside ended the program
     PROGRAM_FAILED = "ProgramFailed"  # an exit code that no program of ours gives
-    POD_START_FAILED = "PodStartFailed"  # the kubelet could not start the container
+    # The kubelet's own words for a container that does not start.
+    IMAGE_PULL_BACK_OFF = "ImagePullBackOff"  # also while it still says ErrImagePull
+    INVALID_IMAGE_NAME = "InvalidImageName"
+    ERR_IMAGE_NEVER_PULL = "ErrImageNeverPull"
+    CREATE_CONTAINER_CONFIG_ERROR = "CreateContainerConfigError"  # a Secret, a ConfigMap
+    CREATE_CONTAINER_ERROR = "CreateContainerError"
+    RUN_CONTAINER_ERROR = "RunContainerError"
     UNSCHEDULABLE = "Unschedulable"  # no node takes the pod
     INVALID_RESULT = "InvalidResult"  # the termination message is not a result
     RESULT_MISMATCH = "ResultMismatch"  # the result is about something else

@@ -257,6 +257,20 @@ def test_every_status_obeys_the_contract() -> None:
                     assert condition["status"] == "True"
 
 
+def test_every_reason_is_one_that_is_documented() -> None:
+    from lockstep_core.protocol.exitcodes import ExitCode
+    from lockstep_operator.decide.reasons import Reason
+
+    programs = {code.name.title().replace("_", "") for code in ExitCode}
+    known = {str(reason) for reason in Reason} | programs
+    for make, _, _ in GOLDEN.values():
+        world = make()
+        for raw in world.objects.values():
+            if raw["kind"] in worlds.OWN:
+                assert {c["reason"] for c in raw["status"]["conditions"]} <= known
+        assert set(world.reasons()) <= known
+
+
 def test_transition_times_move_only_with_the_status() -> None:
     world = worlds.healthy()
     since = world.condition("Serving")["lastTransitionTime"]

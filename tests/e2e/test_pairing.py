@@ -67,6 +67,7 @@ def test_release_2_and_rollback_under_load_never_mix_or_fail(world: World) -> No
     load = start_load(world, queries, url=entry_url(world))
     world.patch("em", {"training": {"seed": 1}})
     world.until_healthy(2)
+    load.until_seen("glyphs-r2")
     world.annotate("rollback", "r1")
     wait_until(
         lambda: (world.status().get("stable") or {}).get("release") == "glyphs-r1",

@@ -107,8 +107,10 @@ def test_image_that_does_not_exist_fails_after_the_deadline(world: World) -> Non
 
 def test_corrupt_artifact_is_refused_and_named(world: World) -> None:
     """One byte of the trained model is flipped on the volume before anything reads it."""
-    world.patch("em", {"training": {"seed": 13}, "rollout": {"paused": True}})
     number = 5
+    world.patch("em", {"training": {"seed": 13}})
+    world.until_stage(number, "Training")
+    world.patch("em", {"rollout": {"paused": True}})
     facts = wait_until(
         lambda: ((world.release(number) or {}).get("status") or {}).get("training"),
         what="r5 to be trained",

@@ -58,6 +58,15 @@ class Load:
         pod = self.world.kube.get(self.world.namespace, "pod", self.pod) or {}
         return pod.get("status", {}).get("phase") in ("Running", "Succeeded", "Failed")
 
+    def until_seen(self, release: str) -> None:
+        """Waits until an answer named the release."""
+
+        def seen() -> bool:
+            arguments = ("exec", "-n", self.world.namespace, self.pod, "--", "ls", "/tmp/seen")
+            return release in self.world.kube.run(*arguments).split()
+
+        wait_until(seen, what=f"an answer of {release}", seconds=60)
+
     def stop(self) -> dict[str, Any]:
         namespace = self.world.namespace
         self.world.kube.run("exec", "-n", namespace, self.pod, "--", "touch", "/tmp/stop")

@@ -22,6 +22,7 @@ from typing import Any
 import aiohttp
 
 STOP = Path("/tmp/stop")
+SEEN = Path("/tmp/seen")
 
 
 class Tally:
@@ -36,6 +37,9 @@ class Tally:
 
     def take(self, query: int, headers: Any, body: dict[str, Any]) -> None:
         release = headers["x-lockstep-release"]
+        if release not in self.last_seen:
+            # For whoever waits until this release answers.
+            (SEEN / release).touch()
         spaces = {headers["x-lockstep-space"], headers["x-lockstep-index-space"]}
         spaces |= {body["spaceID"], body["indexSpaceID"]}
         self.mixed += len(spaces) != 1 or body["release"] != release
@@ -96,4 +100,5 @@ async def main(queries: list[str]) -> None:
     print(json.dumps(tally.report()))
 
 
+SEEN.mkdir(exist_ok=True)
 asyncio.run(main(json.loads(Path("/load/queries.json").read_text())))

@@ -56,6 +56,16 @@ def pod_memory(cluster: Cluster) -> dict[str, float]:
     return found
 
 
+def image_sizes() -> dict[str, float]:
+    """Uncompressed size of each of our images on the node."""
+    images = json.loads(devcluster("images", "--json"))
+    return {
+        image["name"]: round(image["size"] / 2**20, 1)
+        for image in images
+        if "/lockstep/" in image["name"]
+    }
+
+
 def recall(cluster: Cluster) -> dict[str, str]:
     """The gates' lines and the index's own, as the status shows them."""
     model = json.loads(cluster.kubectl("get", "em", "-n", NAMESPACE, "glyphs", "-o", "json"))
@@ -73,7 +83,7 @@ def measure(cluster: Cluster) -> dict[str, Any]:
         "applyToHealthySeconds": round(sum(stages.values()), 1),
         "quality": recall(cluster),
         "podMemoryMiB": pod_memory(cluster),
-        "imagesMiB": json.loads(devcluster("images", "--json")),
+        "imagesMiB": image_sizes(),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},

@@ -9,9 +9,9 @@ enough fonts have them, so every run gives the same file.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +27,7 @@ FACES = (
     *("ipaexg.ttf", "ipaexm.ttf", "VL-Gothic-Regular.ttf", "MTLc3m.ttf", "kiloji.ttf"),
     *("cwfs.ttf", "cwheib.ttf", "cwkai.ttf", "cwming.ttf", "cwyen.ttf"),
     *("sawarabi-gothic-medium.ttf", "sawarabi-mincho-medium.ttf", "ume-tgo4.ttf"),
-    *("AoyagiKouzanT.ttf", "aoyagi-soseki.ttf", "setofont.ttf", "SmileySans-Oblique.ttf"),
+    *("AoyagiKouzanT.ttf", "LXGWWenKai-Regular.ttf", "setofont.ttf", "SmileySans-Oblique.ttf"),
     *("dejima-mincho-r227.ttf", "Konatu.ttf"),
 )
 
@@ -87,9 +87,13 @@ def write(path: Path, classes: list[dict[str, Drawing]]) -> int:
     inputs = np.stack([drawing for drawn in classes for drawing in drawn.values()])
     labels = np.array([chr(int(name[2 : name.index("/")], 16)) for name in ids])
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    np.savez_compressed(temporary, inputs=inputs, labels=labels, ids=np.array(ids))
-    temporary.rename(path)
+    # A name of its own: every container calls its process 1, and two pods may write at once.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.npz")
+    try:
+        np.savez_compressed(temporary, inputs=inputs, labels=labels, ids=np.array(ids))
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return len(ids)
 
 

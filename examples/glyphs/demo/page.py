@@ -23,7 +23,8 @@ dt { opacity: .7; } dd { margin: 0; font-family: ui-monospace, monospace; }
 figure { margin: 0; text-align: center; font-size: .75rem; font-variant-numeric: tabular-nums; }
 img { width: 56px; height: 56px; image-rendering: pixelated; background: #000;
   border: 3px solid transparent; border-radius: 4px; display: block; }
-.query img { width: 80px; height: 80px; }
+.query { flex: 0 0 9.5rem; overflow-wrap: anywhere; }
+.query img { width: 80px; height: 80px; margin: 0 auto; }
 .same img { border-color: var(--good); } .other img { border-color: var(--bad); }
 </style></head><body>
 <h1>One drawing finds its character in the other fonts</h1>

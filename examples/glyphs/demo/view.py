@@ -60,20 +60,25 @@ class Timeline:
         }
 
 
+def _release_in_view(model: dict[str, Any] | None) -> str | None:
+    """Full name of the candidate, or of the release that serves when nothing is judged."""
+    status = (model or {}).get("status") or {}
+    pointer = status.get("candidate") or status.get("stable") or {}
+    name = pointer.get("release")
+    return None if name is None else str(name)
+
+
 def take_snapshot(api: Api) -> Snapshot:
-    """One look at the model, its newest release and the pod that works for it."""
+    """One look at the model, its release in view and the pod that works for it."""
     model = api.own("embeddingmodels", MODEL)
-    releases = [r for r in api.own("embeddingreleases") if r["spec"]["model"] == MODEL]
-    release = max(releases, key=lambda r: r["spec"]["number"], default=None)
-    progress = None
-    if release:
-        name = release["metadata"]["name"]
-        selector = f"lockstep.dev/release={name},lockstep.dev/component in (train,evaluate,build)"
-        pods = api.list("api/v1", "pods", selector.replace(" ", "%20"))
-        running = [p for p in pods if p.get("status", {}).get("phase") == "Running"]
-        if running:
-            progress = api.pod_progress(running[-1]["metadata"]["name"])
-    return Snapshot(model, release, progress)
+    name = _release_in_view(model)
+    if name is None:
+        return Snapshot(model, None, None)
+    selector = f"lockstep.dev/release={name},lockstep.dev/component in (train,evaluate,build)"
+    pods = api.list("api/v1", "pods", selector.replace(" ", "%20"))
+    running = [p for p in pods if p.get("status", {}).get("phase") == "Running"]
+    progress = api.pod_progress(running[-1]["metadata"]["name"]) if running else None
+    return Snapshot(model, api.own("embeddingreleases", name), progress)
 
 
 def _row_of(stage: str, timeline: Timeline, current: str) -> tuple[str, str, str]:
@@ -88,7 +93,7 @@ def _row_of(stage: str, timeline: Timeline, current: str) -> tuple[str, str, str
 def _progress_of(progress: dict[str, Any] | None) -> RenderableType:
     if not progress or not progress.get("total"):
         return Text("")
-    metrics = "  ".join(f"{k} {v:.3f}" for k, v in list(progress.get("metrics", {}).items())[:5])
+    metrics = "  ".join(f"{k} {v:.3f}" for k, v in list(progress.get("metrics", {}).items())[:3])
     line = Table.grid(padding=(0, 1))
     line.add_row(
         ProgressBar(total=progress["total"], completed=progress["done"], width=28),

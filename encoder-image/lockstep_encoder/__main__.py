@@ -10,6 +10,7 @@ from pathlib import Path
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
 from lockstep_core.serving.serve import ServerOptions
+from lockstep_core.threads import add_threads_option
 from lockstep_encoder.evaluate import evaluate
 from lockstep_encoder.serve import ServeOptions, serve
 
@@ -69,12 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for command in (one, two):
         command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
-        command.add_argument(
-            "--threads",
-            type=int,
-            default=0,
-            help="threads of one inference (0: the CPU quota of the container)",
-        )
+        add_threads_option(command, "threads of one inference")
     one.add_argument("--host", help="address to listen on (all of them)")
     one.add_argument("--port", type=int, default=SERVING_PORT, help="%(default)s; 0: any free one")
     defaults = ServeOptions()

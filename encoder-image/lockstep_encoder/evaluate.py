@@ -24,16 +24,15 @@ from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import EvaluationFacts, Program
 from lockstep_core.quality.recall import geometry
 from lockstep_encoder.measure import Vectors, recall_facts
-from lockstep_encoder.threads import inference_threads
 
 
-def evaluate(config_path: Path | None, *, threads: int = 0) -> int:
-    """Runs the Job; returns the exit code."""
+def evaluate(config_path: Path | None, *, threads: int) -> int:
+    """Runs the Job with `threads` in one inference; returns the exit code."""
     return run_job(
         program=Program.EVALUATE,
         config_type=EvaluateConfig,
         key=result_key,
-        work=partial(measure, threads=threads or inference_threads()),
+        work=partial(measure, threads=threads),
         config_file=config_path,
     )
 

@@ -22,14 +22,13 @@ from lockstep_encoder.index_client import IndexClient
 from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_encoder.model import Model, load
 from lockstep_encoder.pairing import verify
-from lockstep_encoder.threads import inference_threads
 
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """`threads` 0 means the CPU quota. Items are texts, images or vectors."""
+    """`threads` of one inference. Items are images or vectors."""
 
-    threads: int = 0
+    threads: int = 1
     max_batch_items: int = 64
     max_queue_items: int = 1024
     server: ServerOptions = field(default_factory=ServerOptions)
@@ -44,9 +43,8 @@ def serve(config_path: Path | None, options: ServeOptions) -> int:
         host.lifecycle.wait_for("model", f"loading artifact {config.artifact_digest}")
         for index in config.indexes:
             host.lifecycle.wait_for(f"index {index.name}", "waiting for the model")
-        threads = options.threads or inference_threads()
         model = await in_thread(
-            lambda: load(config, threads=threads, max_batch_items=options.max_batch_items)
+            lambda: load(config, threads=options.threads, max_batch_items=options.max_batch_items)
         )
         async with AsyncExitStack() as stack:
             await _serve_model(model, config, host, options, stack)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRESS_PORT, SERVING_PORT
 from lockstep_core.serving.serve import ServerOptions, run_server
+from lockstep_core.threads import add_threads_option
 from lockstep_indexer.building import run_build
 from lockstep_indexer.serving import index_server
 
@@ -85,12 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for command, meaning in ((build, "threads that embed"), (serve, "threads that search")):
         command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
-        command.add_argument(
-            "--threads",
-            type=int,
-            default=0,
-            help=f"{meaning} (0: OMP_NUM_THREADS, else the CPUs)",
-        )
+        add_threads_option(command, meaning)
     defaults = ServerOptions()
     serve.add_argument("--host", help="address to listen on (all of them)")
     serve.add_argument(
@@ -112,11 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr()
     given = _parser().parse_args(arguments)
     if given.command == "build":
         return run_build(given.config, threads=given.threads)

@@ -21,7 +21,6 @@ from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import BuildFacts, Program
 from lockstep_indexer.contents import VECTORS_FILE
 from lockstep_indexer.sealing import Advance, Corpus, reopen, seal
-from lockstep_indexer.threads import thread_count
 from lockstep_indexer.vectors import (
     DegenerateVectorsError,
     StoredVectors,
@@ -36,8 +35,8 @@ EMBED_ROWS = 1024
 MIN_ROWS = 2
 
 
-def run_build(config_file: Path | None = None, *, threads: int = 0) -> int:
-    """The Job `build`; returns the exit code. `threads` embed (0: see `thread_count`).
+def run_build(config_file: Path | None = None, *, threads: int) -> int:
+    """The Job `build`; returns the exit code. `threads` embed.
 
     The recipe, the corpus and the model of a release are frozen, so a release and the name of an
     index say which build is meant.
@@ -46,7 +45,7 @@ def run_build(config_file: Path | None = None, *, threads: int = 0) -> int:
         program=Program.BUILD,
         config_type=BuildConfig,
         key=lambda config: f"build-{config.index}",
-        work=partial(build, threads=thread_count(threads)),
+        work=partial(build, threads=threads),
         config_file=config_file,
     )
 

@@ -24,7 +24,6 @@ from lockstep_indexer.api import APIS, render, routes
 from lockstep_indexer.contents import OpenedBuild, golden_difference, open_build
 from lockstep_indexer.desk import Cost, SearchDesk, measure_cost
 from lockstep_indexer.engine import use_one_thread
-from lockstep_indexer.threads import thread_count
 
 logger = logging.getLogger(__name__)
 
@@ -135,11 +134,11 @@ async def start(config: IndexServerConfig, host: Host, threads: int) -> AsyncIte
             desk.close()
 
 
-def index_server(*, threads: int = 0) -> Server[IndexServerConfig]:
-    """The program `serve`; `threads` search at once (0: see `thread_count`)."""
+def index_server(*, threads: int) -> Server[IndexServerConfig]:
+    """The program `serve`; `threads` search at once."""
     return Server(
         program=Program.SERVE_INDEX,
         config_type=IndexServerConfig,
         release_of=lambda config: config.release,
-        start=partial(start, threads=thread_count(threads)),
+        start=partial(start, threads=threads),
     )

@@ -23,7 +23,8 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import TrainingFacts
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.devices import choose_device, cpu_threads
+from lockstep_core.threads import cpu_threads
+from lockstep_trainer.devices import choose_device
 from lockstep_trainer.evaluation import Quality, collapse, embed, measure
 from lockstep_trainer.export import PREPROCESS_FILE, WEIGHTS_FILE, ExportError, Parity, export
 from lockstep_trainer.networks import Network, build_network
@@ -63,7 +64,7 @@ def train_release(
     """Validates, trains, evaluates, exports and publishes; raises `JobFailure` and what
     `prepare` raises."""
     began = time.monotonic()
-    # torch's own choice honours OMP_NUM_THREADS, but knows nothing of quotas.
+    # torch's own choice are the physical cores, and it knows nothing of quotas.
     torch.set_num_threads(min(torch.get_num_threads(), cpu_threads()))
     with tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder:
         workdir = Path(folder)

@@ -51,7 +51,7 @@ class ServerOptions:
     port: int = SERVING_PORT
     drain_seconds: float = 5.0
     finish_seconds: float = 20.0
-    max_connection_age_seconds: float = 10.0
+    max_connection_age_seconds: float = 5.0
     connection_age_jitter: float = 0.2
 
 

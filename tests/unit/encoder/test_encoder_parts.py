@@ -1,4 +1,4 @@
-"""Batching, golden comparison and thread counts, without a process."""
+"""Batching and golden comparison, without a process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from lockstep_core.serving.errors import RequestError
 from lockstep_encoder.batching import Batcher, Items
 from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_encoder.pairing import TOLERANCE, difference
-from lockstep_encoder.threads import cpu_quota, inference_threads
 
 pytestmark = pytest.mark.unit
 
@@ -164,25 +162,3 @@ def test_a_moved_distance_is_always_found(distances: list[float], data: st.DataO
     moved = list(sealed)
     moved[row] = sealed[row].model_copy(update={"distance": sealed[row].distance + 0.01})
     assert difference(sealed, moved) is not None
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 0.5),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_the_cpu_quota_bounds_the_threads(
-    files: dict[str, str], quota: float | None, tmp_path: Path
-) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert cpu_quota(tmp_path) == quota
-    expected = {None: 8, 1.5: 2, 0.5: 1}[quota]
-    assert inference_threads(affinity=8, root=tmp_path, environment="") == expected
-    assert inference_threads(affinity=8, root=tmp_path, environment="1") == 1

@@ -28,6 +28,7 @@ class Cause(StrEnum):
     FIRST = "First"
     MODEL_CHANGED = "ModelChanged"
     INDEX_CHANGED = "IndexChanged"
+    STORE_CHANGED = "StoreChanged"
 
 
 Hash = Annotated[str, StringConstraints(min_length=1, max_length=128)]

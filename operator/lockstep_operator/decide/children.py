@@ -8,7 +8,9 @@ from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.decide.compare import difference, was_applied
 from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.pair import Pair
+from lockstep_operator.decide.pair import BEING_MADE, Pair
+
+REMNANT_SECONDS = 5.0
 
 
 def upkeep(draft: Draft, release: Release) -> Pair:
@@ -48,6 +50,12 @@ def _desired_children(draft: Draft, release: Release) -> Iterator[Object]:
 def _keep(draft: Draft, release: Release, manifest: Object, pair: Pair) -> None:
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     live = draft.scene.child(kind, name, release.uid)
+    remnant = draft.scene.remnant(kind, name, release.uid)
+    if remnant is not None:
+        pair.serving = False
+        pair.lacks(remnant)
+        draft.wake_in(REMNANT_SECONDS)
+        return
     conflict = draft.scene.conflict(kind, name, release.uid)
     if conflict is not None:
         pair.conflict = pair.conflict or conflict
@@ -65,9 +73,18 @@ def _keep(draft: Draft, release: Release, manifest: Object, pair: Pair) -> None:
         pair.lacks(f"{kind} {name} was refused by the API server: {refusal.message}")
     if live is None or "deletionTimestamp" in live["metadata"]:
         pair.serving = False
-        pair.lacks(f"{kind} {name} is missing")
+        if refusal is None:
+            pair.lacks(f"{kind} {name}{_absence(release, live)}")
     elif kind != "Service":
         _count(pair, manifest, live)
+
+
+def _absence(release: Release, live: Object | None) -> str:
+    if live is not None:
+        return " is being deleted, and is made again then"
+    if release.status.promoted_at is not None:
+        return " was gone and is made again"
+    return BEING_MADE
 
 
 def _count(pair: Pair, manifest: Object, live: Object) -> None:

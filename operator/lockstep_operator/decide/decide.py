@@ -107,10 +107,19 @@ def _plan(draft: Draft) -> Plan:
         create=tuple(job for job in draft.create if not _is_of(job, over)),
         apply=tuple(child for child in draft.apply if not _is_of(child, over)),
         delete=tuple(draft.delete),
-        projections=_written(_projections(draft)),
+        projections=_written(_projections(_as_recorded(draft))),
         events=tuple(draft.events),
         look_again_after=draft.look_again_after,
     )
+
+
+def _as_recorded(draft: Draft) -> Draft:
+    """The pass as the statuses may tell it: nothing of it, while a record cannot be written."""
+    if draft.scene.refused_record is None:
+        return draft
+    resting = Draft(draft.scene)
+    note_stable(resting)
+    return resting
 
 
 def _projections(draft: Draft) -> list[tuple[str, Object, Object]]:

@@ -23,19 +23,26 @@ class Desired:
 
     space_hash: str
     index_hash: str
+    artifacts: ArtifactsSpec
     training: TrainingSpec
     indexes: tuple[FrozenIndex, ...]
 
     def is_release(self, release: Release) -> bool:
         """Whether a release is exactly what is asked."""
-        return (release.spec.space_hash, release.spec.index_hash) == (
-            self.space_hash,
-            self.index_hash,
-        )
+        return self.has_model_of(release) and release.spec.index_hash == self.index_hash
+
+    def has_model_of(self, release: Release) -> bool:
+        """Whether a release's model is what is asked, read from the store as it is asked.
+
+        Pods of a release keep the claim or the Secret that it was made with, so another one is
+        another release: new pods beside the old, which the old ones outlive if they cannot start.
+        """
+        spec = release.spec
+        return (spec.space_hash, spec.artifacts) == (self.space_hash, self.artifacts)
 
     def is_within(self, release: Release) -> bool:
         """Whether a release has all that is asked, and maybe indexes that were deleted since."""
-        if release.spec.space_hash != self.space_hash:
+        if not self.has_model_of(release):
             return False
         frozen = {index.name: recipe(index) for index in release.spec.indexes}
         return bool(self.indexes) and all(
@@ -65,6 +72,7 @@ def desired_state(scene: Scene) -> Desired | Problem:
     return Desired(
         space_hash=space_hash(training, model.spec.artifacts.uri),
         index_hash=index_hash(frozen),
+        artifacts=model.spec.artifacts,
         training=training,
         indexes=frozen,
     )

@@ -15,6 +15,7 @@ from lockstep_operator.decide.draft import UNFINISHED, Draft
 from lockstep_operator.decide.reasons import Outcome, Reason
 from lockstep_operator.decide.verbs import return_to
 from lockstep_operator.manifests import release_name, short_name
+from lockstep_operator.manifests.facts import is_same_store
 
 _BEFORE_THE_VERDICT = (None, Stage.TRAINING, Stage.EVALUATING)
 _SWITCHING = (Stage.PROMOTING, Stage.ROLLING_BACK)
@@ -104,8 +105,8 @@ def _return_by_spec(draft: Draft, kept: Release) -> None:
     """The spec went back to a release that is still whole and warm: it returns as it is."""
     pair = upkeep(draft, kept)
     if not pair.whole:
-        lacking = "; ".join(pair.lacking)
-        draft.change_waits = f"{short_name(kept.name)} is what the spec asks, but {lacking}"
+        short = short_name(kept.name)
+        draft.change_waits = f"{short} is what the spec asks, but {pair.told()}"
         return
     candidate = draft.candidate
     if candidate is not None:
@@ -118,8 +119,8 @@ def _return_by_spec(draft: Draft, kept: Release) -> None:
 def _supersede(draft: Draft, candidate: Release, desired: Desired) -> None:
     """A third spec ends the candidate, unless its model is what the new release will reuse."""
     stage = candidate.status.stage
-    same_space = candidate.spec.space_hash == desired.space_hash
-    if same_space and stage in _BEFORE_THE_VERDICT and reusable(draft, desired) is None:
+    same_model = desired.has_model_of(candidate)
+    if same_model and stage in _BEFORE_THE_VERDICT and reusable(draft, desired) is None:
         short = short_name(candidate.name)
         draft.change_waits = f"the indexes changed, and wait for the model of {short} to pass"
         return
@@ -134,6 +135,7 @@ def reusable(draft: Draft, desired: Desired) -> Release | None:
         release
         for release in draft.releases
         if release.spec.space_hash == desired.space_hash
+        and is_same_store(release.spec.artifacts, desired.artifacts)
         and release.status.training is not None
         and release.status.gates_passed_at is not None
     ]
@@ -147,7 +149,7 @@ def _next_release(draft: Draft, desired: Desired) -> Object | None:
         newest is not None
         and newest.status.stage is Stage.FAILED
         and newest.status.failed_stage in _BEFORE_THE_VERDICT
-        and newest.spec.space_hash == desired.space_hash
+        and desired.has_model_of(newest)
     )
     if failed_model and newest is not None and source is None:
         # Only another space trains anew: a model that failed would fail again.
@@ -161,7 +163,7 @@ def _next_release(draft: Draft, desired: Desired) -> Object | None:
         cause=_cause(draft, desired),
         space_hash=desired.space_hash,
         index_hash=desired.index_hash,
-        artifacts=model.spec.artifacts,
+        artifacts=desired.artifacts,
         training=desired.training,
         reuse=_reuse(source),
         indexes=list(desired.indexes),
@@ -182,6 +184,8 @@ def _cause(draft: Draft, desired: Desired) -> Cause:
     before = draft.stable or draft.newest
     if before is None:
         return Cause.FIRST
+    if before.spec.artifacts != desired.artifacts:
+        return Cause.STORE_CHANGED
     same = before.spec.space_hash == desired.space_hash
     return Cause.INDEX_CHANGED if same else Cause.MODEL_CHANGED
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+BEING_MADE = " is being made"
+# A release may carry 32 indexes: the first lines say enough.
+LINES_TOLD = 6
+
 
 @dataclass
 class Pair:
@@ -24,3 +28,16 @@ class Pair:
     def lacks(self, what: str) -> None:
         self.whole = False
         self.lacking.append(what)
+
+    def told(self) -> str:
+        """What is lacking in one sentence, what is only being made together, not without end."""
+        made = [line.removesuffix(BEING_MADE) for line in self.lacking if line.endswith(BEING_MADE)]
+        lines = [line for line in self.lacking if not line.endswith(BEING_MADE)]
+        if made:
+            shown = ", ".join(made[:LINES_TOLD])
+            more = f" and {len(made) - LINES_TOLD} more" if len(made) > LINES_TOLD else ""
+            lines.append(f"{shown}{more} {'is' if len(made) == 1 else 'are'} being made")
+        told = lines[:LINES_TOLD]
+        if len(lines) > LINES_TOLD:
+            told.append(f"and {len(lines) - LINES_TOLD} more")
+        return "; ".join(told)

@@ -49,7 +49,8 @@ def paused_seconds(draft: Draft, status: EmbeddingReleaseStatus) -> float:
     before = float(status.paused_seconds or 0)
     if status.paused_at is None:
         return before
-    return before + clock.seconds_since(status.paused_at, draft.scene.now)
+    # A clock that was set back must not make the stage older than it is.
+    return before + max(0.0, clock.seconds_since(status.paused_at, draft.scene.now))
 
 
 def seconds_left(draft: Draft, name: str, since: str) -> float | None:

@@ -12,13 +12,17 @@ from lockstep_operator.decide.commands import Verb, ask, unpause
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.model import rolled_back
+from lockstep_operator.decide.observed import Refusal
 from lockstep_operator.decide.pauses import how_to_continue
 from lockstep_operator.decide.reasons import Outcome, Reason
 from lockstep_operator.decide.scene import Problem
 from lockstep_operator.decide.traffic import selected_release
 from lockstep_operator.manifests import short_name
 
-CHANGE_THE_SPEC = "Change the spec, and a new release starts at once."
+# Gates, templates and deadlines are policy: a change of them is used, but starts nothing.
+CHANGE_THE_SPEC = (
+    "Change `spec.training`, `spec.artifacts` or an index, and a new release starts at once."
+)
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,16 @@ def paint(draft: Draft) -> Picture:
     desired = draft.desired
     if isinstance(desired, Problem) and not desired.waits:
         return _stalled(desired.reason, desired.message + ".", serving_sentence(draft))
+    refused = draft.scene.refused_record
+    if refused is not None:
+        return _refused(draft, refused)
     if draft.candidate is not None:
         return _with_candidate(draft, draft.candidate)
     if draft.conflicts:
         return _stalled(Reason.NAME_CONFLICT, f"{draft.conflicts[0]}.", serving_sentence(draft))
     found = _at_rest(draft)
-    return _refused(draft) if draft.scene.observed.refusals and not found.stalled else found
+    refusals = draft.scene.observed.refusals
+    return _refused(draft, refusals[0]) if refusals and not found.stalled else found
 
 
 def _at_rest(draft: Draft) -> Picture:
@@ -84,7 +92,7 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
     told = f"{short} {note.message if note else f'entered {status.stage}'}."
     if status.pause_reason == Reason.PAUSED:
         told = f"{short} is paused by a person. It {told.partition(' ')[2]}"
-    parts = [told, serving_sentence(draft)]
+    parts = [told, *_refusals(draft, told), serving_sentence(draft)]
     if draft.change_waits:
         parts.append(f"Another change of the spec is seen: {draft.change_waits}.")
     # No full stop after a command: people copy what stands there. A semicolon is the shell's own.
@@ -121,7 +129,7 @@ def _served(draft: Draft, stable: Release) -> Picture:
     if pair.whole and selected:
         message = " ".join([serving, *_side_notes(draft, stable)])
         return Picture(Phase.HEALTHY, Reason.HEALTHY, message, ready=True)
-    lacking = "; ".join(pair.lacking)
+    lacking = pair.told()
     if pair.serving and pair.rolling and selected:
         message = f"{serving} Its pods are changed in place: {lacking}."
         return Picture(Phase.PROGRESSING, Reason.ROLLING_IN_PLACE, message, reconciling=True)
@@ -179,7 +187,7 @@ def _failed(draft: Draft, newest: Release, serving: str) -> Picture:
     waits = (
         f"Another change of the spec is seen: {draft.change_waits}." if draft.change_waits else ""
     )
-    again = f"Or try again: {ask(draft.model, Verb.RETRY, newest.name)}"
+    again = f"Or mend the cause and try again: {ask(draft.model, Verb.RETRY, newest.name)}"
     return _stalled(reason, f"{told}.", serving, waits, CHANGE_THE_SPEC, again)
 
 
@@ -193,10 +201,18 @@ def _rolled_back(draft: Draft, release: Release, serving: str) -> Picture:
     return _stalled(Reason.ROLLED_BACK, told, serving, keep, forward)
 
 
-def _refused(draft: Draft) -> Picture:
-    refusal = draft.scene.observed.refusals[0]
-    told = f"The API server refused {refusal.kind} {refusal.name}: {refusal.message}."
-    message = f"{told} {serving_sentence(draft)} It is tried again."
+def _refusals(draft: Draft, told: str) -> list[str]:
+    """What the API server refused, where the sentence of the candidate does not say it."""
+    untold = (r for r in draft.scene.observed.refusals if r.message not in told)
+    return [f"{_refusal_sentence(found)} It is tried again." for found in untold][:1]
+
+
+def _refusal_sentence(refusal: Refusal) -> str:
+    return f"The API server refused {refusal.kind} {refusal.name}: {refusal.message.rstrip('.')}."
+
+
+def _refused(draft: Draft, refusal: Refusal) -> Picture:
+    message = f"{_refusal_sentence(refusal)} {serving_sentence(draft)} It is tried again."
     return Picture(Phase.DEGRADED, Reason.WRITE_REFUSED, message, reconciling=True)
 
 

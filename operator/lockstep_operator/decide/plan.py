@@ -51,7 +51,8 @@ class Plan:
     3. `create`: Jobs, by POST; adopted on AlreadyExists when the owner's uid matches.
     4. `apply`: mutable children, by server-side apply, when they differ.
     5. `delete`: children to delete in the background, guarded by uid where one is given.
-    6. `projections`: statuses of the model and of its indexes.
+    6. `projections`: statuses of the model and of its indexes. They are written also when a record
+       was refused, where the plan knew of it: then they tell it.
     7. `events`, only after the writes succeeded.
     """
 

@@ -204,7 +204,7 @@ def _paired(draft: Draft) -> State:
         return true_or_false("Paired", False, Reason.SPACE_MISMATCH, told)
     pair = draft.pairs.get(release.name)
     if pair is None or not pair.serving:
-        told = f"{short}: {'; '.join(pair.lacking) if pair else 'not looked at'}."
+        told = f"{short}: {pair.told() if pair else 'not looked at'}."
         return true_or_false("Paired", False, Reason.PODS_NOT_READY, told)
     what = "the encoder alone" if not builds else "encoder and indexes"
     return true_or_false("Paired", True, Reason.SERVING, f"{short}: {what} of space {space}.")

@@ -25,7 +25,7 @@ def note_stable(draft: Draft) -> None:
         draft.say(stable.name, Reason.SERVING, "answers all requests", ready=True)
         return
     reason = Reason.ROLLING_IN_PLACE if pair.rolling else Reason.PODS_NOT_READY
-    draft.say(stable.name, reason, f"serves, but {'; '.join(pair.lacking)}", ready=False)
+    draft.say(stable.name, reason, f"serves, but {pair.told()}", ready=False)
 
 
 def write_records(draft: Draft) -> None:

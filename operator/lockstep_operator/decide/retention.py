@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
+
+from lockstep_core.protocol import labels
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide import clock
@@ -15,6 +19,8 @@ from lockstep_operator.manifests import short_name
 
 # A replaced release answers what reached it before every node had heard of the switch.
 DRAIN_SECONDS = 30.0
+# Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
+KEPT_JOBS = 3
 _KINDS = ("Deployment", "StatefulSet", "Service")
 
 
@@ -34,26 +40,48 @@ def retain(draft: Draft) -> None:
             continue
         draft.wake_in(left)
         pair = upkeep(draft, release)
-        lacking = f", but not whole: {'; '.join(pair.lacking)}" if pair.lacking else ""
+        lacking = f", but not whole: {pair.told()}" if pair.lacking else ""
         told = f"is kept for a rollback{lacking}"
         draft.say(release.name, Reason.RETAINED, told, ready=pair.whole)
 
 
 def sweep(draft: Draft) -> None:
-    """Deletes children of ended releases. What failed keeps its ended Jobs: they are evidence."""
+    """Deletes children of ended releases, and of every release the Jobs that are too many.
+
+    Ended Jobs of what lives or failed are evidence, so the last few of each task stay.
+    """
     for release in draft.releases:
         stage = release.status.stage
-        if stage not in ENDED:
-            continue
+        jobs = draft.scene.children("Job", release.uid)
         found: list[Object] = []
-        for kind in _KINDS:
-            found += draft.scene.children(kind, release.uid)
-        for job in draft.scene.children("Job", release.uid):
-            if stage is not Stage.FAILED or not is_over(job):
-                found.append(job)
+        if stage in ENDED:
+            for kind in _KINDS:
+                found += draft.scene.children(kind, release.uid)
+            found += [job for job in jobs if stage is not Stage.FAILED or not is_over(job)]
+        if stage not in ENDED or stage is Stage.FAILED:
+            found += _old_evidence(jobs)
         draft.delete.extend(
             reference(child) for child in found if "deletionTimestamp" not in child["metadata"]
         )
+
+
+def _old_evidence(jobs: Iterable[Object]) -> list[Object]:
+    """Ended Jobs beyond the last `KEPT_JOBS` attempts of their task."""
+    tasks: dict[tuple[str, str], list[Object]] = defaultdict(list)
+    for job in jobs:
+        found = job["metadata"].get("labels") or {}
+        if is_over(job):
+            task = found.get(labels.COMPONENT, ""), found.get(labels.INDEX, "")
+            tasks[task].append(job)
+
+    def attempt(job: Object) -> int:
+        return int(job["metadata"]["labels"].get(labels.ATTEMPT, 0))
+
+    return [
+        job
+        for ended in tasks.values()
+        for job in sorted(ended, key=attempt, reverse=True)[KEPT_JOBS:]
+    ]
 
 
 def trim_history(draft: Draft) -> None:

@@ -9,6 +9,7 @@ from lockstep_core.protocol import labels
 from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide import attempts, clock
+from lockstep_operator.decide.children import REMNANT_SECONDS
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.jobs import JobState, Report, Retry, is_over, read_job
 from lockstep_operator.decide.pauses import seconds_left
@@ -40,6 +41,11 @@ def run(draft: Draft, name: str, task: Task) -> Result | None:
     release = draft.release(name)
     attempt = attempts.current(release.status, task.kind, task.index)
     job = job_name(name, task.kind, attempt, task.index)
+    remnant = draft.scene.remnant("Job", job, release.uid)
+    if remnant is not None:
+        draft.wake_in(REMNANT_SECONDS)
+        draft.say(name, Reason(release.status.stage or ""), f"waits: {remnant}")
+        return None
     conflict = draft.scene.conflict("Job", job, release.uid)
     if conflict is not None:
         draft.fail(name, Reason.NAME_CONFLICT, conflict)

@@ -9,6 +9,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from lockstep_core.protocol import labels
+from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api.objects import (
     Index,
     Model,
@@ -18,6 +19,7 @@ from lockstep_operator.api.objects import (
     parse_model,
     parse_release,
 )
+from lockstep_operator.decide.commands import number_of
 from lockstep_operator.decide.observed import FOREIGN_OWNER, Observed, Refusal, Settings
 from lockstep_operator.decide.reasons import Reason
 
@@ -72,14 +74,41 @@ class Scene:
         """The sentence about an object that has our child's name and another owner."""
         found = _named(self._all(kind), name)
         refused = self.refusal(kind, name)
-        foreign = found is not None and not is_owned(found, owner_uid)
-        if not foreign and (refused is None or refused.reason != FOREIGN_OWNER):
+        if found is not None and (is_owned(found, owner_uid) or self._is_remnant(found)):
+            return None
+        if found is None and (refused is None or refused.reason != FOREIGN_OWNER):
             return None
         return f"{kind} {name} exists and belongs to someone else: delete or rename it"
+
+    def remnant(self, kind: str, name: str, owner_uid: str) -> str | None:
+        """The sentence about an object that holds our child's name and is on its way out.
+
+        A model or a release that was deleted and made again meets the children of the one before:
+        garbage collection removes them, nobody need act.
+        """
+        found = _named(self._all(kind), name)
+        if found is None or is_owned(found, owner_uid) or not self._is_remnant(found):
+            return None
+        return f"{kind} {name} of a deleted release is still being removed"
+
+    def _is_remnant(self, found: Object) -> bool:
+        if "deletionTimestamp" in found["metadata"]:
+            return True
+        alive = {self.model.uid, *(release.uid for release in self.releases)}
+        owners = found["metadata"].get("ownerReferences") or []
+        ours = [o for o in owners if str(o.get("apiVersion", "")).startswith(f"{GROUP}/")]
+        return bool(ours) and len(ours) == len(owners) and all(o["uid"] not in alive for o in ours)
 
     def refusal(self, kind: str, name: str) -> Refusal | None:
         matching = (r for r in self.observed.refusals if (r.kind, r.name) == (kind, name))
         return next(matching, None)
+
+    @property
+    def refused_record(self) -> Refusal | None:
+        """Why the status of one of the releases could not be written."""
+        names = {release.name for release in self.releases}
+        refused = (r for r in self.observed.refusals if r.kind == "EmbeddingRelease")
+        return next((r for r in refused if r.name in names), None)
 
     def children(self, kind: str, owner_uid: str) -> list[Object]:
         return [found for found in self._all(kind) if is_owned(found, owner_uid)]
@@ -115,8 +144,12 @@ def read(observed: Observed, settings: Settings, now: datetime) -> Scene:
         model = parse_model(observed.model)
     except ValidationError as error:
         raise Unreadable(Reason.INVALID_SPEC, explain(error)) from error
-    releases, taken = [], [0]
+    releases, taken = [], [0, *_numbers_told(model)]
     for raw in observed.releases:
+        if not is_owned(raw, model.uid):
+            # Of a deleted model of the same name: not ours, but its name is not free.
+            taken.append(number_of(raw["metadata"]["name"], model.name) or 0)
+            continue
         release = _read_release(raw)
         taken.append(release.spec.number)
         # A release that is being deleted is gone, but its name is not free yet.
@@ -133,6 +166,17 @@ def read(observed: Observed, settings: Settings, now: datetime) -> Scene:
         broken_indexes=broken,
         next_number=max(taken) + 1,
     )
+
+
+def _numbers_told(model: Model) -> list[int]:
+    """Numbers that the status still shows: the name of a release deleted by hand stays its own.
+
+    Its children and its results in the store go by that name a while longer.
+    """
+    status = model.status
+    pointers = [pointer.release for pointer in (status.stable, status.candidate) if pointer]
+    names = [*pointers, *(entry.release for entry in status.history or ())]
+    return [number_of(name, model.name) or 0 for name in names]
 
 
 def read_indexes(raws: Iterable[Object]) -> tuple[tuple[Index, ...], tuple[BrokenIndex, ...]]:
@@ -157,7 +201,8 @@ def _read_release(raw: Object) -> Release:
         raise Unreadable(
             Reason.INVALID_RELEASE,
             f"EmbeddingRelease {name} cannot be read by this version of the operator"
-            f" ({explain(error)}): run the version that wrote it, or delete the release",
+            f" ({explain(error)}): run the version that wrote it. Deleting the release deletes its"
+            " pods, so do that only where it serves nothing",
         ) from error
 
 

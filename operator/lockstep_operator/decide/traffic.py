@@ -25,13 +25,18 @@ def entry_conflict(draft: Draft) -> str | None:
     return draft.scene.conflict("Service", draft.model.name, draft.model.uid)
 
 
+def entry_remnant(draft: Draft) -> str | None:
+    """The sentence about the entry point of a deleted model of the same name."""
+    return draft.scene.remnant("Service", draft.model.name, draft.model.uid)
+
+
 def steer(draft: Draft) -> None:
     """Points the entry at the release that a stage of this pass chose, else at the stable one.
 
     So a hand edit is undone, and nothing else than `Promoting` and `RollingBack` ever moves it.
     """
     target = draft.entry_target or (draft.stable.name if draft.stable else None)
-    if target is None:
+    if target is None or entry_remnant(draft) is not None:
         return
     conflict = entry_conflict(draft)
     if conflict is not None:

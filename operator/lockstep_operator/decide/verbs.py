@@ -127,7 +127,7 @@ def _give_up(draft: Draft, candidate: Release, why: str) -> bool:
 def _return_to(draft: Draft, release: Release) -> Answer:
     short, pair = short_name(release.name), upkeep(draft, release)
     if not pair.whole:
-        return _refused(f"{short} is kept, but it is not whole now: {'; '.join(pair.lacking)}")
+        return _refused(f"{short} is kept, but it is not whole now: {pair.told()}")
     return_to(draft, release)
     return f"accepted: the entry point moves to {short}", Reason.ROLLBACK_REQUESTED
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lockstep_core.protocol.result import BuildFacts, TrainingFacts
+from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_operator.api.objects import Release
 
 
@@ -24,3 +25,10 @@ def build_facts(release: Release, index: str) -> BuildFacts:
         if build.index == index:
             return build
     raise ValueError(f"release {release.name} has no build of index {index} yet")
+
+
+def is_same_store(one: ArtifactsSpec, other: ArtifactsSpec) -> bool:
+    """Whether what was published to one is found in the other, with whatever credentials."""
+    return one.model_copy(update={"secret_ref": None}) == other.model_copy(
+        update={"secret_ref": None}
+    )

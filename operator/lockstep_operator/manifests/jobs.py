@@ -12,7 +12,7 @@ from lockstep_operator.api.index import BuildSpec
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
-from lockstep_operator.manifests.facts import training_facts
+from lockstep_operator.manifests.facts import is_same_store, training_facts
 from lockstep_operator.manifests.metadata import (
     Component,
     metadata,
@@ -71,8 +71,11 @@ def evaluation_job(
 ) -> Object:
     """`lockstep-encoder evaluate`: candidate and stable over the same held-out set.
 
+    A stable model in another store is not measured: the pod reaches the candidate's store alone.
     Raises ValueError while the release (or the stable one) has no model artifact.
     """
+    if stable is not None and not is_same_store(stable.spec.artifacts, release.spec.artifacts):
+        stable = None
     config = EvaluateConfig(
         release=release.name,
         release_uid=release.uid,

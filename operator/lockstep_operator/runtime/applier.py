@@ -7,7 +7,7 @@ decision, and anything else that fails ends the pass: the key comes back and is 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,13 +46,18 @@ class Applier:
         # it. Without this memory one field that a webhook rewrites is a write per pass.
         self._rewrites: dict[str, tuple[str, Any]] = {}
 
-    async def carry_out(self, key: Key, plan: Plan) -> Outcome:
-        """Raises `ApiError` when the pass must be repeated; what was written stays written."""
+    async def carry_out(self, key: Key, plan: Plan, known: Sequence[Refusal] = ()) -> Outcome:
+        """Raises `ApiError` when the pass must be repeated; what was written stays written.
+
+        `known` are the refusals that the plan was decided with, and so tells.
+        """
         outcome = Outcome()
         ahead = await self._create_all(key, plan.releases, outcome)
         ahead = ahead and await self._write_statuses(key, plan.records, outcome)
         if not ahead:
             # What follows rests on these: a deed without its record would be done twice.
+            if _addresses(outcome.refusals) <= _addresses(known):
+                await self._write_statuses(key, plan.projections, outcome)
             return outcome
         await self._create_all(key, plan.create, outcome)
         for manifest in plan.apply:
@@ -112,7 +117,9 @@ class Applier:
     ) -> None:
         """Takes over what an earlier process created, or what lost its label by hand."""
         name = manifest["metadata"]["name"]
-        live = await self._api.get(kind, key.namespace, name)
+        live = await self._read(kind, key.namespace, name)
+        if live is None:
+            raise Conflict(409, "Conflict", f"{manifest['kind']} {name} was there and is gone")
         _check_owner(manifest, live)
         labels = manifest["metadata"].get("labels") or {}
         if labels.get(MODEL) != (live["metadata"].get("labels") or {}).get(MODEL):
@@ -225,6 +232,10 @@ class Applier:
             known = self._cache.get(kind, key.namespace, event.about.name)
             uid = event.about.uid or (known["metadata"]["uid"] if known is not None else "")
             await self._recorder.record(event, namespace=key.namespace, uid=uid)
+
+
+def _addresses(refusals: Iterable[Refusal]) -> set[tuple[str, str]]:
+    return {(refusal.kind, refusal.name) for refusal in refusals}
 
 
 def _address(manifest: Object) -> tuple[ResourceKind, str]:

@@ -91,7 +91,7 @@ class Reconciler:
         try:
             observed = self.gather(key)
             plan = self._decide(observed, self._settings, self._now())
-            outcome = await self._applier.carry_out(key, plan)
+            outcome = await self._applier.carry_out(key, plan, observed.refusals)
         except ApiError as error:
             return self._retry(key, error)
         except Exception as error:

@@ -22,7 +22,7 @@ if "decide_worlds" not in sys.modules:
 worlds: Any = sys.modules["decide_worlds"]
 
 ASK = "kubectl annotate em/glyphs -n shop --overwrite lockstep.dev/"
-CHANGE = "Change the spec, and a new release starts at once."
+CHANGE = "Change `spec.training`, `spec.artifacts` or an index, and a new release starts at once."
 
 
 def no_index() -> Any:
@@ -81,6 +81,22 @@ def index_recall_low() -> Any:
     return world.change_model("training.seed", 7).run()
 
 
+def pods_are_made() -> Any:
+    """The write that makes them: nothing alarms, and an index is not told four times."""
+    world = worlds.second("Indexing")
+    world.end_jobs()
+    world.step()
+    return world
+
+
+def held_by_the_server() -> Any:
+    world = worlds.second("Warming").ready_all()
+    refusal = worlds.Refusal("Service", "glyphs", "exceeded quota: services.", "Forbidden")
+    world.refusals = (refusal,)
+    world.step()
+    return world
+
+
 def paused_whole() -> Any:
     return worlds.second("Warming").annotate("pause", "r2").settle().ready_all().settle()
 
@@ -124,7 +140,7 @@ GOLDEN = {
         bad_data,
         "Degraded",
         "r2 failed at Training: BadDataset: ended with BadDataset. r1 serves all requests."
-        f" {CHANGE} Or try again: {ASK}retry=r2",
+        f" {CHANGE} Or mend the cause and try again: {ASK}retry=r2",
     ),
     "a gate failed": (
         gate_failed,
@@ -132,7 +148,7 @@ GOLDEN = {
         "r2 failed at Evaluating: GateFailed: relevance: recall@1 0.884 < 0.950 FAIL (95% upper"
         " 0.892); gain over raw inputs +0.030 < 0.050 FAIL (95% upper +0.037); n=4623; train"
         " better, or lower gate relevance in `spec.rollout.gates`. r1 serves all requests."
-        f" {CHANGE} Or try again: {ASK}retry=r2",
+        f" {CHANGE} Or mend the cause and try again: {ASK}retry=r2",
     ),
     "too few samples": (
         too_few_samples,
@@ -156,8 +172,22 @@ GOLDEN = {
         "Degraded",
         "r2 failed at Verifying: IndexRecallLow: index glyphs: recall@10 0.930 < 0.950 FAIL (95%"
         " lower 0.916; n=1000); raise `spec.index.hnsw.efSearch` of VectorIndex glyphs, or lower"
-        f" its `spec.objectives.recall.min`. r1 serves all requests. {CHANGE} Or try again:"
-        f" {ASK}retry=r2",
+        f" its `spec.objectives.recall.min`. r1 serves all requests. {CHANGE} Or mend the"
+        f" cause and try again: {ASK}retry=r2",
+    ),
+    "pods are made": (
+        pods_are_made,
+        "Progressing",
+        "r2 starts its pods: Service glyphs-r2-glyphs, StatefulSet glyphs-r2-glyphs, Service"
+        " glyphs-r2-encoder, Deployment glyphs-r2-encoder are being made. r1 serves all requests."
+        f" Stop: {ASK}abort=r2",
+    ),
+    "the entry point is refused": (
+        held_by_the_server,
+        "Progressing",
+        "r2 is whole: the entry point moves to it. The API server refused Service glyphs: exceeded"
+        " quota: services. It is tried again. r1 serves all requests."
+        f" Stop: {ASK}abort=r2",
     ),
     "pods start": (
         lambda: worlds.second("Warming"),

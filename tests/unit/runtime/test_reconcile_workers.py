@@ -36,7 +36,7 @@ class Answers:
         self._answer = answer
         self.passes: Counter[Key] = Counter()
 
-    async def carry_out(self, key: Key, plan: Plan) -> Outcome:
+    async def carry_out(self, key: Key, plan: Plan, known: tuple[Refusal, ...] = ()) -> Outcome:
         self.passes[key] += 1
         return self._answer(key, self.passes[key])
 

@@ -37,7 +37,7 @@ def warming(draft: Draft, release: Release) -> None:
 def _wait(draft: Draft, release: Release, pair: Pair) -> None:
     name = release.name
     stuck = pods.find_stuck(draft.scene.serving_pods(name))
-    missing = "; ".join(pair.lacking)
+    missing = pair.told()
     told = f"{missing}; {stuck.sentence()}" if stuck else missing
     assert release.status.stage_started_at is not None
     left = seconds_left(draft, name, release.status.stage_started_at)

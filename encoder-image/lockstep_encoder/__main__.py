@@ -44,7 +44,8 @@ Measure a candidate (and the stable release, where there is one) on the same hel
 relevance recall@k per query, against raw inputs and against stable, paired; geometry.
 
 Reports and judges nothing: bounds live in the EmbeddingModel. The result is the JSON in the
-termination message, and is kept in the store, so that a second run re-emits it.
+termination message, and is kept in the store: a pod that replaces a lost one re-emits it, while
+another attempt measures anew.
 The config (JSON) comes from {CONFIG_VARIABLE} or --config.
 """
 

@@ -6,7 +6,6 @@ EmbeddingModel.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from lockstep_core.protocol.config import EvaluateConfig
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import EvaluationFacts, Program
 from lockstep_core.quality.recall import geometry
+from lockstep_core.quality.statistics import DIGITS
 from lockstep_encoder.measure import Vectors, recall_facts
 
 
@@ -31,16 +31,9 @@ def evaluate(config_path: Path | None, *, threads: int) -> int:
     return run_job(
         program=Program.EVALUATE,
         config_type=EvaluateConfig,
-        key=result_key,
         work=partial(measure, threads=threads),
         config_file=config_path,
     )
-
-
-def result_key(config: EvaluateConfig) -> str:
-    """Names all that the facts depend on, so that only a Job that asks the same re-emits them."""
-    asked = config.model_dump_json(exclude={"release", "release_uid", "attempt", "artifacts"})
-    return f"evaluate-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
 
 def measure(
@@ -116,6 +109,6 @@ def _facts(
         items=len(labels),
         classes=len(np.unique(labels)),
         recall=tuple(recall),
-        variance=variance,
-        mean_cosine=mean_cosine,
+        variance=round(variance, DIGITS),
+        mean_cosine=round(mean_cosine, DIGITS),
     )

@@ -36,15 +36,10 @@ MIN_ROWS = 2
 
 
 def run_build(config_file: Path | None = None, *, threads: int) -> int:
-    """The Job `build`; returns the exit code. `threads` embed.
-
-    The recipe, the corpus and the model of a release are frozen, so a release and the name of an
-    index say which build is meant.
-    """
+    """The Job `build`; returns the exit code. `threads` embed."""
     return run_job(
         program=Program.BUILD,
         config_type=BuildConfig,
-        key=lambda config: f"build-{config.index}",
         work=partial(build, threads=threads),
         config_file=config_file,
     )

@@ -7,7 +7,6 @@ the seconds that the import takes already finds its handler.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import tempfile
@@ -54,7 +53,7 @@ exit codes
    0  done; the result, one line of JSON, is on standard output
    2  the config is wrong           3  the data set is wrong        5  loss or embeddings diverged
    6  bytes differ from a digest    7  the ONNX export differs      8  out of memory
-  70  a defect                     74  the store is out of reach   75  stopped; run it again
+  70  a defect                     74  the store is out of reach   75  stopped; begins anew
 
 examples
   lockstep-train validate --config train.json      check the data, in seconds and without training
@@ -73,16 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
     return run_job(
         program=Program.TRAIN,
         config_type=TrainConfig,
-        key=result_key,
         work=_train,
         config_file=options.config,
     )
-
-
-def result_key(config: TrainConfig) -> str:
-    """Under which a result is kept: everything that shapes the space is in `training`."""
-    canonical = json.dumps(config.training.to_wire(), sort_keys=True, separators=(",", ":"))
-    return f"train-{hashlib.sha256(canonical.encode()).hexdigest()[:16]}"
 
 
 def _train(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lockstep_core.datasets.dataset import Inputs, Strings
-from lockstep_core.protocol.training import LossSpec
+from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
 from lockstep_core.quality.recall import exact_neighbours, geometry
 from lockstep_trainer.networks import Network
 
@@ -111,15 +112,25 @@ def _scores(
     return np.stack([*recalls, (precision * within).sum(axis=1) / wanted], axis=1)
 
 
-def collapse(quality: Quality, loss: float, spec: LossSpec) -> str | None:
+def collapse(quality: Quality, loss: float, spec: TrainingSpec) -> str | None:
     """Why the embeddings are unusable, with what to try; None when they are not collapsed."""
     if quality.variance >= MIN_VARIANCE:
         return None
-    stuck = abs(loss - float(spec.margin)) < 0.15 * float(spec.margin)
-    fingerprint = f"; the loss {loss:.4f} is stuck at the margin {spec.margin}" if stuck else ""
+    peak = f"optimizer.learningRate (now {spec.optimizer.learning_rate}, try a third)"
+    if not math.isfinite(quality.variance):
+        return (
+            f"the embeddings of held-out items are not finite (variance {quality.variance}, must be"
+            f" at least {MIN_VARIANCE}): lower {peak} or optimizer.clipNorm (now"
+            f" {spec.optimizer.clip_norm})"
+        )
+    margin = spec.loss.margin
+    stuck = abs(loss - float(margin)) < 0.15 * float(margin)
+    fingerprint = f"; the loss {loss:.4f} is stuck at the margin {margin}" if stuck else ""
+    semi_hard = spec.mining.strategy is MiningStrategy.SEMI_HARD
+    other = f"Use mining.strategy SemiHard (now {spec.mining.strategy}), lower"
+    lower = "Lower" if semi_hard else other
     return (
         f"the embeddings collapsed: variance {quality.variance:.4f} of held-out items is below"
-        f" {MIN_VARIANCE} (mean cosine {quality.mean_cosine:.4f}){fingerprint}. Use"
-        " mining.strategy SemiHard, lower optimizer.learningRate to a third, or train for more"
-        " steps"
+        f" {MIN_VARIANCE} (mean cosine {quality.mean_cosine:.4f}){fingerprint}."
+        f" {lower} {peak}, or train for more steps (budget.maxSteps, now {spec.budget.max_steps})"
     )

@@ -16,7 +16,7 @@ import torch
 from lockstep_core.artifacts import ArtifactStore, ModelManifest, Role, describe_files, sha256_file
 from lockstep_core.datasets import flatten_raw
 from lockstep_core.encoding import GOLDEN_FILE, MODEL_FILE
-from lockstep_core.jobs import JobFailure, Reporter, Stopping
+from lockstep_core.jobs import JobFailure, Reporter, Stopping, preempted
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -111,14 +111,13 @@ def _fit(
         stopping.check()
         reporter.report(Phase.EVALUATING)
         trained = measure(embed(network, unseen, device=device), unseen_labels)
-    except Stopped:
-        stopping.check()
-        raise
+    except Stopped as stopped:
+        raise preempted(str(stopped)) from stopped
     except Diverged as error:
         raise JobFailure(ExitCode.DIVERGED, "LossNotFinite", str(error)) from error
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(spec, device, error) from error
-    if problem := collapse(trained, training.final_loss, spec.loss):
+    if problem := collapse(trained, training.final_loss, spec):
         raise JobFailure(ExitCode.DIVERGED, "Collapsed", problem)
     return network, training, Evaluation(trained, untrained, raw)
 

@@ -5,7 +5,7 @@ from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.jobs.outcome import Facts, emit, failed
 from lockstep_core.jobs.reporter import Reporter
 from lockstep_core.jobs.running import load_config, run_job
-from lockstep_core.jobs.stopping import Stopping
+from lockstep_core.jobs.stopping import Stopping, preempted
 
 __all__ = [
     "Facts",
@@ -17,5 +17,6 @@ __all__ = [
     "failed",
     "load_config",
     "log_to_stderr",
+    "preempted",
     "run_job",
 ]

@@ -24,7 +24,8 @@ MESSAGE_CHARACTERS = 1500
 
 
 def success(program: Program, facts: Facts) -> Result:
-    """Raises ValueError when the facts do not fit into a termination message."""
+    """Raises JobFailure when the facts do not fit into a termination message: the same config
+    would give as many again, so no other attempt is worth it."""
     result = Result(
         program=program,
         exit_code=ExitCode.OK,
@@ -33,7 +34,11 @@ def success(program: Program, facts: Facts) -> Result:
         evaluation=facts if isinstance(facts, EvaluationFacts) else None,
         build=facts if isinstance(facts, BuildFacts) else None,
     )
-    result.to_json()
+    try:
+        result.to_json()
+    except ValueError as error:
+        message = f"{error}: ask for fewer facts at once (`recallAt` of an evaluation)"
+        raise JobFailure(ExitCode.BAD_CONFIG, "ResultTooLarge", message) from error
     return result
 
 

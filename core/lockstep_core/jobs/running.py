@@ -14,6 +14,7 @@ from lockstep_core.artifacts import ArtifactError, ArtifactStore, BuildManifest,
 from lockstep_core.jobs.failure import JobFailure, as_failure
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.jobs.outcome import Facts, emit, failed, success
+from lockstep_core.jobs.question import answers, result_key
 from lockstep_core.jobs.reporter import Reporter
 from lockstep_core.jobs.stopping import Stopping
 from lockstep_core.protocol.base import Contract
@@ -34,22 +35,20 @@ def run_job(
     *,
     program: Program,
     config_type: type[C],
-    key: Callable[[C], str],
     work: Work[C],
     config_file: Path | None = None,
 ) -> int:
-    """Runs `work` once per (release uid, `key(config)`) and returns the exit code.
+    """Runs `work` once per release uid and question (`result_key`) and returns the exit code.
 
     The config is read from `config_file`, else from `LOCKSTEP_CONFIG`. If an earlier run reported
     success and its artifact still verifies, that report is given again (reason `AlreadyDone`).
-    Whatever happens, a `Result` goes to the termination message and to standard output. `key` must
-    name everything in the config that the facts depend on, besides the release.
+    Whatever happens, a `Result` goes to the termination message and to standard output.
     """
     log_to_stderr()
     stopping = Stopping()
     stopping.listen()
     try:
-        result = _run(program, load_config(config_type, config_file), key, work, stopping)
+        result = _run(program, load_config(config_type, config_file), work, stopping)
     except Exception as error:
         failure = as_failure(error)
         log.error("%s: %s", failure.reason, failure.message, exc_info=error)
@@ -57,16 +56,14 @@ def run_job(
     return emit(result)
 
 
-def _run(
-    program: Program, config: C, key: Callable[[C], str], work: Work[C], stopping: Stopping
-) -> Result:
+def _run(program: Program, config: C, work: Work[C], stopping: Stopping) -> Result:
     reporter = Reporter(program.value, config.release)
     reporter.serve(PROGRESS_PORT)
     try:
         store = ArtifactStore.open(config.artifacts)
-        name = key(config)
+        name = result_key(program, config)
         earlier = store.get_result(config.release_uid, name)
-        if earlier is not None and _still_holds(earlier, store, reporter):
+        if earlier is not None and _still_holds(earlier, program, store, reporter):
             return earlier.model_copy(update={"reason": "AlreadyDone"})
         stopping.check()
         result = success(program, work(config, store, reporter, stopping))
@@ -77,8 +74,13 @@ def _run(
         reporter.close()
 
 
-def _still_holds(earlier: Result, store: ArtifactStore, reporter: Reporter) -> bool:
+def _still_holds(
+    earlier: Result, program: Program, store: ArtifactStore, reporter: Reporter
+) -> bool:
     """An evaluation publishes nothing, so its report stands alone."""
+    if not answers(earlier, program):
+        reporter.warn(f"the result kept from an earlier run is no success of {program}: not used")
+        return False
     try:
         if earlier.training is not None:
             store.verify(earlier.training.artifact_digest, ModelManifest)

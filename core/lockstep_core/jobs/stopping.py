@@ -10,6 +10,16 @@ from lockstep_core.jobs.failure import JobFailure
 from lockstep_core.protocol.exitcodes import ExitCode
 
 
+def preempted(where: str) -> JobFailure:
+    """The failure of work that a signal stopped; `where` says how far it had come."""
+    return JobFailure(
+        ExitCode.PREEMPTED,
+        "Preempted",
+        f"{where}; nothing was published and no partial work is kept. It runs again by itself, from"
+        " the start, and that does not count as an attempt.",
+    )
+
+
 class Stopping:
     """Asked at every step. A plain flag and no `threading.Event`: a signal handler that takes a
     lock can deadlock with the main thread, which it interrupts."""
@@ -26,12 +36,7 @@ class Stopping:
     def check(self) -> None:
         """Raises JobFailure (exit 75) once a stop was asked for."""
         if self._set:
-            raise JobFailure(
-                ExitCode.PREEMPTED,
-                "Preempted",
-                "stopped by a signal before the end; nothing was published. It runs again by"
-                " itself, and that does not count as an attempt.",
-            )
+            raise preempted("stopped by a signal before the end")
 
     def listen(self) -> None:
         """Sets the flag on the first SIGTERM or SIGINT; a second one ends the process at once."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
 from lockstep_core.protocol.datasets import DatasetSpec, LabelledDataset
 from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
+
+MAX_RECALL_K = 1000
+# As many recalls as fit into a termination message together with those of stable.
+MAX_RECALLS = 8
 
 ReleaseName = Annotated[
     str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?-r[1-9][0-9]{0,6}$", max_length=40)
@@ -39,7 +43,16 @@ class EvaluateConfig(JobConfig):
     artifact_digest: Sha256
     stable_artifact_digest: Sha256 | None = None
     data: LabelledDataset
-    recall_at: tuple[int, ...] = Field(default=(1,), min_length=1, max_length=16)
+    recall_at: tuple[Annotated[int, Field(ge=1, le=MAX_RECALL_K)], ...] = Field(
+        default=(1,), min_length=1, max_length=MAX_RECALLS
+    )
+
+    @field_validator("recall_at")
+    @classmethod
+    def _are_distinct(cls, asked: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(asked)) < len(asked):
+            raise ValueError("each k must be asked for once")
+        return asked
 
 
 class BuildConfig(JobConfig):

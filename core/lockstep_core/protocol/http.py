@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, KindName
 
@@ -18,7 +18,14 @@ Numbers = list[float]
 ItemInput = Text | Numbers | list[Text] | list[Numbers]
 
 
-class EmbeddingsRequest(Contract):
+class Request(Contract):
+    """A body that a client sends. Strict: `true` and `"3"` are no numbers, though Python and
+    pydantic would take them for 1 and 3."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class EmbeddingsRequest(Request):
     """`POST /v1/embeddings`, OpenAI-compatible."""
 
     input: ItemInput
@@ -28,7 +35,7 @@ class EmbeddingsRequest(Contract):
     user: str | None = Field(default=None, max_length=253)
 
 
-class SearchRequest(Contract):
+class SearchRequest(Request):
     """`POST /v1/search`: embed, then search this release's index."""
 
     input: ItemInput
@@ -55,7 +62,7 @@ class SearchResponse(Contract):
     results: list[list[Neighbour]]
 
 
-class VectorSearchRequest(Contract):
+class VectorSearchRequest(Request):
     """`POST /v1/search` of an index server: little-endian float32 rows, base64."""
 
     vectors: Text

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, rule, validations
+from lockstep_core.protocol.config import MAX_RECALLS
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gates import Gate
@@ -62,6 +63,18 @@ class RollbackWindow(Contract):
 
 class RolloutSpec(Contract):
     """How a candidate becomes stable. A change here applies at once: no new release."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.gates) || self.gates.filter(g, !self.gates.exists(h, h.k == g.k"
+                f" && h.name < g.name)).size() <= {MAX_RECALLS}",
+                f"`gates` must ask for at most {MAX_RECALLS} different `k`: what an evaluation"
+                " measures has to fit into 4 KiB",
+                ".gates",
+            )
+        )
+    )
 
     gates: list[Gate] = Field(
         default_factory=list,

@@ -295,6 +295,17 @@ _ROLLOUT = (
         "gates[1]",
         "Duplicate",
     ),
+    _model(
+        "gates-of-many-k",
+        {
+            "spec.rollout.gates": [
+                {"name": f"at-{k}", "type": "Recall", "k": k, "min": "0.9", "minSamples": 300}
+                for k in range(1, 10)
+            ]
+        },
+        "spec.rollout.gates",
+        "at most 8 different `k`",
+    ),
     _model("paused", {"spec.rollout.paused": "yes"}, "rollout.paused", "boolean"),
     _model("progress", {"spec.rollout.progressDeadlineSeconds": 0}, "progressDeadline", "1"),
     _model("window", {"spec.rollout.rollbackWindow.releases": 6}, "rollbackWindow.releases", "5"),
@@ -363,13 +374,13 @@ OPERATOR_REFUSES = (
     OperatorRefusal(
         "claim-missing",
         "EmbeddingModel",
-        ("no-such-claim",),
+        ("no-such-claim", "`spec.artifacts.claimName`"),
         model={"spec.artifacts.claimName": "no-such-claim"},
     ),
     OperatorRefusal(
         "secret-missing",
         "EmbeddingModel",
-        ("no-such-secret",),
+        ("no-such-secret", "`spec.artifacts.secretRef`"),
         model={
             "spec.artifacts": {**BUCKET, "secretRef": {"name": "no-such-secret"}},
             "spec.training.data.uri": "s3://lockstep/glyphs.npz",
@@ -379,7 +390,7 @@ OPERATOR_REFUSES = (
     OperatorRefusal(
         "image-missing",
         "EmbeddingModel",
-        ("lockstep.invalid/trainer:none",),
+        ("lockstep.invalid/trainer:none", "`spec.training.template`.image"),
         model={f"{_TEMPLATE}.image": "lockstep.invalid/trainer:none"},
     ),
     OperatorRefusal(

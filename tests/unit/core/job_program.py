@@ -172,12 +172,13 @@ WORK = {
     "Hang": wait,
 }
 
+PROGRAMS = {"Build": Program.BUILD, "Evaluate": Program.EVALUATE, "Unkept": Program.EVALUATE}
+
 if __name__ == "__main__":
     sys.exit(
         run_job(
-            program=Program.TRAIN,
+            program=PROGRAMS.get(DOES, Program.TRAIN),
             config_type=JobConfig,
-            key=lambda config: DOES,
             work=WORK.get(DOES, fail),
             config_file=Path(sys.argv[1]) if len(sys.argv) > 1 else None,
         )

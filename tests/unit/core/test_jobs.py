@@ -85,19 +85,38 @@ def job(tmp_path: Path, volume: Path) -> Job:
     return Job(tmp_path, volume)
 
 
-@pytest.mark.parametrize("does", ["Train", "Build", "Evaluate"])
-def test_work_is_done_once_per_release(job: Job, does: str) -> None:
+@pytest.mark.parametrize(("does", "attempt"), [("Train", 2), ("Build", 2), ("Evaluate", 1)])
+def test_work_is_done_once_per_release(job: Job, does: str, attempt: int) -> None:
     first = job.run(does)
     assert (first.code, first.result.reason) == (ExitCode.OK, "Succeeded")
-    job.config["attempt"] = 2
+    job.config["attempt"] = attempt
     again = job.run(does)
     assert (again.code, again.result.reason) == (ExitCode.OK, "AlreadyDone")
     # The facts are those of attempt 1: nothing was computed.
     assert again.result.model_copy(update={"reason": "Succeeded"}) == first.result
-    job.config["releaseUID"] = "uid-2"
+    job.config.update(releaseUID="uid-2", attempt=3)
     other = job.run(does)
     assert other.result.reason == "Succeeded"
     assert other.result != first.result
+
+
+def test_another_attempt_at_measuring_measures_anew(job: Job) -> None:
+    first = job.run("Evaluate").result.evaluation
+    job.config["attempt"] = 2
+    again = job.run("Evaluate").result
+    assert again.reason == "Succeeded"
+    assert (first and first.items, again.evaluation and again.evaluation.items) == (1, 2)
+
+
+def test_a_kept_result_of_another_program_is_not_an_answer(job: Job) -> None:
+    job.run("Train")
+    (kept,) = (job.volume / "results/uid-1").iterdir()
+    report = Result.from_json(kept.read_text())
+    kept.write_text(report.model_copy(update={"program": Program.BUILD}).to_json())
+    again = job.run("Train")
+    assert again.result.reason == "Succeeded"
+    assert "is no success of Train" in again.log
+    assert Result.from_json(kept.read_text()) == again.result
 
 
 @pytest.mark.parametrize("does", ["Train", "Build"])
@@ -156,14 +175,12 @@ def test_a_long_message_is_cut_to_what_fits(job: Job) -> None:
     assert len(ended.result.message) > 300
 
 
-def test_facts_of_eight_gates_fit_and_those_of_many_are_a_failure(job: Job) -> None:
-    job.environment["LOCKSTEP_TEST_KS"] = "8"
-    assert job.run("Evaluate").code == ExitCode.OK
-    job.config["releaseUID"] = "uid-2"
+def test_facts_that_do_not_fit_are_a_failure_that_is_not_tried_again(job: Job) -> None:
     job.environment["LOCKSTEP_TEST_KS"] = "40"
     ended = job.run("Evaluate")
-    assert ended.code == ExitCode.INTERNAL
-    assert "exceeds 4096" in ended.result.message
+    assert (ended.code, ended.result.reason) == (ExitCode.BAD_CONFIG, "ResultTooLarge")
+    assert ExitCode(ended.code) not in RETRYABLE
+    assert "exceeds 4096" in ended.result.message and "recallAt" in ended.result.message
 
 
 def test_a_store_that_is_not_there_is_unavailable(job: Job) -> None:

@@ -13,7 +13,7 @@ from lockstep_core.quality.recall import (
     index_recall,
     relevance_recall,
 )
-from lockstep_core.quality.statistics import paired, summarise
+from lockstep_core.quality.statistics import DIGITS, paired, summarise
 
 pytestmark = pytest.mark.unit
 
@@ -160,9 +160,9 @@ def test_summaries_skip_what_has_no_value(values: list[float]) -> None:
     present = [value for value in values if not np.isnan(value)]
     found = summarise(values)
     assert found.n == len(present)
-    assert found.mean == pytest.approx(np.mean(present) if present else 0, abs=1e-8)
+    assert found.mean == pytest.approx(np.mean(present) if present else 0, abs=10**-DIGITS)
     spread = np.std(present, ddof=1) if len(present) > 1 else 0
-    assert found.standard_deviation == pytest.approx(spread, abs=1e-8)
+    assert found.standard_deviation == pytest.approx(spread, abs=10**-DIGITS)
 
 
 def test_pairs_need_both_values() -> None:

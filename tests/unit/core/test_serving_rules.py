@@ -156,6 +156,12 @@ def test_a_deadline_is_a_time_or_a_400(text: str) -> None:
         (b'{"input": "a", "k": 0}', 422, "`k`"),
         (b'{"input": "a", "k": 1001}', 422, "`k`"),
         (b'{"input": "a", "k": "many"}', 422, "`k`"),
+        (b'{"input": "a", "k": "3"}', 422, "`k`"),
+        (b'{"input": "a", "k": true}', 422, "`k`"),
+        (b'{"input": [true, 0.5]}', 422, "`input`"),
+        (b'{"input": [0.5, "1"]}', 422, "`input`"),
+        (b'{"input": [[0.5, false]]}', 422, "`input`"),
+        (b'{"input": [["0.5", "1"]]}', 422, "`input`"),
         (b'{"input": "a", "index": "No Such"}', 422, "`index`"),
         (b'{"input": "a", "topk": 3}', 422, "`topk`"),
     ],
@@ -165,6 +171,12 @@ def test_a_bad_body_is_refused_by_name(body: bytes, status: int, names: str) -> 
         parse(body, SearchRequest)
     assert refused.value.status == status
     assert names in refused.value.message and len(refused.value.message) < 1000
+
+
+@pytest.mark.parametrize("numbers", ["[0, 1]", "[0.5, 1]", "[[0, 1.5]]", "[[1], [2]]"])
+def test_whole_numbers_are_numbers(numbers: str) -> None:
+    found = parse(f'{{"input": {numbers}, "k": 3}}'.encode(), SearchRequest)
+    assert found.input == orjson.loads(numbers) and found.k == 3
 
 
 @given(

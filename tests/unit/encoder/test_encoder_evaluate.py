@@ -19,7 +19,6 @@ from lockstep_core.protocol.environment import TERMINATION_PATH_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Result
 from lockstep_core.quality.recall import geometry, relevance_recall
-from lockstep_encoder.evaluate import result_key
 from tests.unit.encoder.support import PublishedModel, artifacts, letters
 
 pytestmark = pytest.mark.unit
@@ -86,18 +85,21 @@ def test_it_reports_paired_statistics_and_reports_them_again(
     assert again.reason == "AlreadyDone" and again.evaluation == facts
 
 
-def test_another_question_is_not_answered_by_the_earlier_report(config: EvaluateConfig) -> None:
-    keys = {
-        result_key(each)
-        for each in (
-            config,
-            config.model_copy(update={"stable_artifact_digest": None}),
-            config.model_copy(update={"recall_at": (1,)}),
-            config.model_copy(update={"artifact_digest": f"sha256:{'0' * 64}"}),
-        )
-    }
-    assert len(keys) == 4
-    assert result_key(config.model_copy(update={"attempt": 2})) in keys
+def test_a_retry_measures_what_lies_there_now(
+    config: EvaluateConfig, store_root: Path, tmp_path: Path
+) -> None:
+    """Held-out items were added behind the same URI; the kept report must not answer for them."""
+    first = _run(config, tmp_path).evaluation
+    images, labels = letters()
+    np.savez(
+        store_root / "letters.npz",
+        inputs=np.concatenate([images, images]),
+        labels=np.concatenate([labels, labels]),
+    )
+    again = _run(config, tmp_path, attempt=2)
+    assert first is not None and again.evaluation is not None
+    assert again.reason == "Succeeded" and again.evaluation.items == 2 * first.items
+    assert again.evaluation.dataset_digest != first.dataset_digest
 
 
 def test_without_a_stable_release_there_is_nothing_to_compare_with(

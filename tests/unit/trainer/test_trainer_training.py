@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from lockstep_core.datasets import split_by_class
 from lockstep_core.protocol.datasets import SplitSpec
-from lockstep_core.protocol.training import LossSpec, TrainingSpec
+from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.evaluation import collapse, embed, measure
 from lockstep_trainer.networks import build_network
 from lockstep_trainer.training import CurvePoint, Diverged, Stopped, train
@@ -52,7 +54,7 @@ def test_training_improves_recall_on_unseen_classes(glyphs, kind, width):
     assert [point.step for point in curve] == list(range(10, 101, 10))
     assert tuple(curve) == training.curve
     assert training.skipped_anchors == 0
-    assert collapse(trained, training.final_loss, wanted.loss) is None
+    assert collapse(trained, training.final_loss, wanted) is None
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(glyphs):
@@ -110,13 +112,19 @@ def test_batch_hard_at_a_high_rate_collapses_and_is_named(glyphs):
     network = fresh(wanted)
     training = train(network, inputs, labels, wanted, device=CPU)
     quality = measure(embed(network, inputs, device=CPU), labels)
-    problem = collapse(quality, training.final_loss, wanted.loss)
+    problem = collapse(quality, training.final_loss, wanted)
     assert problem is not None
     assert "below 0.02" in problem
     assert "stuck at the margin 0.2" in problem
-    assert "SemiHard" in problem
+    assert "SemiHard (now BatchHard), lower optimizer.learningRate (now 0.01" in problem
 
 
 def test_collapse_needs_low_variance():
     quality = measure(np.eye(4, dtype=np.float32), np.array(["a", "a", "b", "b"]))
-    assert collapse(quality, 0.2, LossSpec()) is None
+    assert collapse(quality, 0.2, spec(10)) is None
+    point = replace(quality, variance=0.0123)
+    assert "variance 0.0123" in (said := collapse(point, 0.5, spec(10)) or "")
+    assert "Lower optimizer.learningRate" in said and "stuck" not in said and "now 10" in said
+    broken = replace(quality, variance=float("nan"))
+    said = collapse(broken, 0.1, spec(10)) or ""
+    assert "not finite (variance nan, must be at least 0.02)" in said

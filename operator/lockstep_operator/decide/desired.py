@@ -115,14 +115,17 @@ def unreachable(artifacts: ArtifactsSpec, uri: str, field: str) -> str | None:
     store, data = urlsplit(artifacts.uri), urlsplit(uri)
     if store.scheme != data.scheme:
         return (
-            f"`{field}` is {uri}, but pods reach only the artifact store {artifacts.uri}:"
-            f" it must begin with {store.scheme}://"
+            f"`{field}` is {uri}, but pods reach only the model's `spec.artifacts.uri`"
+            f" ({artifacts.uri}): it must begin with {store.scheme}://"
         )
     if store.scheme != "file":
         if store.netloc == data.netloc:
             return None
-        return f"`{field}` is {uri}, and must lie in the artifact store's {store.netloc}"
+        return f"`{field}` is {uri}, and must lie in {store.netloc}, as `spec.artifacts.uri` does"
     root = store.path.rstrip("/") + "/"
     if data.path.startswith(root) and ".." not in data.path.split("/"):
         return None
-    return f"`{field}` is {uri}, and must lie under {artifacts.uri}, where the claim is mounted"
+    return (
+        f"`{field}` is {uri}, and must lie under the model's `spec.artifacts.uri`"
+        f" ({artifacts.uri}), where the claim is mounted"
+    )

@@ -92,12 +92,21 @@ def _active(job: Object, newest_first: Sequence[Object], now: datetime) -> Repor
         age = clock.seconds_since(created, now) if created else 0.0
         if age < QUEUED_AFTER_SECONDS:
             return Report(JobState.RUNNING, look_again_in=QUEUED_AFTER_SECONDS - age)
-        message = f"Job {name} has no pod: a quota of the namespace may be used up"
+        message = f"Job {name} has no pod: {_why_no_pod(job)}"
         return Report(JobState.QUEUED, Reason.QUEUED, message)
     stuck = pods.find_stuck(newest_first[:1])
     if stuck is not None:
         return Report(JobState.STUCK, stuck.reason, stuck.sentence(), pod=stuck.pod, stuck=stuck)
     return Report(JobState.RUNNING)
+
+
+def _why_no_pod(job: Object) -> str:
+    """What the Job's own spec tells; the Job controller says the rest in an Event."""
+    pod = ((job.get("spec") or {}).get("template") or {}).get("spec") or {}
+    priority = pod.get("priorityClassName")
+    named = f", or there is no PriorityClass {priority}" if priority else ""
+    describe = f"kubectl describe job/{job['metadata']['name']} -n {job['metadata']['namespace']}"
+    return f"a quota of the namespace may be used up{named}; see {describe}"
 
 
 def _complete(newest_first: Sequence[Object], kind: JobKind, grace: float) -> Report:

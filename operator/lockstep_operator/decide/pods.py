@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -28,6 +29,13 @@ STUCK = {
         )
     },
 }
+# The scheduler and the kubelet name what is not there, between words that change.
+_MISSING = re.compile(r'\b(persistentvolumeclaim|secret|configmap) "([^"]+)" (?:is )?not found')
+_KINDS = {
+    "persistentvolumeclaim": "PersistentVolumeClaim",
+    "secret": "Secret",
+    "configmap": "ConfigMap",
+}
 IMAGE_REASONS = frozenset(
     {Reason.IMAGE_PULL_BACK_OFF, Reason.INVALID_IMAGE_NAME, Reason.ERR_IMAGE_NEVER_PULL}
 )
@@ -43,10 +51,18 @@ class Stuck:
     image: str
     since: str
 
+    @property
+    def missing(self) -> str | None:
+        """`Secret store-keys`, where the pod waits for an object that is not there."""
+        found = _MISSING.search(self.detail)
+        return None if found is None else f"{_KINDS[found[1]]} {found[2]}"
+
     def sentence(self) -> str:
         """What is wrong, without words that change from one look to the next."""
         if self.reason in IMAGE_REASONS:
             return f"pod {self.pod} cannot pull image {self.image} ({self.reason})"
+        if self.missing is not None:
+            return f"pod {self.pod} cannot start: there is no {self.missing} ({self.reason})"
         if self.reason == Reason.UNSCHEDULABLE:
             return f"pod {self.pod} fits no node (Unschedulable)"
         return f"pod {self.pod} cannot start ({self.reason})"

@@ -134,7 +134,8 @@ def _stuck(draft: Draft, name: str, task: Task, report: Report) -> None:
     if left is None or left > 0:
         if left is not None:
             draft.wake_in(left)
-        draft.say(name, report.reason, f"{_what(draft, name, task)}: {report.message}")
+        told = f"{_what(draft, name, task)}: {report.message}; {_fix(task, report)}"
+        draft.say(name, report.reason, told)
         return
     seconds = draft.model.spec.rollout.progress_deadline_seconds
     detail = f": {report.stuck.detail}" if report.stuck.detail else ""
@@ -145,6 +146,11 @@ def _stuck(draft: Draft, name: str, task: Task, report: Report) -> None:
 def _fix(task: Task, report: Report) -> str:
     if report.reason in IMAGE_REASONS:
         return f"set {task.template}.image to one that the nodes can pull"
+    missing = report.stuck.missing if report.stuck else None
+    if missing is not None and missing.startswith("PersistentVolumeClaim"):
+        return "make it, or name another in `spec.artifacts.claimName`"
+    if missing is not None:
+        return f"make it, or name another in `spec.artifacts.secretRef` or in {task.template}"
     if report.reason == Reason.UNSCHEDULABLE:
         return f"lower {task.template}.resources, or give the cluster a node that fits"
     return f"look at {task.template}, and at the Secret and the claim that `spec.artifacts` names"

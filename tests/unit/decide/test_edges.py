@@ -210,9 +210,13 @@ def test_edge_3_an_invalid_spec_keeps_stage_and_traffic(stage: str) -> None:
     ("store", "uri", "told"),
     [
         ("file:///artifacts", "s3://bucket/x.npz", "must begin with file://"),
-        ("file:///artifacts", "file:///etc/x.npz", "must lie under file:///artifacts"),
+        (
+            "file:///artifacts",
+            "file:///etc/x.npz",
+            "must lie under the model's `spec.artifacts.uri`",
+        ),
         ("file:///artifacts", "file:///artifacts/../etc/x.npz", "must lie under"),
-        ("s3://bucket/models", "s3://other/x.npz", "must lie in the artifact store's bucket"),
+        ("s3://bucket/models", "s3://other/x.npz", "must lie in bucket, as `spec.artifacts.uri`"),
     ],
 )
 def test_edge_3_data_that_pods_cannot_reach_is_named(store: str, uri: str, told: str) -> None:
@@ -446,6 +450,21 @@ def test_edge_6_the_job_controller_remembers_the_code_of_a_pod_that_is_gone() ->
             "Unschedulable",
             "fits no node (Unschedulable) after 900 s: 0/1 nodes; lower",
         ),
+        (
+            {
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": '0/1 nodes are available: persistentvolumeclaim "none" not found'
+                        ". preemption: 0/1 nodes are available: 1 Preemption is not helpful.",
+                    }
+                ]
+            },
+            "Unschedulable",
+            "there is no PersistentVolumeClaim none (Unschedulable) after 900 s",
+        ),
     ],
 )
 def test_edge_6_a_pod_that_cannot_start_fails_the_release_after_the_deadline(
@@ -456,6 +475,8 @@ def test_edge_6_a_pod_that_cannot_start_fails_the_release_after_the_deadline(
     world.set_status("Pod", pod, status)
     world.settle()
     assert world.stage(2) == "Training" and world.says("Reconciling") == ("True", reason)
+    waits, fix = world.status["message"], told.partition("; ")[2]
+    assert fix in waits and "`spec." in waits, "what to do is said while it waits"
     assert world.look_again_after == 900
     writes = len(world.writes)
     world.pass_time(899).settle()
@@ -487,6 +508,14 @@ def test_edge_7_a_job_without_a_pod_is_queued_after_a_minute() -> None:
     assert world.look_again_after == 60
     world.pass_time(61).settle()
     assert world.says("Reconciling") == ("True", "Queued") and "quota" in world.status["message"]
+    assert "kubectl describe job/glyphs-r1-train-1 -n shop" in world.status["message"]
+
+
+def test_edge_7_a_priority_class_that_may_be_missing_is_named() -> None:
+    world = World().apply_model().apply_index()
+    world.change_model("training.template", {"priorityClassName": "no-such-priority"}).settle()
+    world.pass_time(61).settle()
+    assert "there is no PriorityClass no-such-priority" in world.status["message"]
 
 
 def test_edge_7_a_refused_job_is_told_and_tried_again() -> None:

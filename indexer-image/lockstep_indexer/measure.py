@@ -13,7 +13,6 @@ from lockstep_indexer.exact import exact_search, remeasure
 from lockstep_indexer.vectors import StoredVectors, restore
 
 MAX_QUERIES = 1000
-COMPARED_AT_ONCE = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -57,16 +56,7 @@ def measure_recall(
     exact_rows, exact_distances = exact_search(queries, stored, k, exclude=own)
     found = without_self(searcher.search(queries, k + 1), own)
     rows, distances = remeasure(queries, stored, found)
-    # Each query compares k with k rows at once: with k=1000, 1,000 queries together take gigabytes.
-    step = max(1, COMPARED_AT_ONCE // k**2)
-    parts = [
-        index_recall(
-            rows[at : at + step],
-            exact_rows[at : at + step],
-            found_distances=distances[at : at + step],
-            exact_distances=exact_distances[at : at + step],
-        )
-        for at in range(0, len(own), step)
-    ]
-    per_query = np.concatenate(parts)
+    per_query = index_recall(
+        rows, exact_rows, found_distances=distances, exact_distances=exact_distances
+    )
     return IndexRecall(k, per_query, exact_distances)

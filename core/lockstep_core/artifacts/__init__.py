@@ -1,6 +1,12 @@
 """Manifests, digests and the artifact store: the only code that knows how artifacts are kept."""
 
-from lockstep_core.artifacts.digests import digest_of_files, sha256_bytes, sha256_file, space_id
+from lockstep_core.artifacts.digests import (
+    digest_of_files,
+    sha256_bytes,
+    sha256_file,
+    sha256_stream,
+    space_id,
+)
 from lockstep_core.artifacts.errors import ArtifactError, StoreError
 from lockstep_core.artifacts.manifest import (
     BuildManifest,
@@ -31,5 +37,6 @@ __all__ = [
     "model_digest",
     "sha256_bytes",
     "sha256_file",
+    "sha256_stream",
     "space_id",
 ]

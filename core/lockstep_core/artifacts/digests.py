@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +30,14 @@ def sha256_bytes(data: bytes) -> Sha256:
 def sha256_file(path: Path) -> Sha256:
     """`sha256:<64 hex>` of a file's bytes, read in blocks; raises OSError as `open` does."""
     with path.open("rb") as file:
-        return PREFIX + hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_stream(file)
+
+
+def sha256_stream(file: BufferedReader) -> Sha256:
+    """`sha256:<64 hex>` of a file that is open at its start; it is back at its start afterwards."""
+    digest = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return PREFIX + digest
 
 
 def digest_of_files(entries: Iterable[Hashed]) -> Sha256:

@@ -94,6 +94,11 @@ def name_problems(name: str, values: Strings, *, may_be_empty: bool = False) -> 
         # Nothing else can be said of such text: even comparing it may fail.
         return [problem(f"rows with invalid `{name}`", _rows(invalid), fix, count=invalid.size)]
     found = []
+    control = np.flatnonzero(_has_control(values))
+    if control.size:
+        fix = f"remove line breaks, NUL and other control characters from `{name}`"
+        what = f"rows with control characters in `{name}`"
+        found.append(problem(what, _rows(control), fix, count=control.size))
     empty = np.flatnonzero(np.char.str_len(np.char.strip(values)) == 0)
     if empty.size and not may_be_empty:
         fix = f"give each row a text in `{name}`"
@@ -105,9 +110,21 @@ def name_problems(name: str, values: Strings, *, may_be_empty: bool = False) -> 
     return found
 
 
+def _points(values: Strings) -> NDArray[np.uint32]:
+    """Code points of each row [N, longest]; behind its end a row is zero."""
+    return np.ascontiguousarray(values).view(np.uint32).reshape(len(values), -1)
+
+
+def _has_control(values: Strings) -> NDArray[np.bool_]:
+    """Rows with a C0 control or DEL: they break the lines of logs, lists and digests."""
+    points = _points(values)
+    after = np.logical_or.accumulate(points[:, ::-1] != 0, axis=1)[:, ::-1]
+    return np.asarray((after & ((points < 0x20) | (points == 0x7F))).any(axis=1))
+
+
 def _not_unicode(values: Strings) -> NDArray[np.bool_]:
     """Rows with a code point that UTF-8 cannot carry (a lone surrogate, or beyond U+10FFFF)."""
-    points = np.ascontiguousarray(values).view(np.uint32).reshape(len(values), -1)
+    points = _points(values)
     invalid = (points > 0x10FFFF) | ((points >= 0xD800) & (points <= 0xDFFF))
     return np.asarray(invalid.any(axis=1))
 

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from lockstep_core.artifacts import sha256_bytes, sha256_file
 from lockstep_core.datasets.problems import DatasetError, Problem, problem
+from lockstep_core.protocol.base import Sha256
 
 FORMATS = ("PNG", "JPEG")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -22,6 +24,8 @@ MODES = {"L": (), "RGB": (3,)}
 # A 4096 x 4096 image. Beyond it a few hundred bytes of PNG could claim gigabytes.
 MAX_PIXELS = 4096 * 4096
 MAX_BYTES = 16 * 1024**3
+# More than such an image takes without any compression.
+MAX_FILE_BYTES = 4 * MAX_PIXELS
 
 
 class ImageError(Exception):
@@ -43,19 +47,17 @@ def opened(source: Path | bytes) -> Iterator[Image.Image]:
         raise ImageError(str(error) or type(error).__name__) from error
 
 
-def pixels(source: Path | bytes) -> tuple[str, NDArray[np.uint8]]:
-    """Mode and pixels, [H, W] or [H, W, C]. Raises ImageError."""
-    with opened(source) as image:
-        return image.mode, np.asarray(image, dtype=np.uint8)
-
-
 @dataclass(frozen=True)
 class ImageFile:
-    """One image of a folder; `name` is `class/file`."""
+    """One image of a folder; `name` is `class/file`, `sha256` that of its bytes when it was found.
+
+    A name that UTF-8 cannot carry is kept escaped, as Python has it.
+    """
 
     name: str
     label: str
     path: Path
+    sha256: Sha256
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Folder:
 
 
 def scan(root: Path) -> Folder:
-    """Lists `root/<class>/<image>`, in a fixed order. Names that begin with a dot are ignored."""
+    """Lists and hashes `root/<class>/<image>`, in a fixed order; ignores names with a dot first."""
     wrong: dict[str, list[str]] = {}
     images: list[ImageFile] = []
     for entry in _visible(root):
@@ -92,6 +94,7 @@ _WRONG = {
     "stray": ("files beside the class folders", "move each into the folder of its class"),
     "empty": ("class folders without an image", "add images, or remove the folder"),
     "nested": ("folders inside of a class folder", "keep the images of a class in one folder"),
+    "special": ("neither files nor folders (pipes, sockets, devices)", "remove them"),
     "foreign": ("files that are neither PNG nor JPEG by name", "convert or remove them"),
 }
 
@@ -103,10 +106,13 @@ def _files_of(folder: Path, root: Path, wrong: dict[str, list[str]]) -> Iterator
             wrong.setdefault("link", []).append(name)
         elif file.is_dir():
             wrong.setdefault("nested", []).append(name)
+        elif not file.is_file():
+            # Opening a pipe would wait for ever.
+            wrong.setdefault("special", []).append(name)
         elif file.suffix.lower() not in SUFFIXES:
             wrong.setdefault("foreign", []).append(name)
         else:
-            yield ImageFile(name, folder.name, file)
+            yield ImageFile(name, folder.name, file, sha256_file(file))
 
 
 def _visible(folder: Path) -> Iterable[Path]:
@@ -124,7 +130,8 @@ def read_images(
 ) -> tuple[NDArray[np.uint8] | None, list[Problem]]:
     """Pixels [N, H, W] or [N, H, W, 3] of images that all have one size and mode, or the problems.
 
-    Headers are read first, so that nothing large is decoded for a set that is refused.
+    Headers are read first, so that nothing large is decoded for a set that is refused. What is
+    decoded are the very bytes that were hashed: a file that changed since is a problem.
     """
     layouts, problems = _layouts(images)
     if problems or not layouts:
@@ -137,8 +144,13 @@ def read_images(
     decoded = np.empty(shape, dtype=np.uint8)
     broken: list[str] = []
     for row, image in enumerate(images):
+        data = image.path.read_bytes()
+        if sha256_bytes(data) != image.sha256:
+            broken.append(f"{image.name}: changed while the set was read")
+            continue
         try:
-            decoded[row] = pixels(image.path)[1]
+            with opened(data) as found:
+                decoded[row] = np.asarray(found, dtype=np.uint8)
         except ImageError as error:
             broken.append(f"{image.name}: {error}")
     if broken:
@@ -154,6 +166,9 @@ def _layouts(images: tuple[ImageFile, ...]) -> tuple[list[tuple[str, int, int]],
     layouts: list[tuple[str, int, int]] = []
     broken: list[str] = []
     for image in images:
+        if (size := image.path.stat().st_size) > MAX_FILE_BYTES:
+            broken.append(f"{image.name}: {size} bytes exceed {MAX_FILE_BYTES}")
+            continue
         try:
             with opened(image.path) as header:
                 layouts.append((header.mode, header.width, header.height))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 from lockstep_core.artifacts import (
     ArtifactError,
     ArtifactStore,
+    StoreError,
     digest_of_files,
-    sha256_file,
+    sha256_stream,
 )
 from lockstep_core.datasets.dataset import (
     Dataset,
@@ -34,13 +36,20 @@ def load_dataset(
 ) -> Dataset:
     """Loads the set that `spec` names. `workdir` takes the copy of a set that lies in a bucket.
 
-    Raises ArtifactError when the set is missing or is not the one that `spec.digest` names, and
-    DatasetError with every problem of the set at once.
+    Raises ArtifactError when the set is missing or is not the one that `spec.digest` names,
+    StoreError when it cannot be read, and DatasetError with every problem of the set at once.
+    The items are those that the digest was taken of, even when the set is replaced meanwhile.
     """
-    path = store.fetch_dataset(spec.uri, workdir / "dataset")
-    if spec.format is DatasetFormat.NPZ:
-        return _load_npz(spec, path, need_labels=need_labels)
-    return _load_folder(spec, path)
+    try:
+        path = store.fetch_dataset(spec.uri, workdir / "dataset")
+        if spec.format is DatasetFormat.NPZ:
+            return _load_npz(spec, path, need_labels=need_labels)
+        return _load_folder(spec, path)
+    except OSError as error:
+        raise StoreError(
+            f"data set {spec.uri} cannot be read ({error}): check the volume, and that the user of"
+            f" the pod (uid {os.getuid()}) may read it"
+        ) from error
 
 
 def _check_digest(spec: DatasetSpec, found: Sha256) -> Sha256:
@@ -56,14 +65,18 @@ def _load_npz(spec: DatasetSpec, path: Path, *, need_labels: bool) -> Dataset:
     if not path.is_file():
         fix = "name the .npz file itself, or set format: ImageFolder"
         raise DatasetError([problem(f"{spec.uri} is not a file", (), fix, count=1)])
-    digest = _check_digest(spec, sha256_file(path))
     required, optional = ["inputs"], ["ids"]
     (required if need_labels else optional).append("labels")
-    arrays, problems = read_npz(path, required=required, optional=optional, check=_check_layout)
+    with path.open("rb") as file:
+        # One handle for both: a set that is replaced by a rename is read as it was hashed.
+        digest = _check_digest(spec, sha256_stream(file))
+        arrays, problems = read_npz(
+            file, path.name, required=required, optional=optional, check=_check_layout
+        )
     names: dict[str, Strings] = {}
     for name in ("labels", "ids"):
         if name in arrays:
-            names[name] = arrays[name].astype(np.str_)
+            names[name] = arrays[name].astype(arrays[name].dtype.newbyteorder("=")).astype(np.str_)
             optional_labels = name == "labels" and not need_labels
             wrong = name_problems(name, names[name], may_be_empty=optional_labels)
             if name == "ids" and not wrong:
@@ -103,7 +116,9 @@ def _length_problems(rows: int, names: dict[str, Strings]) -> list[Problem]:
 
 
 @dataclass(frozen=True)
-class _Hashed:
+class _Named:
+    """An image under its name in the set, for `digest_of_files`."""
+
     path: str
     sha256: str
 
@@ -114,10 +129,13 @@ def _load_folder(spec: DatasetSpec, path: Path) -> Dataset:
         raise DatasetError([problem(f"{spec.uri} is not a folder", (), fix, count=1)])
     folder = scan(path)
     require_images(folder)
+    names = np.array([image.name for image in folder.images], dtype=np.str_)
+    if wrong := name_problems("ids", names):
+        # The digest is of the names, too: it needs names that are text.
+        raise DatasetError([*folder.problems, *wrong])
     digest = _check_digest(spec, _digest_of(folder))
     inputs, wrong = read_images(folder.images)
-    names = np.array([image.name for image in folder.images], dtype=np.str_)
-    problems = [*folder.problems, *wrong, *name_problems("ids", names)]
+    problems = [*folder.problems, *wrong]
     if problems or inputs is None:
         raise DatasetError(problems)
     labels = np.array([image.label for image in folder.images], dtype=np.str_)
@@ -125,4 +143,4 @@ def _load_folder(spec: DatasetSpec, path: Path) -> Dataset:
 
 
 def _digest_of(folder: Folder) -> Sha256:
-    return digest_of_files(_Hashed(image.name, sha256_file(image.path)) for image in folder.images)
+    return digest_of_files(_Named(image.name, image.sha256) for image in folder.images)

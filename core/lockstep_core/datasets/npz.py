@@ -10,7 +10,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -39,7 +38,8 @@ def accept_any(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> list[
 
 
 def read_npz(
-    path: Path,
+    file: IO[bytes],
+    name: str,
     *,
     required: Collection[str],
     optional: Collection[str] = (),
@@ -48,30 +48,28 @@ def read_npz(
 ) -> tuple[dict[str, NDArray[Any]], list[Problem]]:
     """The named arrays that are sound, and the problems of those that are not.
 
-    Other members are left alone. Raises DatasetError when the file is no archive at all, or
-    declares more than `max_bytes`.
+    `file` is open at its start; messages call it `name`. Other members are left alone. Raises
+    DatasetError when the file is no archive at all, or declares more than `max_bytes`.
     """
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(file)
     except _DAMAGED as error:
-        raise DatasetError(
-            [problem(f"{path.name} is no NPZ archive", [error], _REWRITE)]
-        ) from error
+        raise DatasetError([problem(f"{name} is no NPZ archive", [error], _REWRITE)]) from error
     with archive:
         members = {item.filename.removesuffix(_SUFFIX): item for item in archive.infolist()}
         problems = _listing_problems(archive, members, required)
-        wanted = [name for name in (*required, *optional) if name in members]
-        if (declared := sum(members[name].file_size for name in wanted)) > max_bytes:
+        wanted = [each for each in (*required, *optional) if each in members]
+        if (declared := sum(members[each].file_size for each in wanted)) > max_bytes:
             fix = f"keep the arrays below {max_bytes} bytes: split the set"
             raise DatasetError(
                 [problem(f"arrays declare {declared} bytes once unpacked", wanted, fix)]
             )
         arrays: dict[str, NDArray[Any]] = {}
-        for name in wanted:
-            found, faults = _read_member(archive, members[name], name, check)
+        for each in wanted:
+            found, faults = _read_member(archive, members[each], each, check)
             problems += faults
             if found is not None:
-                arrays[name] = found
+                arrays[each] = found
     return arrays, problems
 
 

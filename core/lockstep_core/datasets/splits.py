@@ -74,6 +74,7 @@ def flatten_raw(inputs: Inputs) -> NDArray[np.float32]:
     An item that is all zero stays zero: it has no direction.
     """
     flat: NDArray[np.float32] = inputs.reshape(len(inputs), -1).astype(np.float32)
-    norms = np.linalg.norm(flat, axis=1, keepdims=True)
-    np.divide(flat, norms, out=flat, where=norms > 0)
+    # In float64: squares of float32 overflow from 1e19 on, and the baseline would be all zero.
+    norms = np.sqrt(np.einsum("nd,nd->n", flat, flat, dtype=np.float64))[:, None]
+    np.divide(flat, norms, out=flat, where=norms > 0, casting="same_kind")
     return flat

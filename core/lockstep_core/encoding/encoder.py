@@ -141,10 +141,11 @@ def _check_graph(session: onnxruntime.InferenceSession, manifest: ModelManifest)
 
 def _read_golden(directory: Path, manifest: ModelManifest) -> _Golden:
     try:
-        arrays, problems = read_npz(directory / GOLDEN_FILE, required=("inputs", "embeddings"))
+        with (directory / GOLDEN_FILE).open("rb") as file:
+            arrays, problems = read_npz(file, GOLDEN_FILE, required=("inputs", "embeddings"))
         if problems:
             raise DatasetError(problems)
-    except DatasetError as error:
+    except (DatasetError, OSError) as error:
         raise SelfCheckError(f"{GOLDEN_FILE}: {error}") from error
     inputs, embeddings = arrays["inputs"], arrays["embeddings"]
     rows = len(inputs) if inputs.ndim else 0

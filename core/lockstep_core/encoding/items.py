@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import InputKind, InputSpec
-from lockstep_core.datasets.images import MODES, ImageError, pixels
+from lockstep_core.datasets.images import ImageError, opened
 from lockstep_core.encoding.errors import EncodingError
 from lockstep_core.protocol.http import MAX_ITEMS, ItemInput
 
@@ -61,23 +61,21 @@ def _decode(item: Item, spec: InputSpec, position: int) -> NDArray[np.uint8] | N
 
 
 def _image(text: str, spec: InputSpec, position: int) -> NDArray[np.uint8]:
+    height, width, channels = spec.shape if len(spec.shape) == 3 else (*spec.shape, 1)
+    wanted = (width, height, "L" if channels == 1 else "RGB")
     try:
-        mode, found = pixels(_bytes_of(text, position))
+        with opened(_bytes_of(text, position)) as image:
+            # By its header: a few kilobytes may claim 50 MB of pixels, 256 times in one request.
+            if (image.width, image.height, image.mode) == wanted:
+                return np.asarray(image, dtype=np.uint8).reshape(spec.shape)
+            found = f"{image.width}x{image.height} image of mode {image.mode}"
     except ImageError as error:
         raise EncodingError(f"is not a usable image: {error}", item=position) from error
-    if mode not in MODES or _with_channels(found.shape) != _with_channels(spec.shape):
-        height, width, channels = _with_channels(spec.shape)
-        wanted = f"{width}x{height} {'L' if channels == 1 else 'RGB'}"
-        raise EncodingError(
-            f"is a {found.shape[1]}x{found.shape[0]} image of mode {mode}, but this encoder takes"
-            f" {wanted}: bring it to that form as the training set was",
-            item=position,
-        )
-    return found.reshape(spec.shape)
-
-
-def _with_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape if len(shape) == 3 else (*shape, 1)
+    raise EncodingError(
+        f"is a {found}, but this encoder takes {wanted[0]}x{wanted[1]} {wanted[2]}: bring it to"
+        " that form as the training set was",
+        item=position,
+    )
 
 
 def _bytes_of(text: str, position: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -14,8 +15,15 @@ import pytest
 from PIL import Image
 
 import lockstep_core.datasets.images as images_module
+import lockstep_core.datasets.loading as loading_module
 import lockstep_core.datasets.npz as npz_module
-from lockstep_core.artifacts import ArtifactError, ArtifactStore, InputKind, sha256_file
+from lockstep_core.artifacts import (
+    ArtifactError,
+    ArtifactStore,
+    InputKind,
+    StoreError,
+    sha256_file,
+)
 from lockstep_core.datasets import Dataset, DatasetError, Problem, load_dataset
 from lockstep_core.datasets.images import read_images, scan
 from lockstep_core.datasets.npz import read_npz
@@ -113,6 +121,11 @@ BAD_ARRAYS: list[tuple[str, Arrays, tuple[str, ...]]] = [
     ("one-hot labels", {**GOOD, "labels": np.eye(6, dtype=int)}, ("`labels` is <i8 [6, 6]",)),
     ("few labels", {**GOOD, "labels": LABELS[:4]}, ("`labels` has 4 rows, `inputs` 6",)),
     ("few ids", {**GOOD, "ids": IDS[:4]}, ("`ids` has 4 rows, `inputs` 6",)),
+    (
+        "line breaks",
+        {**GOOD, "ids": np.array(["a\nb", "b", "c\x7f", "d", "e\0f", "é\u200d"])},
+        ("control characters in `ids`: 3 (e.g. row 0, row 2, row 4)",),
+    ),
     (
         "empty label",
         {**GOOD, "labels": np.array(["a", "", " ", "b", "c", "d"])},
@@ -232,9 +245,13 @@ def test_a_zip_bomb_is_refused_by_what_it_declares(sets: Sets) -> None:
     bomb = array_bytes(np.zeros((64, 512, 512), np.uint8))
     path.write_bytes(member(bomb, method=zipfile.ZIP_DEFLATED))
     assert path.stat().st_size < len(bomb) // 100
-    with pytest.raises(DatasetError, match=r"declare .* bytes once unpacked"):
-        read_npz(path, required=["inputs"], max_bytes=1024 * 1024)
-    arrays, problems = read_npz(path, required=["inputs"])
+    with (
+        path.open("rb") as file,
+        pytest.raises(DatasetError, match=r"declare .* bytes once unpacked"),
+    ):
+        read_npz(file, path.name, required=["inputs"], max_bytes=1024 * 1024)
+    with path.open("rb") as file:
+        arrays, problems = read_npz(file, path.name, required=["inputs"])
     assert arrays["inputs"].shape == (64, 512, 512)
     assert not problems
     assert npz_module.MAX_BYTES == 16 * 1024**3
@@ -285,6 +302,48 @@ def test_numbers_are_fine_as_labels_and_row_numbers_as_ids(sets: Sets) -> None:
     found = sets.load(sets.npz(inputs=VECTORS, labels=np.array([3, 3, -1, -1, 0, 0])))
     assert found.labels.tolist() == ["3", "3", "-1", "-1", "0", "0"]
     assert found.ids.tolist() == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_text_and_numbers_of_either_byte_order_are_the_same(sets: Sets) -> None:
+    found = sets.load(
+        sets.npz(
+            inputs=VECTORS, labels=np.array(list("ééaabb"), ">U1"), ids=np.arange(6, dtype=">i8")
+        )
+    )
+    assert found.labels.tolist() == list("ééaabb")
+    assert found.ids.tolist() == list("012345")
+
+
+def test_a_set_that_is_replaced_while_it_is_read_is_the_one_that_was_hashed(
+    sets: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sets.npz(**GOOD)
+    expected = sha256_file(path)
+    np.savez(sets.volume / "next.npz", inputs=VECTORS, labels=LABELS)
+    real = loading_module.sha256_stream
+
+    def replace_after(file: io.BufferedReader) -> str:
+        digest = real(file)
+        (sets.volume / "next.npz").replace(path)
+        return digest
+
+    monkeypatch.setattr(loading_module, "sha256_stream", replace_after)
+    found = sets.load(path)
+    assert found.digest == expected and (found.inputs == IMAGES).all()
+    assert sha256_file(path) != expected
+
+
+def test_a_set_that_the_pod_may_not_read_is_worth_another_look(
+    sets: Sets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sets.npz(**GOOD)
+
+    def refuse(file: io.BufferedReader) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(loading_module, "sha256_stream", refuse)
+    with pytest.raises(StoreError, match=r"Permission denied.*may read it"):
+        sets.load(path)
 
 
 def test_a_corpus_needs_no_labels(sets: Sets) -> None:
@@ -380,6 +439,11 @@ def large(folder: Path) -> None:
     Image.new("1", (4097, 4096)).save(folder / "a/2.png")
 
 
+def endless(folder: Path) -> None:
+    with (folder / "a/2.png").open("ab") as file:
+        file.truncate(images_module.MAX_FILE_BYTES + 1)
+
+
 BAD_FOLDERS: list[tuple[str, Callable[[Path], object], str]] = [
     ("no image", empty_folder, "the set holds no image"),
     (
@@ -420,6 +484,18 @@ BAD_FOLDERS: list[tuple[str, Callable[[Path], object], str]] = [
         "lead out of the set, or nowhere: 1 (e.g. a/3.png)",
     ),
     ("a class that is a link", lambda f: (f / "c").symlink_to("/etc"), "or nowhere: 1 (e.g. c)"),
+    ("a pipe", lambda f: os.mkfifo(f / "a/3.png"), "pipes, sockets, devices): 1 (e.g. a/3.png)"),
+    (
+        "a name that is no text",
+        lambda f: picture(f, "a/3.png").rename(f / os.fsdecode(b"a/\xff.png")),
+        "rows with invalid `ids`: 1 (e.g. row 2)",
+    ),
+    (
+        "a name of two lines",
+        lambda f: picture(f, "a/x\ny.png"),
+        "control characters in `ids`: 1 (e.g. row 2)",
+    ),
+    ("an endless file", endless, "a/2.png: 67108865 bytes exceed 67108864"),
     ("a link to nowhere", lambda f: (f / "a/3.png").symlink_to("missing.png"), "or nowhere: 1"),
 ]
 
@@ -441,6 +517,14 @@ def test_a_folder_with_many_faults_names_them_all(sets: Sets, folder: Path) -> N
     text = "; ".join(map(str, sets.problems(folder)))
     for part in ("stray.png", "a/odd.png: L 1x1", "class folders without an image"):
         assert part in text
+
+
+def test_a_picture_that_changes_while_the_set_is_read_is_named(folder: Path) -> None:
+    listed = scan(folder).images
+    Image.new("L", (6, 4), 8).save(folder / "a/2.png")
+    decoded, problems = read_images(listed)
+    assert decoded is None
+    assert "a/2.png: changed while the set was read" in str(problems[0])
 
 
 def test_images_that_would_fill_the_memory_are_refused(folder: Path) -> None:

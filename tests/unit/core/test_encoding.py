@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
+from PIL import Image, ImageFile
 
 from lockstep_core.artifacts import (
     InputKind,
@@ -326,3 +326,16 @@ def test_a_picture_that_claims_too_much_is_not_decoded() -> None:
     Image.new("1", (5000, 5000)).save(file, "PNG")
     with pytest.raises(EncodingError, match="5000x5000 pixels exceed"):
         decode_items(base64.b64encode(file.getvalue()).decode(), IMAGE)
+
+
+def test_pictures_of_another_size_are_refused_by_their_header(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """4,000 x 4,000 pixels are 15 KiB as PNG and 16 MB decoded; a request may hold 256 of them."""
+    file = io.BytesIO()
+    Image.new("L", (4000, 4000)).save(file, "PNG")
+    decoded: list[str] = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: decoded.append(self.mode))
+    with pytest.raises(EncodingError, match="is a 4000x4000 image of mode L"):
+        decode_items(base64.b64encode(file.getvalue()).decode(), IMAGE)
+    assert not decoded

@@ -128,3 +128,12 @@ def test_the_raw_baseline_is_normalised() -> None:
     vectors = np.array([[3, 4]], np.float32)
     assert flatten_raw(vectors).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)]]
     assert vectors.tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_the_raw_baseline_has_unit_length_at_any_scale(scale: float) -> None:
+    inputs = (np.arange(1, 13).reshape(4, 3) * scale).astype(np.float32)
+    inputs[3] = 0
+    found = flatten_raw(inputs)
+    assert np.linalg.norm(found, axis=1).tolist() == pytest.approx([1, 1, 1, 0])
+    assert found[0] == pytest.approx(np.array([1, 2, 3]) / np.sqrt(14))

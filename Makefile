@@ -88,6 +88,10 @@ cluster: $(VENV)/.dev ## Against a real API server, etcd and controller-manager
 	@echo "== cluster tests"
 	@$(BIN)/python -m pytest tests/cluster -q
 
+.PHONY: scale
+scale: $(VENV)/.dev ## Counts with hundreds of models, run by hand
+	@$(BIN)/python -m pytest tests/scale -q -s
+
 .PHONY: e2e
 e2e: $(VENV)/.dev images ## Real images on a real node
 	@echo "== end-to-end tests"

@@ -321,6 +321,23 @@ async def test_a_deed_waits_for_its_record(world: World) -> None:
     assert world.cache.get(JOB, world.namespace, "glyphs-r1-train-1") is None
 
 
+async def test_a_refused_record_is_told_by_a_plan_that_knows_of_it(world: World) -> None:
+    """What rests on the record is not done, and the status that says why is written."""
+    bad = world.status(phase="Nonsense")
+    plan = Plan(
+        records=(bad,),
+        create=(world.job(),),
+        projections=(world.status(phase="Degraded", message="The API server refused it."),),
+    )
+    first = await world.applier.carry_out(world.key, plan)
+    assert (first.writes, len(first.refusals)) == (0, 1)
+    assert "Nonsense" in first.refusals[0].message
+    second = await world.applier.carry_out(world.key, plan, first.refusals)
+    assert (second.writes, second.refusals) == (1, first.refusals)
+    assert (await world.read(EMBEDDING_MODEL, "glyphs"))["status"]["phase"] == "Degraded"
+    assert "create jobs 201" not in world.writes.counted()
+
+
 async def test_a_stale_view_is_repaired_and_the_pass_repeated(world: World) -> None:
     await world.run(apply=(world.service(),))
     world.control_plane.kubectl("delete", "service", "glyphs", "-n", world.namespace)

@@ -9,156 +9,25 @@ import json
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.kubelet import Kubelet
-from tests.cluster.support.operator_process import (
-    LEASE_NAME,
-    OperatorProcess,
-    Writes,
-    chart_kubeconfig,
-    wait_for,
+from tests.cluster.support.models import (
+    WRITES_TO_TRAINING,
+    Cluster,
+    Launch,
+    four_writes_for_each,
+    index,
+    model,
+    no_crash,
 )
+from tests.cluster.support.operator_process import LEASE_NAME, Writes, wait_for
 
-# From apply to a created training Job, of one model.
-WRITES_TO_TRAINING = {
-    "create embeddingreleases 201": 1,
-    "patch embeddingreleases/status 200": 1,
-    "create jobs 201": 1,
-    "patch embeddingmodels/status 200": 1,
-}
-MANY = 300
-
-Launch = Callable[..., OperatorProcess]
-
-
-def model(name: str, *, indexing: str = "None", **rollout: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "lockstep.dev/v1alpha1",
-        "kind": "EmbeddingModel",
-        "metadata": {"name": name},
-        "spec": {
-            "artifacts": {"uri": "file:///artifacts", "claimName": "lockstep-artifacts"},
-            "training": {
-                "data": {"uri": "file:///artifacts/datasets/glyphs.npz", "format": "NPZ"},
-                "encoder": {"kind": "CNN", "dimension": 64},
-                "budget": {"maxSteps": 10},
-            },
-            "indexing": indexing,
-            "rollout": rollout,
-        },
-    }
-
-
-def index(name: str, of: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "lockstep.dev/v1alpha1",
-        "kind": "VectorIndex",
-        "metadata": {"name": name},
-        "spec": {
-            "modelRef": {"name": of},
-            "source": {"uri": "file:///artifacts/datasets/glyphs.npz", "format": "NPZ"},
-            "index": {"type": "Flat"},
-        },
-    }
-
-
-class Cluster:
-    """What the tests ask of their namespace."""
-
-    def __init__(self, control_plane: ControlPlane, namespace: str) -> None:
-        self.control_plane = control_plane
-        self.namespace = namespace
-
-    def apply(self, *objects: dict[str, Any]) -> None:
-        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        self.kubectl("apply", "-f", "-", stdin=listed)
-
-    def kubectl(self, *arguments: str, **options: Any) -> str:
-        done = self.control_plane.kubectl("-n", self.namespace, *arguments, **options)
-        return done.stdout
-
-    def items(self, kinds: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(self.kubectl("get", kinds, "-o", "json"))["items"]
-        return found
-
-    def names(self, kinds: str) -> list[str]:
-        return sorted(f"{o['kind']}/{o['metadata']['name']}" for o in self.items(kinds))
-
-    def status(self, kind: str, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.control_plane.get(kind, name, self.namespace).get("status", {})
-        return found
-
-    def trains(self, count: int, seconds: float = 60.0) -> None:
-        """Waits until `count` Jobs are there and every model says that it makes progress."""
-
-        def told() -> bool:
-            phases = [o.get("status", {}).get("phase") for o in self.items("em")]
-            return len(self.items("jobs")) == count and phases == ["Progressing"] * count
-
-        wait_for(f"{count} models train", told, seconds)
-
-    def healthy(self, name: str, release: str) -> None:
-        def told() -> bool:
-            status = self.status("em", name)
-            stable = (status.get("stable") or {}).get("release")
-            return status.get("phase") == "Healthy" and stable == release
-
-        wait_for(f"{name} is Healthy with {release}", told, 90)
-
-
-@pytest.fixture
-def cluster(control_plane: ControlPlane, namespace: str) -> Cluster:
-    return Cluster(control_plane, namespace)
-
-
-@pytest.fixture
-def launch(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> Iterator[Launch]:
-    """Starts operators of this namespace, and ends those that still run."""
-    kubeconfig = chart_kubeconfig(control_plane, namespace, tmp_path)
-    started: list[OperatorProcess] = []
-
-    def start(**options: Any) -> OperatorProcess:
-        name = options.pop("name", f"operator-{len(started)}")
-        wait = options.pop("wait", True)
-        process = OperatorProcess(
-            kubeconfig=kubeconfig,
-            log=tmp_path / f"{name}.log",
-            namespaces=(namespace,),
-            lease_namespace=namespace,
-            name=name,
-            **options,
-        ).start()
-        started.append(process)
-        if wait:
-            wait_for(f"{name} leads", process.leads, 45)
-        return process
-
-    yield start
-    for process in started:
-        process.stop(signal.SIGKILL)
-
-
-@pytest.fixture
-def writes(control_plane: ControlPlane, namespace: str) -> Writes:
-    return Writes.since_now(control_plane, namespace)
-
-
-@pytest.fixture
-def kubelet(control_plane: ControlPlane, namespace: str) -> Iterator[Kubelet]:
-    playing = Kubelet(control_plane, namespace).start()
-    yield playing
-    playing.stop()
-
-
-def no_crash(process: OperatorProcess) -> None:
-    bad = [line for line in process.lines() if "traceback" in line or line["level"] == "error"]
-    assert bad == []
+# More of them: tests/scale.
+MANY = 100
 
 
 def test_four_writes_to_a_training_job_and_none_after(
@@ -192,27 +61,9 @@ def test_four_writes_for_each_of_many_models(
     writes: Writes,
     record_property: Callable[[str, object], None],
 ) -> None:
-    operator = launch()
-    started = time.monotonic()
-    cluster.apply(*(model(f"m{number}") for number in range(MANY)))
-    cluster.trains(MANY, 300)
-    seconds = time.monotonic() - started
-    expected = {what: count * MANY for what, count in WRITES_TO_TRAINING.items()}
-    assert writes.settled() == expected
-    measured = {
-        "models": MANY,
-        "seconds_to_all_training": round(seconds, 1),
-        "rss_mib": round(operator.resident_mib(), 1),
-    }
-    record_property("many_models", json.dumps(measured))
-    print(json.dumps(measured))
-    assert operator.stop() == 0
-    again = launch(name="again")
-    assert writes.settled() == expected, "a restart writes nothing"
-    measured = {"models": MANY, "rss_mib_after_restart": round(again.resident_mib(), 1)}
-    print(json.dumps(measured))
-    no_crash(operator)
-    no_crash(again)
+    measured = four_writes_for_each(MANY, cluster, launch, writes)
+    record_property("many_models", measured)
+    print(measured)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -333,6 +184,29 @@ def test_a_model_that_is_deleted_leaves_nothing(
     kinds = "em,er,jobs,pods,deployments,statefulsets,services"
     wait_for("everything is gone", lambda: cluster.names(kinds) == [], 60)
     assert cluster.names("vix") == ["VectorIndex/glyphs"], "a recipe is the user's"
+    no_crash(operator)
+
+
+def test_a_model_that_is_made_again_at_once_is_not_taken_for_the_old_one(
+    cluster: Cluster, launch: Launch, kubelet: Kubelet
+) -> None:
+    """`kubectl replace --force`: names are used again while garbage collection still runs."""
+    operator = launch()
+    both = model("glyphs", indexing="Required"), index("glyphs", "glyphs")
+    cluster.apply(*both)
+    cluster.healthy("glyphs", "glyphs-r1")
+    old = {o["metadata"]["uid"] for o in cluster.items("em,er,jobs,deployments,services")}
+    cluster.kubectl("delete", "em,vix", "glyphs", "--wait=false")
+    cluster.apply(*both)
+
+    def anew() -> bool:
+        now = {o["metadata"]["uid"] for o in cluster.items("em,er,jobs,deployments,services")}
+        return cluster.status("em", "glyphs").get("phase") == "Healthy" and not now & old
+
+    wait_for("it is Healthy with nothing of the old one", anew, 60)
+    assert cluster.status("em", "glyphs").get("history") is None or all(
+        entry["outcome"] == "Promoted" for entry in cluster.status("em", "glyphs")["history"]
+    ), "no release failed over names of the old one"
     no_crash(operator)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
-from lockstep_core.datasets import Dataset, flatten_raw, load_dataset, split_by_class
+from lockstep_core.datasets import flatten_raw, load_dataset, split_by_class
 from lockstep_core.encoding import Encoder
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.protocol.base import Sha256
@@ -63,7 +63,24 @@ def measure(
                 stable = _encode(encoder, inputs, reporter, stopping)
             else:
                 reporter.warn("stable takes other inputs than this data set: not compared with it")
-    return _facts(config, dataset, labels, candidate, flatten_raw(inputs), stable, reporter)
+    recall = recall_facts(
+        config.recall_at,
+        labels,
+        candidate=candidate,
+        baseline=flatten_raw(inputs),
+        stable=stable,
+        on_queries=partial(_advance, reporter, stopping, Phase.EVALUATING),
+    )
+    variance, mean_cosine = geometry(candidate)
+    return EvaluationFacts(
+        artifact_digest=config.artifact_digest,
+        dataset_digest=dataset.digest,
+        items=len(labels),
+        classes=len(np.unique(labels)),
+        recall=recall,
+        variance=round(variance, DIGITS),
+        mean_cosine=round(mean_cosine, DIGITS),
+    )
 
 
 def _load(store: ArtifactStore, digest: Sha256, into: Path, threads: int) -> Encoder:
@@ -81,34 +98,12 @@ def _encode(
     stopping: Stopping,
 ) -> Vectors:
     def advance(done: int) -> None:
-        stopping.check()
-        reporter.report(Phase.EMBEDDING, done, len(inputs))
+        _advance(reporter, stopping, Phase.EMBEDDING, done, len(inputs))
 
     return encoder.encode(inputs, on_batch=advance)
 
 
-def _facts(
-    config: EvaluateConfig,
-    dataset: Dataset,
-    labels: NDArray[np.str_],
-    candidate: Vectors,
-    baseline: Vectors,
-    stable: Vectors | None,
-    reporter: Reporter,
-) -> EvaluationFacts:
-    recall = []
-    for done, k in enumerate(config.recall_at):
-        reporter.report(Phase.EVALUATING, done, len(config.recall_at))
-        recall.append(
-            recall_facts(k, labels, candidate=candidate, baseline=baseline, stable=stable)
-        )
-    variance, mean_cosine = geometry(candidate)
-    return EvaluationFacts(
-        artifact_digest=config.artifact_digest,
-        dataset_digest=dataset.digest,
-        items=len(labels),
-        classes=len(np.unique(labels)),
-        recall=tuple(recall),
-        variance=round(variance, DIGITS),
-        mean_cosine=round(mean_cosine, DIGITS),
-    )
+def _advance(reporter: Reporter, stopping: Stopping, phase: Phase, done: int, total: int) -> None:
+    """Tells of a step; raises JobFailure when the Job is to stop."""
+    stopping.check()
+    reporter.report(phase, done, total)

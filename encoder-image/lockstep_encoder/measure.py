@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,26 +15,38 @@ Vectors = NDArray[np.float32]
 
 
 def recall_facts(
-    k: int,
+    ks: Sequence[int],
     labels: NDArray[np.str_],
     *,
     candidate: Vectors,
     baseline: Vectors,
     stable: Vectors | None = None,
-) -> RecallFacts:
-    """Leave-one-out relevance recall@k over items [N, D]; each may have its own D.
+    on_queries: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[RecallFacts, ...]:
+    """Leave-one-out relevance recall at each of `ks` over items [N, D]; each may have its own D.
 
     `baseline` are the raw inputs as vectors. Gains are differences per query, so that the
     hardness of the queries cancels out. Each encoder is searched in its own space only.
+    `on_queries` hears how many queries are done, of how many in all.
     """
-    ours = relevance_recall(candidate, labels, k)
-    raw = relevance_recall(baseline, labels, k)
-    theirs = None if stable is None else relevance_recall(stable, labels, k)
-    return RecallFacts(
-        k=k,
-        candidate=summarise(ours),
-        baseline=summarise(raw),
-        gain_over_baseline=paired(ours, raw),
-        stable=None if theirs is None else summarise(theirs),
-        gain_over_stable=None if theirs is None else paired(ours, theirs),
+    sides = [candidate, baseline] if stable is None else [candidate, baseline, stable]
+    total = len(labels) * len(sides)
+    found = []
+    for before, vectors in enumerate(sides):
+
+        def advance(done: int, before: int = before) -> None:
+            on_queries(before * len(labels) + done, total)
+
+        found.append(relevance_recall(vectors, labels, ks, on_queries=advance))
+    ours, raw, *theirs = found
+    return tuple(
+        RecallFacts(
+            k=k,
+            candidate=summarise(ours[at]),
+            baseline=summarise(raw[at]),
+            gain_over_baseline=paired(ours[at], raw[at]),
+            stable=summarise(theirs[0][at]) if theirs else None,
+            gain_over_stable=paired(ours[at], theirs[0][at]) if theirs else None,
+        )
+        for at, k in enumerate(ks)
     )

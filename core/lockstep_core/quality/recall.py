@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,18 +77,34 @@ def _measure(query: Floats, base: Floats, found: Rows, k: int) -> tuple[Rows, ND
     return found[order], measured[order]
 
 
-def relevance_recall(embeddings: Floats, labels: NDArray[np.str_], k: int) -> NDArray[np.float64]:
+def relevance_recall(
+    embeddings: Floats,
+    labels: NDArray[np.str_],
+    ks: Sequence[int],
+    *,
+    on_queries: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float64]:
     """Leave-one-out relevance recall@k of each item: |relevant in top k| / min(k, |relevant|).
 
-    `embeddings` [N, D], `labels` [N]; relevant are the other items of the same class. NaN where
-    there is none: such a query measures nothing, so it must be skipped and not counted as a miss.
+    `embeddings` [N, D], `labels` [N]; relevant are the other items of the same class. Returns
+    [len(ks), N], NaN where nothing is relevant: such a query measures nothing, so it must be
+    skipped and not counted as a miss. One search serves every k, a block of queries at a time;
+    `on_queries` hears how many are done.
     """
     _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     relevant = sizes[codes] - 1
-    rows, _ = exact_neighbours(embeddings, embeddings, k, exclude=np.arange(len(embeddings)))
-    hits = ((codes[rows] == codes[:, None]) & (rows >= 0)).sum(axis=1)
-    recall = np.full(len(embeddings), np.nan)
-    np.divide(hits, np.minimum(k, relevant), out=recall, where=relevant > 0)
+    deepest, count = max(ks), len(embeddings)
+    recall = np.full((len(ks), count), np.nan)
+    step = max(1, BLOCK_ENTRIES // max(deepest, count))
+    for start in range(0, count, step):
+        own = np.arange(start, min(start + step, count))
+        rows, _ = exact_neighbours(embeddings[own], embeddings, deepest, exclude=own)
+        hits = ((codes[rows] == codes[own, None]) & (rows >= 0)).cumsum(axis=1)
+        wanted = relevant[own]
+        for at, k in enumerate(ks):
+            out = recall[at, own[0] : own[-1] + 1]
+            np.divide(hits[:, k - 1], np.minimum(k, wanted), out=out, where=wanted > 0)
+        on_queries(int(own[-1]) + 1)
     return recall
 
 

@@ -91,12 +91,25 @@ def test_nothing_to_search_is_padding() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 25), st.integers(1, 6), st.integers(1, 30))
-def test_relevance_recall_is_that_of_a_plain_loop(seed: int, n: int, classes: int, k: int) -> None:
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 25),
+    st.integers(1, 6),
+    st.integers(1, 30),
+    st.sampled_from([1, 60, 10**6]),
+)
+def test_relevance_recall_is_that_of_a_plain_loop(
+    seed: int, n: int, classes: int, k: int, block: int
+) -> None:
     random = np.random.default_rng(seed)
     embeddings = normalised(random.normal(size=(n, 4)))
     labels = random.integers(0, classes, size=n).astype(np.str_)
-    found = relevance_recall(embeddings, labels, k)
+    # Other k beside it, and blocks of a few queries, change nothing.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recall_module, "BLOCK_ENTRIES", block)
+        heard: list[int] = []
+        _, found = relevance_recall(embeddings, labels, [1, k], on_queries=heard.append)
+    assert heard == sorted(heard) and heard[-1] == n
     nearest = brute_force(embeddings, embeddings, k, np.arange(n))
     for query in range(n):
         relevant = [at for at in range(n) if at != query and labels[at] == labels[query]]
@@ -111,10 +124,10 @@ def test_perfect_and_hopeless_embeddings() -> None:
     corners = np.eye(4, dtype=np.float32)
     together = np.repeat(corners, 3, axis=0)
     labels = np.repeat(np.array(list("abcd")), 3)
-    assert (relevance_recall(together, labels, 2) == 1).all()
+    assert (relevance_recall(together, labels, [2]) == 1).all()
     mixed = np.tile(np.array(list("abcd")), 3)
     # Each corner holds three classes, so the nearest two are never of the query's own.
-    assert (relevance_recall(together, mixed, 2) == 0).all()
+    assert (relevance_recall(together, mixed, [2]) == 0).all()
 
 
 def test_index_recall_counts_what_exact_search_finds() -> None:

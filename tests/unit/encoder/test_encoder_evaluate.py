@@ -70,7 +70,7 @@ def test_it_reports_paired_statistics_and_reports_them_again(
     assert facts.artifact_digest == model.digest
     ours, theirs, raw = model.embed(inputs), other_model.embed(inputs), flatten_raw(inputs)
     for found, k in zip(facts.recall, (1, 5), strict=True):
-        mine, old, base = (relevance_recall(each, labels, k) for each in (ours, theirs, raw))
+        mine, old, base = (relevance_recall(each, labels, [k])[0] for each in (ours, theirs, raw))
         assert found.k == k and found.candidate.n == len(held_out)
         assert found.candidate.mean == pytest.approx(mine.mean(), abs=1e-6)
         assert found.baseline.mean == pytest.approx(base.mean(), abs=1e-6)

@@ -37,7 +37,7 @@ def test_recall_and_map_follow_their_definitions():
     embeddings = unit(len(LABELS))
     found = measure(embeddings, LABELS)
     for k, value in ((1, found.recall_at_1), (5, found.recall_at_5), (10, found.recall_at_10)):
-        assert value == pytest.approx(np.nanmean(relevance_recall(embeddings, LABELS, k)))
+        assert value == pytest.approx(np.nanmean(relevance_recall(embeddings, LABELS, [k])))
     assert found.map_at_r == pytest.approx(naive_map_at_r(embeddings, LABELS))
     assert found.queries == len(LABELS) - 1
 

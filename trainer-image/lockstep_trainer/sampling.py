@@ -18,7 +18,7 @@ class PKSampler:
     replacement, or, where the class has fewer than K, each of them as evenly as K allows. A class
     of one item has no positive pair, so it is not drawn.
 
-    A batch depends on the seed and its number alone: the whole state is that number.
+    A batch depends on the seed and its number alone.
     """
 
     def __init__(
@@ -26,7 +26,6 @@ class PKSampler:
     ) -> None:
         _, codes, counts = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
         by_class = np.split(np.argsort(codes, kind="stable"), np.cumsum(counts)[:-1])
-        self.singletons = int((counts == 1).sum())
         self._rows: list[Rows] = [rows.astype(np.int64) for rows in by_class if len(rows) > 1]
         if len(self._rows) < classes:
             raise ValueError(
@@ -45,22 +44,6 @@ class PKSampler:
         generator = np.random.default_rng((self.seed, 1, self.step))
         self.step += 1
         return np.concatenate([self._items(self._rows[code], generator) for code in chosen])
-
-    def __iter__(self) -> PKSampler:
-        return self
-
-    def state(self) -> dict[str, int]:
-        """What `restore` needs to go on with the next batch."""
-        return {"seed": self.seed, "step": self.step}
-
-    def restore(self, state: dict[str, int]) -> None:
-        """Goes on where `state` was taken; raises ValueError when its seed is another one."""
-        if state["seed"] != self.seed:
-            raise ValueError(
-                f"the sampler's state has the seed {state['seed']}, this run has {self.seed}:"
-                " batches would differ; resume with the same spec"
-            )
-        self.step = state["step"]
 
     def _items(self, rows: Rows, generator: np.random.Generator) -> Rows:
         rounds = -(-self.per_class // len(rows))

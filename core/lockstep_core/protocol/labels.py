@@ -6,4 +6,3 @@ RELEASE = f"{GROUP}/release"
 INDEX = f"{GROUP}/index"
 COMPONENT = f"{GROUP}/component"
 ATTEMPT = f"{GROUP}/attempt"
-VERBS = ("promote", "abort", "rollback", "retry", "pause")

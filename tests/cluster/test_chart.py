@@ -5,6 +5,7 @@ needs, by the word of a real API server.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -276,8 +277,8 @@ ALLOWED = {
     "deployments.apps": "get list watch create patch delete",
     "statefulsets.apps": "get list watch create patch delete",
     "services": "get list watch create patch delete",
-    "pods": "get list watch",
-    "events.events.k8s.io": "create patch",
+    "pods": "list watch",
+    "events.events.k8s.io": "create",
 }
 NEVER = (
     *("secrets", "configmaps", "serviceaccounts", "serviceaccounts/token", "nodes", "namespaces"),
@@ -379,7 +380,11 @@ def test_install_upgrade_uninstall_keeps_the_crds(
     place = ("-n", namespace, "--kubeconfig", str(control_plane.kubeconfig))
     name = f"trial-{namespace}"
     # The CRDs of this control plane were applied by hand: an installation may take them over.
-    helm.run("install", name, str(CHART), *place, "--take-ownership")
+    said = helm.run("install", name, str(CHART), *place, "--take-ownership").stdout
+    _check_commands(control_plane, said)
+    let_go = helm.run("upgrade", name, str(CHART), *place, "--set", "crds.keep=false").stdout
+    assert "uninstalling deletes" in let_go
+    assert "stops nothing" not in let_go
     helm.run("upgrade", name, str(CHART), *place, "--set", "replicas=2")
     (deployment,) = json.loads(
         control_plane.kubectl("get", "deployments", "-n", namespace, "-o", "json").stdout
@@ -391,3 +396,16 @@ def test_install_upgrade_uninstall_keeps_the_crds(
         assert crd.stdout
     left = control_plane.kubectl("get", "deployments,poddisruptionbudgets", "-n", namespace)
     assert left.stdout == ""
+
+
+def _check_commands(control_plane: ControlPlane, notes: str) -> None:
+    """Each command that the notes offer does something; a deletion is only tried."""
+    commands = re.findall(r"^  kubectl (.*)$", notes, re.MULTILINE)
+    assert len(commands) == 3
+    for command in commands:
+        words = command.split()
+        if words[0] == "delete":
+            words.append("--dry-run=server")
+        done = control_plane.kubectl(*words)
+        assert "No resources found" not in done.stderr or words[0] == "get"
+        assert words[0] != "delete" or done.stdout.count("deleted") == len(KINDS)

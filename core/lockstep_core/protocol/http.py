@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from lockstep_core.protocol.base import Contract, KindName
 
@@ -12,10 +12,30 @@ MAX_ITEMS = 256
 MAX_K = 1000
 
 Text = Annotated[str, StringConstraints(max_length=4 * 1024 * 1024)]
-Numbers = list[float]
+Numbers = Annotated[list[float], Field(fail_fast=True)]
+
+
+def _form(value: object) -> str:
+    """Which form of input it is, by its first element; one that is none fails as what is nearest.
+
+    Left to itself, a union tries each form on each element and keeps every error: 8 MiB of JSON
+    would then take half a minute and gigabytes to be refused.
+    """
+    if not isinstance(value, list):
+        return "text"
+    first = value[0] if value else None
+    return "texts" if isinstance(first, str) else "rows" if isinstance(first, list) else "numbers"
+
+
 # One item, or a list of items. An item is a string (an image as a data URI or bare base64) or a
 # list of numbers (a vector, or a flattened image of raw pixel values).
-ItemInput = Text | Numbers | list[Text] | list[Numbers]
+ItemInput = Annotated[
+    Annotated[Text, Tag("text")]
+    | Annotated[Numbers, Tag("numbers")]
+    | Annotated[list[Text], Field(fail_fast=True, max_length=MAX_ITEMS), Tag("texts")]
+    | Annotated[list[Numbers], Field(fail_fast=True, max_length=MAX_ITEMS), Tag("rows")],
+    Discriminator(_form),
+]
 
 
 class Request(Contract):

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
@@ -171,6 +172,25 @@ def test_a_bad_body_is_refused_by_name(body: bytes, status: int, names: str) -> 
         parse(body, SearchRequest)
     assert refused.value.status == status
     assert names in refused.value.message and len(refused.value.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [True] * 10_000,
+        [0.5, *["1"] * 10_000],
+        ["a", *[1] * 200],
+        ["a"] * 10_000,
+        [[True] * 10_000] * 200,
+        [[]] * 10_000,
+    ],
+    ids=["booleans", "text in numbers", "numbers in text", "many", "nested", "empty"],
+)
+def test_a_body_that_is_wrong_everywhere_is_refused_at_its_first_fault(value: list[Any]) -> None:
+    """One error for each element and form would take gigabytes for a body of 8 MiB."""
+    with pytest.raises(ValidationError) as refused:
+        SearchRequest.model_validate({"input": value})
+    assert refused.value.error_count() == 1
 
 
 @pytest.mark.parametrize("numbers", ["[0, 1]", "[0.5, 1]", "[[0, 1.5]]", "[[1], [2]]"])

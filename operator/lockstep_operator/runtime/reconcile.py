@@ -119,6 +119,9 @@ class Reconciler:
         return "crashed"
 
     def _settle(self, key: Key, observed: Observed, plan: Plan, outcome: Outcome) -> str:
+        if plan.look_again_after is not None:
+            # Also beside a refusal: its backoff grows, and a deadline must not wait for it.
+            self._queue.add_after(key, plan.look_again_after)
         refusals = tuple(outcome.refusals)
         if refusals:
             is_news = refusals != self._refusals.get(key)
@@ -136,8 +139,6 @@ class Reconciler:
         else:
             self._writing_passes.pop(key, None)
             self._queue.forget(key)
-        if plan.look_again_after is not None:
-            self._queue.add_after(key, plan.look_again_after)
         return "changed" if outcome.writes else "unchanged"
 
     def _again(self, key: Key) -> None:

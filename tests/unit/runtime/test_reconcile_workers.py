@@ -120,6 +120,16 @@ async def test_refusals_reach_the_next_decision_and_leave_when_they_pass() -> No
     assert seen == [(), (refusal,), ()]
 
 
+async def test_a_deadline_does_not_wait_for_the_backoff_of_a_refusal() -> None:
+    refusal = Refusal(kind="Service", name="glyphs", message="exceeded quota")
+    stage = Stage(
+        lambda observed, settings, now: Plan(look_again_after=0.05),
+        lambda key, number: Outcome(refusals=[refusal]),
+    )
+    await stage.play(KEY, seconds=0.3)
+    assert stage.answers.passes[KEY] >= 4, "the backoff alone begins at a second"
+
+
 async def test_an_unavailable_server_is_asked_again_later() -> None:
     def answer(key: Key, number: int) -> Outcome:
         if number < 4:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
-from lockstep_core.serving.serve import ServerOptions
+from lockstep_core.serving.options import add_server_options, at_least_one, server_options
 from lockstep_core.threads import add_threads_option
 from lockstep_encoder.evaluate import evaluate
 from lockstep_encoder.serve import ServeOptions, serve
@@ -72,29 +72,16 @@ def _parser() -> argparse.ArgumentParser:
     for command in (one, two):
         command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
         add_threads_option(command, "threads of one inference")
-    one.add_argument("--host", help="address to listen on (all of them)")
-    one.add_argument("--port", type=int, default=SERVING_PORT, help="%(default)s; 0: any free one")
+    add_server_options(one)
     defaults = ServeOptions()
     one.add_argument(
-        "--max-batch-items", type=int, default=defaults.max_batch_items, help="%(default)s"
+        "--max-batch-items", type=at_least_one, default=defaults.max_batch_items, help="%(default)s"
     )
     one.add_argument(
         "--max-queue-items",
-        type=int,
+        type=at_least_one,
         default=defaults.max_queue_items,
         help="items that may wait before requests get 429 (%(default)s)",
-    )
-    one.add_argument(
-        "--drain-seconds",
-        type=float,
-        default=defaults.server.drain_seconds,
-        help="serve on, not Ready, for so long after SIGTERM (%(default)s)",
-    )
-    one.add_argument(
-        "--max-connection-age-seconds",
-        type=float,
-        default=defaults.server.max_connection_age_seconds,
-        help="end keep-alive connections older than this (%(default)s)",
     )
     return parser
 
@@ -110,12 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             threads=given.threads,
             max_batch_items=given.max_batch_items,
             max_queue_items=given.max_queue_items,
-            server=ServerOptions(
-                host=given.host,
-                port=given.port,
-                drain_seconds=given.drain_seconds,
-                max_connection_age_seconds=given.max_connection_age_seconds,
-            ),
+            server=server_options(given),
         ),
     )
 

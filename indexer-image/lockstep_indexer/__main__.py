@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRESS_PORT, SERVING_PORT
-from lockstep_core.serving.serve import ServerOptions, run_server
+from lockstep_core.serving.options import add_server_options, server_options
+from lockstep_core.serving.serve import run_server
 from lockstep_core.threads import add_threads_option
 from lockstep_indexer.building import run_build
 from lockstep_indexer.serving import index_server
@@ -87,23 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     for command, meaning in ((build, "threads that embed"), (serve, "threads that search")):
         command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
         add_threads_option(command, meaning)
-    defaults = ServerOptions()
-    serve.add_argument("--host", help="address to listen on (all of them)")
-    serve.add_argument(
-        "--port", type=int, default=SERVING_PORT, help="%(default)s; 0: any free one"
-    )
-    serve.add_argument(
-        "--drain-seconds",
-        type=float,
-        default=defaults.drain_seconds,
-        help="serve on, not Ready, for so long after SIGTERM (%(default)s)",
-    )
-    serve.add_argument(
-        "--max-connection-age-seconds",
-        type=float,
-        default=defaults.max_connection_age_seconds,
-        help="end keep-alive connections older than this (%(default)s)",
-    )
+    add_server_options(serve)
     return parser
 
 
@@ -112,13 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     if given.command == "build":
         return run_build(given.config, threads=given.threads)
-    options = ServerOptions(
-        host=given.host,
-        port=given.port,
-        drain_seconds=given.drain_seconds,
-        max_connection_age_seconds=given.max_connection_age_seconds,
-    )
-    return run_server(index_server(threads=given.threads), given.config, options)
+    return run_server(index_server(threads=given.threads), given.config, server_options(given))
 
 
 if __name__ == "__main__":

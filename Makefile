@@ -77,7 +77,7 @@ lint: $(VENV)/.dev ## Style, types, import rules, generated files
 .PHONY: unit
 unit: $(VENV)/.dev ## Pure code, no cluster
 	@echo "== unit tests"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist worksteal
 
 .PHONY: coverage
 coverage: $(VENV)/.dev ## Branch coverage of the decisions and the core, at least 95 %

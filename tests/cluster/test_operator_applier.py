@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from lockstep_operator.decide.compare import APPLIED_HASH
 from lockstep_operator.decide.plan import Event, EventType, Plan, Reference, StatusWrite
 from lockstep_operator.runtime.applier import Applier, Outcome
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.client import Api, connect
-from lockstep_operator.runtime.compare import APPLIED_HASH
 from lockstep_operator.runtime.errors import Conflict
 from lockstep_operator.runtime.events import Recorder
 from lockstep_operator.runtime.queue import Key

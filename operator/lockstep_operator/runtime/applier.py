@@ -13,12 +13,12 @@ from typing import Any
 
 from lockstep_core.protocol.labels import MODEL
 from lockstep_operator.api.objects import Object
+from lockstep_operator.decide.compare import applied_hash, difference, with_hash
 from lockstep_operator.decide.observed import FOREIGN_OWNER, Refusal
 from lockstep_operator.decide.plan import Event, Plan, Reference, StatusWrite
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.cache import Cache, owner_uids
 from lockstep_operator.runtime.client import Api
-from lockstep_operator.runtime.compare import applied_hash, difference, with_hash
 from lockstep_operator.runtime.errors import AlreadyExists, Conflict, NotFound, Refused
 from lockstep_operator.runtime.events import Recorder
 from lockstep_operator.runtime.queue import Key

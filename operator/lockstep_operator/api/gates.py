@@ -7,19 +7,61 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, UnitFraction, rule, validations
+from lockstep_core.protocol.base import Contract, KindName, UnitFraction, rule, validations
 from lockstep_core.quality.verdicts import Verdict as Verdict
 
 
 class GateType(StrEnum):
-    """`Recall`: relevance recall@k on the held-out set."""
+    """What a gate measures.
+
+    `Recall` is judged once, in Evaluating; all others are live: judged in `analysis` steps.
+    """
 
     RECALL = "Recall"
+    LIVE_RECALL = "LiveRecall"
+    LATENCY = "Latency"
+    ERROR_RATIO = "ErrorRatio"
+    PROMETHEUS = "Prometheus"
+
+
+class OnInconclusive(StrEnum):
+    """`Pause`: wait for a person. `Fail`: as if the gate had failed. There is no way to pass."""
+
+    PAUSE = "Pause"
+    FAIL = "Fail"
 
 
 GateName = Annotated[
     str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)
 ]
+# A bound on anything that Prometheus knows: it may be negative.
+Decimal = Annotated[
+    str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$", max_length=24)
+]
+
+
+class PrometheusQuery(Contract):
+    """A query whose answer is one number."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=1024)] = Field(
+        description="Address of the Prometheus server."
+    )
+    query: Annotated[str, StringConstraints(min_length=1, max_length=4096)] = Field(
+        description="PromQL for a scalar or a vector of one element. `$(namespace)`, `$(model)`,"
+        " `$(release)` and `$(stable)` are replaced by those of the candidate."
+    )
+
+
+def _only(field: str, *types: GateType) -> dict[str, str]:
+    """The field belongs to gates of these types alone."""
+    named = " and ".join(f"`{kind}`" for kind in types)
+    tested = " || ".join(f"self.type == '{kind}'" for kind in types)
+    return rule(f"!has(self.{field}) || {tested}", f"`{field}` is for type {named}", f".{field}")
+
+
+_RELEVANCE = (GateType.RECALL, GateType.LIVE_RECALL)
+_COUNTED = (*_RELEVANCE, GateType.LATENCY, GateType.ERROR_RATIO)
+_LIVE = (GateType.LIVE_RECALL, GateType.LATENCY, GateType.ERROR_RATIO, GateType.PROMETHEUS)
 
 
 class Gate(Contract):
@@ -28,16 +70,75 @@ class Gate(Contract):
     model_config = ConfigDict(
         json_schema_extra=validations(
             rule(
-                "has(self.min) || has(self.minGainOverBaseline)",
-                "`min` or `minGainOverBaseline` must be set: a gate without a bound checks nothing",
+                "self.type != 'Recall' || has(self.min) || has(self.minGainOverBaseline)"
+                " || has(self.maxRegression)",
+                "`min`, `minGainOverBaseline` or `maxRegression` must be set: a gate without a"
+                " bound checks nothing",
                 ".min",
-            )
+            ),
+            rule(
+                "self.type != 'LiveRecall' || has(self.min)",
+                "`min` must be set: a gate without a bound checks nothing",
+                ".min",
+            ),
+            rule(
+                "self.type != 'Latency' || (has(self.quantile) && has(self.maxMilliseconds))",
+                "`quantile` and `maxMilliseconds` must be set for type `Latency`",
+                ".maxMilliseconds",
+            ),
+            rule(
+                "self.type != 'ErrorRatio' || has(self.maxRatio)",
+                "`maxRatio` must be set for type `ErrorRatio`",
+                ".maxRatio",
+            ),
+            rule(
+                "self.type != 'Prometheus' || (has(self.prometheus)"
+                " && (has(self.minValue) || has(self.maxValue)))",
+                "`prometheus`, and `minValue` or `maxValue`, must be set for type `Prometheus`",
+                ".prometheus",
+            ),
+            rule(
+                "(self.type == 'Prometheus') != has(self.minSamples)",
+                "`minSamples` must be set, except for type `Prometheus`, whose answer has none",
+                ".minSamples",
+            ),
+            _only("k", *_RELEVANCE),
+            _only("min", *_RELEVANCE),
+            _only("minGainOverBaseline", GateType.RECALL),
+            _only("maxRegression", GateType.RECALL),
+            _only("index", GateType.LIVE_RECALL),
+            _only("maxSamples", GateType.LIVE_RECALL),
+            _only("quantile", GateType.LATENCY),
+            _only("maxMilliseconds", GateType.LATENCY),
+            _only("maxRatio", GateType.ERROR_RATIO),
+            _only("prometheus", GateType.PROMETHEUS),
+            _only("minValue", GateType.PROMETHEUS),
+            _only("maxValue", GateType.PROMETHEUS),
+            _only("confidence", *_COUNTED),
+            _only("intervalSeconds", *_LIVE),
+            _only("count", *_LIVE),
+            _only("failureLimit", *_LIVE),
+            _only("inconclusiveLimit", *_LIVE),
+            _only("errorLimit", *_LIVE),
+            rule(
+                "!has(self.maxSamples) || !has(self.minSamples)"
+                " || self.minSamples <= self.maxSamples",
+                "`minSamples` must be at most `maxSamples`",
+                ".minSamples",
+            ),
         )
     )
 
     name: GateName = Field(description="Name of the gate, shown in the status.")
-    type: GateType = Field(description="`Recall`: relevance recall@k on the held-out set.")
-    k: int = Field(default=1, ge=1, le=1000, description="Neighbours that are looked at.")
+    type: GateType = Field(
+        description="`Recall`: relevance recall@k on the held-out set, before anything serves."
+        " Live, in `analysis` steps: `LiveRecall` (held-out queries through the candidate's own"
+        " encoder and index), `Latency` and `ErrorRatio` (from the pods' own metrics),"
+        " `Prometheus` (any query)."
+    )
+    k: int | None = Field(
+        default=None, ge=1, le=1000, description="Neighbours that are looked at; 1 when unset."
+    )
     min: UnitFraction | None = Field(
         default=None, description="Smallest value whose lower confidence bound passes."
     )
@@ -46,11 +147,98 @@ class Gate(Contract):
         description="Smallest gain over searching the raw inputs (no encoder at all), paired by"
         " query, whose lower confidence bound passes.",
     )
-    confidence: Annotated[
-        str, StringConstraints(pattern=r"^0\.[5-9][0-9]{0,5}$", min_length=3, max_length=8)
-    ] = Field(default="0.95", description="One-sided confidence of each bound.")
-    min_samples: int = Field(
+    max_regression: UnitFraction | None = Field(
+        default=None,
+        description="Largest loss against the stable release, absolute and paired by query, that"
+        " still counts as not worse (non-inferiority). Without a stable release there is nothing"
+        " to compare with, and the other bounds decide.",
+    )
+    index: KindName | None = Field(
+        default=None, description="The VectorIndex that is searched; unset where there is one."
+    )
+    quantile: Annotated[str, StringConstraints(pattern=r"^0\.[0-9]{1,4}$", max_length=6)] | None = (
+        Field(default=None, description="The quantile of the latency, such as `0.95`.")
+    )
+    max_milliseconds: int | None = Field(
+        default=None, ge=1, le=600_000, description="Largest latency at that quantile."
+    )
+    max_ratio: UnitFraction | None = Field(
+        default=None, description="Largest share of requests that end with a 5xx status."
+    )
+    prometheus: PrometheusQuery | None = Field(default=None, description="What is asked of whom.")
+    min_value: Decimal | None = Field(default=None, description="Smallest value that passes.")
+    max_value: Decimal | None = Field(default=None, description="Largest value that passes.")
+    confidence: (
+        Annotated[
+            str, StringConstraints(pattern=r"^0\.[5-9][0-9]{0,5}$", min_length=3, max_length=8)
+        ]
+        | None
+    ) = Field(default=None, description="One-sided confidence of each bound; 0.95 when unset.")
+    min_samples: int | None = Field(
+        default=None,
         ge=1,
         le=10_000_000,
-        description="Distinct queries below which the verdict is Inconclusive.",
+        description="Queries or requests below which the verdict is Inconclusive.",
     )
+    max_samples: int | None = Field(
+        default=None,
+        ge=1,
+        le=100_000,
+        description="Queries that are sent at most; 1000 when unset.",
+    )
+    interval_seconds: int | None = Field(
+        default=None, ge=1, le=86_400, description="Time between two measurements; 10 when unset."
+    )
+    count: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Measurements that must pass; 1 when unset.",
+    )
+    failure_limit: int | None = Field(
+        default=None, ge=0, le=1000, description="Failed measurements that are let pass; 0."
+    )
+    inconclusive_limit: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="Inconclusive measurements before `onInconclusive` applies; 3 when unset.",
+    )
+    error_limit: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="Measurements in a row that could not be made, before `onInconclusive`"
+        " applies; 4 when unset.",
+    )
+    on_inconclusive: OnInconclusive = Field(
+        default=OnInconclusive.PAUSE,
+        description="What follows when the data do not decide: `Pause` waits for a person, `Fail`"
+        " ends the release. There is no way to pass without data.",
+    )
+    dry_run: bool = Field(
+        default=False, description="Measured and shown, but never in the way of a release."
+    )
+
+    # Fields of other types are absent, so defaults are applied here and not by the API server: a
+    # gate that is stored shows what was asked, and nothing that its type has no use for.
+
+    @property
+    def is_live(self) -> bool:
+        """Judged in `analysis` steps, not in Evaluating."""
+        return self.type is not GateType.RECALL
+
+    @property
+    def neighbours(self) -> int:
+        """The k of recall@k."""
+        return self.k or 1
+
+    @property
+    def one_sided(self) -> str:
+        """The confidence of each bound, as it is written."""
+        return self.confidence or "0.95"
+
+    @property
+    def samples_needed(self) -> int:
+        """Samples below which the verdict is Inconclusive."""
+        return self.min_samples or 0

@@ -8,11 +8,10 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, rule, validations
-from lockstep_core.protocol.config import MAX_RECALLS
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.pods import PodTemplate
+from lockstep_operator.api.rollout import RolloutSpec
 from lockstep_operator.api.status import Condition, GateVerdict, HistoryEntry, Time
 
 
@@ -49,51 +48,6 @@ class ServingSpec(Contract):
     )
     template: PodTemplate = Field(
         default_factory=PodTemplate, description="Pod of the encoder (and of evaluation Jobs)."
-    )
-
-
-class RollbackWindow(Contract):
-    """How long a replaced release stays whole and warm, so that a rollback is one switch."""
-
-    releases: int = Field(default=1, ge=0, le=5, description="Replaced releases that are kept.")
-    seconds: int = Field(
-        default=86400, ge=0, le=31_536_000, description="Seconds after which they are taken down."
-    )
-
-
-class RolloutSpec(Contract):
-    """How a candidate becomes stable. A change here applies at once: no new release."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!has(self.gates) || self.gates.filter(g, !self.gates.exists(h, h.k == g.k"
-                f" && h.name < g.name)).size() <= {MAX_RECALLS}",
-                f"`gates` must ask for at most {MAX_RECALLS} different `k`: what an evaluation"
-                " measures has to fit into 4 KiB",
-                ".gates",
-            )
-        )
-    )
-
-    gates: list[Gate] = Field(
-        default_factory=list,
-        max_length=16,
-        description="Checks that a candidate must pass.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    )
-    paused: bool = Field(
-        default=False,
-        description="Holds the candidate before its next step. Traffic stays where it is.",
-    )
-    progress_deadline_seconds: int = Field(
-        default=900,
-        ge=1,
-        le=31_536_000,
-        description="Longest wait for pods to become ready. Stands still while paused.",
-    )
-    rollback_window: RollbackWindow = Field(
-        default_factory=RollbackWindow, description="How long a replaced release stays warm."
     )
 
 
@@ -148,7 +102,19 @@ class Pointer(Contract):
     stage: str | None = None
     since: Time | None = None
     ready_replicas: int | None = None
+    weight: int | None = Field(default=None, description="Percent of the requests that it answers.")
     indexes: list[str] | None = None
+
+
+class StepStatus(Contract):
+    """Where the candidate is on its way. Weights are percent of the requests."""
+
+    index: int = Field(description="The step under way, from 1; `total` + 1 after all.")
+    total: int
+    state: str = Field(description="What it does, or what it waits for.")
+    asked_weight: int = Field(description="The candidate's weight that the steps ask for.")
+    achieved_weight: int = Field(description="The weight that was read back last.")
+    started_at: Time
 
 
 class HandledVerb(Contract):
@@ -179,6 +145,11 @@ class EmbeddingModelStatus(Contract):
     message: str | None = None
     stable: Pointer | None = None
     candidate: Pointer | None = None
+    step: StepStatus | None = None
+    step_display: str | None = Field(default=None, description="The step of all, as `2/4`.")
+    weight_display: str | None = Field(
+        default=None, description="The candidate's share, as `25%`; `25% (20%)` where it differs."
+    )
     gates: list[GateVerdict] | None = None
     gates_summary: str | None = Field(default=None, description="Gates passed of all, as `1/1`.")
     recall: str | None = Field(default=None, description="Relevance recall of the first gate.")

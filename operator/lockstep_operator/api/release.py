@@ -87,6 +87,7 @@ class Stage(StrEnum):
     INDEXING = "Indexing"
     VERIFYING = "Verifying"
     WARMING = "Warming"
+    CANARY = "Canary"
     PROMOTING = "Promoting"
     FINALIZING = "Finalizing"
     SERVING = "Serving"
@@ -111,6 +112,36 @@ class Attempts(Contract):
     disruptions: int = 0
 
 
+class StepRecord(Contract):
+    """The step of the canary that is under way. `hash` is that of the steps: others start anew."""
+
+    index: int = Field(ge=0, description="From 0; the number of steps when all are done.")
+    hash: Hash
+    started_at: Time
+    passed: bool = Field(
+        default=False, description="A person let the release pass this step's pause or analysis."
+    )
+
+
+class Weights(Contract):
+    """Percent of the requests that the candidate answers: asked, and read back when it held."""
+
+    asked: int = Field(ge=0, le=100)
+    achieved: int = Field(ge=0, le=100)
+    since: Time
+
+
+class Ending(Contract):
+    """How a release ends as soon as it has no traffic any more."""
+
+    stage: Stage
+    outcome: str
+    reason: str
+    message: str
+    exit_code: int | None = None
+    pod: str | None = None
+
+
 class EmbeddingReleaseStatus(Contract):
     """The only record of the release."""
 
@@ -130,6 +161,15 @@ class EmbeddingReleaseStatus(Contract):
         default=None, description="Seconds of this stage spent paused; the deadline skips them."
     )
     failed_stage: Stage | None = None
+    canary_of: ReleaseName | None = Field(
+        default=None, description="The stable release that it shares the entry point with."
+    )
+    step: StepRecord | None = None
+    weights: Weights | None = None
+    approved_at: Time | None = Field(
+        default=None, description="When a person approved its promotion (`promotion: Manual`)."
+    )
+    ending: Ending | None = None
     training: TrainingFacts | None = None
     evaluation: EvaluationFacts | None = None
     builds: list[BuildFacts] | None = None
@@ -150,9 +190,12 @@ __all__ = [
     "Cause",
     "EmbeddingReleaseSpec",
     "EmbeddingReleaseStatus",
+    "Ending",
     "FrozenIndex",
     "Images",
     "ReusedModel",
     "Sha256",
     "Stage",
+    "StepRecord",
+    "Weights",
 ]

@@ -40,9 +40,11 @@ def summary(verdicts: Sequence[GateVerdict]) -> str:
 
 
 def _recall(gate: Gate, facts: EvaluationFacts) -> GateVerdict:
-    measured = next((found for found in facts.recall if found.k == gate.k), None)
+    measured = next((found for found in facts.recall if found.k == gate.neighbours), None)
     if measured is None:
-        line = f"recall@{gate.k} was not measured: the gate was set after the evaluation ran"
+        line = (
+            f"recall@{gate.neighbours} was not measured: the gate was set after the evaluation ran"
+        )
         return GateVerdict(name=gate.name, verdict=Verdict.ERROR, line=line)
     parts = _recall_parts(gate, measured)
     verdict = combine(judgement for judgement, _ in parts)
@@ -51,7 +53,7 @@ def _recall(gate: Gate, facts: EvaluationFacts) -> GateVerdict:
     if verdict is Verdict.FAIL:
         line += f"; train better, or lower gate {gate.name} in `spec.rollout.gates`"
     elif any(judgement.reason in (Why.TOO_FEW_SAMPLES, Why.NO_DATA) for judgement, _ in parts):
-        line += f" of {gate.min_samples} needed (`minSamples`): hold out more classes"
+        line += f" of {gate.samples_needed} needed (`minSamples`): hold out more classes"
     elif verdict is Verdict.INCONCLUSIVE:
         line += f": {_needed([judgement for judgement, _ in parts])}; hold out more classes"
     return GateVerdict(
@@ -68,7 +70,9 @@ def _recall_parts(gate: Gate, measured: RecallFacts) -> list[tuple[Judgement, st
     parts = []
     if gate.min is not None:
         judgement = _judge(gate, measured.candidate, gate.min, bounded01=True)
-        text = f"recall@{gate.k} {bound_text(judgement)} ({interval_text(judgement, gate)})"
+        text = (
+            f"recall@{gate.neighbours} {bound_text(judgement)} ({interval_text(judgement, gate)})"
+        )
         parts.append((judgement, text))
     if gate.min_gain_over_baseline is not None:
         gain = measured.gain_over_baseline
@@ -91,7 +95,7 @@ def _needed(judgements: Sequence[Judgement]) -> str:
 
 def _judge(gate: Gate, stats: SampleStatistics, bound: str, *, bounded01: bool) -> Judgement:
     return judge_at_least(
-        stats, float(bound), float(gate.confidence), gate.min_samples, bounded01=bounded01
+        stats, float(bound), float(gate.one_sided), gate.samples_needed, bounded01=bounded01
     )
 
 

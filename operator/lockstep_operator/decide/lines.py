@@ -23,7 +23,7 @@ def bound_text(judgement: Judgement, *, signed: bool = False) -> str:
 
 def interval_text(judgement: Judgement, gate: Gate, *, signed: bool = False) -> str:
     """The side of the interval that decided, or both sides when none did."""
-    percent = f"{float(gate.confidence) * 100:g}%"
+    percent = f"{float(gate.one_sided) * 100:g}%"
 
     def number(value: float) -> str:
         return f"{value:+.3f}" if signed else f"{value:.3f}"

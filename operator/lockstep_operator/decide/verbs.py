@@ -182,7 +182,8 @@ def _must_measure(draft: Draft, release: Release) -> bool:
     """Whether a gate asks for a recall@k that the evaluation did not measure."""
     facts = release.status.evaluation
     measured = {found.k for found in facts.recall} if facts else set()
-    return any(gate.k not in measured for gate in draft.model.spec.rollout.gates)
+    gates = (g for g in draft.model.spec.rollout.gates if not g.is_live)
+    return any(gate.neighbours not in measured for gate in gates)
 
 
 def _promote(draft: Draft, release: Release) -> Answer:

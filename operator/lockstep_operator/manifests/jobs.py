@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from lockstep_core.protocol.config import BuildConfig, EvaluateConfig, TrainConfig
 from lockstep_core.protocol.environment import PROGRESS_PORT
 from lockstep_core.protocol.exitcodes import UNCOUNTED
-from lockstep_operator.api.gates import GateType
 from lockstep_operator.api.index import BuildSpec
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
@@ -157,7 +156,7 @@ def build_job(
 
 
 def _recall_at(model: Model) -> tuple[int, ...]:
-    wanted = {gate.k for gate in model.spec.rollout.gates if gate.type is GateType.RECALL}
+    wanted = {gate.neighbours for gate in model.spec.rollout.gates if not gate.is_live}
     return tuple(sorted(wanted)) or (1,)
 
 

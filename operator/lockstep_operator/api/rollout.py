@@ -1,0 +1,264 @@
+"""How a candidate becomes stable: steps, approval, traffic, capacity. Policy, never identity."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from lockstep_core.protocol.base import Contract, rule, validations
+from lockstep_core.protocol.config import MAX_RECALLS
+from lockstep_operator.api.gates import Gate, GateName
+
+
+class PauseStep(Contract):
+    """Waits, with the traffic of the step before."""
+
+    seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=31_536_000,
+        description="How long. Unset: until a person promotes or approves the release.",
+    )
+
+
+class AnalysisStep(Contract):
+    """Judges live gates while the candidate takes its share of the traffic."""
+
+    gates: list[GateName] = Field(
+        min_length=1,
+        max_length=16,
+        description="Names of gates in `spec.rollout.gates` that are measured live.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+
+
+class Step(Contract):
+    """One step of a canary: exactly one of its fields is set."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "[has(self.setWeight), has(self.mirror), has(self.pause), has(self.analysis)]"
+                ".filter(x, x).size() == 1",
+                "a step must set exactly one of `setWeight`, `mirror`, `pause` and `analysis`",
+            )
+        )
+    )
+
+    set_weight: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Percent of the requests that the candidate answers from here on."
+        " 100, as the last step, says what happens anyway: it is promoted.",
+    )
+    mirror: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="Percent of the requests that are copied to the candidate, whose answers"
+        " are thrown away. Needs `traffic.router: GatewayAPI`.",
+    )
+    pause: PauseStep | None = Field(default=None, description="Wait, or wait for a person.")
+    analysis: AnalysisStep | None = Field(default=None, description="Judge live gates.")
+
+
+class Promotion(StrEnum):
+    """`Automatic`: after the last step. `Manual`: when the release is approved."""
+
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+
+
+class Supersede(StrEnum):
+    """What a new spec does to a candidate: `Restart` gives it up, `Queue` lets it end first."""
+
+    RESTART = "Restart"
+    QUEUE = "Queue"
+
+
+class Capacity(StrEnum):
+    """`Availability`: stable keeps all its pods. `ResourceAware`: both share `serving.replicas`."""
+
+    AVAILABILITY = "Availability"
+    RESOURCE_AWARE = "ResourceAware"
+
+
+class RouterName(StrEnum):
+    """`Replicas`: the share of ready pods. `GatewayAPI`: the weights of an HTTPRoute."""
+
+    REPLICAS = "Replicas"
+    GATEWAY_API = "GatewayAPI"
+
+
+class ParentRef(Contract):
+    """The Gateway that the HTTPRoute attaches to."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=253)] = Field(
+        description="Name of the Gateway."
+    )
+    namespace: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = Field(
+        default=None, description="Its namespace; unset: that of the model."
+    )
+    section_name: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = Field(
+        default=None, description="Its listener; unset: all of them."
+    )
+
+
+class GatewayRoute(Contract):
+    """The HTTPRoute that the operator owns."""
+
+    parent_refs: list[ParentRef] = Field(
+        min_length=1,
+        max_length=4,
+        description="The Gateways that it attaches to.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    hostnames: list[Annotated[str, StringConstraints(min_length=1, max_length=253)]] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Host names of the route; none: all.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+
+
+class TrafficSpec(Contract):
+    """Who splits the requests between stable and candidate."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "has(self.router) && self.router == 'GatewayAPI' ? has(self.gateway)"
+                " : !has(self.gateway)",
+                "`gateway` must be set with `router: GatewayAPI`, and only with it",
+                ".gateway",
+            )
+        )
+    )
+
+    router: RouterName = Field(
+        default=RouterName.REPLICAS,
+        description="`Replicas`: the share of ready pods. `GatewayAPI`: weights of an HTTPRoute.",
+    )
+    gateway: GatewayRoute | None = Field(default=None, description="The HTTPRoute.")
+
+
+class RollbackWindow(Contract):
+    """How long a replaced release stays whole and warm, so that a rollback is one switch."""
+
+    releases: int = Field(default=1, ge=0, le=5, description="Replaced releases that are kept.")
+    seconds: int = Field(
+        default=86400, ge=0, le=31_536_000, description="Seconds after which they are taken down."
+    )
+
+
+class RolloutSpec(Contract):
+    """How a candidate becomes stable. A change here applies at once: no new release."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.gates) || self.gates.filter(g, g.type == 'Recall' &&"
+                " !self.gates.exists(h, h.type == 'Recall' && h.k == g.k"
+                f" && h.name < g.name)).size() <= {MAX_RECALLS}",
+                f"`gates` must ask for at most {MAX_RECALLS} different `k`: what an evaluation"
+                " measures has to fit into 4 KiB",
+                ".gates",
+            ),
+            rule(
+                "!has(self.steps) || self.steps.all(s, !has(s.analysis) ||"
+                " s.analysis.gates.all(n, has(self.gates) && self.gates.exists(g, g.name == n"
+                " && g.type != 'Recall')))",
+                "`analysis.gates` must name gates of `gates` that are measured live: `Recall` is"
+                " judged before the canary",
+                ".steps",
+            ),
+            rule(
+                "!has(self.steps) || self.steps.size() < 2 || self.steps.exists_one(s,"
+                " has(s.setWeight) && s.setWeight == 100) == false ||"
+                " (has(self.steps[self.steps.size() - 1].setWeight)"
+                " && self.steps[self.steps.size() - 1].setWeight == 100)",
+                "`setWeight: 100` must be the last step: it is the promotion",
+                ".steps",
+            ),
+            rule(
+                "!has(self.holdAtStep) || (has(self.steps)"
+                " && self.holdAtStep <= self.steps.size())",
+                "`holdAtStep` must be at most the number of `steps`",
+                ".holdAtStep",
+            ),
+        )
+    )
+
+    steps: list[Step] = Field(
+        default_factory=list,
+        max_length=32,
+        description="The way from 0 to 100 percent. None: the entry point moves at once, as it"
+        " does for the first release and for a rollback.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    hold_at_step: int | None = Field(
+        default=None,
+        ge=0,
+        le=32,
+        description="Steps that a candidate may take; then it waits until this is raised.",
+    )
+    promotion: Promotion = Field(
+        default=Promotion.AUTOMATIC,
+        description="`Automatic`: after the last step. `Manual`: it waits for `approvedRelease`, or"
+        " for the annotation `lockstep.dev/promote`.",
+    )
+    approved_release: (
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^([a-z]([-a-z0-9]*)-)?r[1-9][0-9]{0,6}$", max_length=40),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="The release that may pass every pause for a person, as `r13`: an approval"
+        " that lives in Git.",
+    )
+    supersede: Supersede = Field(
+        default=Supersede.RESTART,
+        description="What a new spec does to a candidate: `Restart` gives it up, `Queue` lets it"
+        " end first, and then only the newest spec is released.",
+    )
+    capacity: Capacity = Field(
+        default=Capacity.AVAILABILITY,
+        description="`Availability`: stable keeps all its encoder pods until it is replaced."
+        " `ResourceAware`: both releases share `serving.replicas`, for a cluster without spare"
+        " GPUs; a rollback then starts pods first.",
+    )
+    traffic: TrafficSpec = Field(
+        default_factory=TrafficSpec, description="Who splits the requests."
+    )
+    gates: list[Gate] = Field(
+        default_factory=list,
+        max_length=16,
+        description="Checks that a candidate must pass.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    paused: bool = Field(
+        default=False,
+        description="Holds the candidate before its next step. Traffic stays where it is.",
+    )
+    progress_deadline_seconds: int = Field(
+        default=900,
+        ge=1,
+        le=31_536_000,
+        description="Longest wait for pods to become ready, and for a weight to be read back."
+        " Stands still while paused.",
+    )
+    abort_scale_down_delay_seconds: int = Field(
+        default=30,
+        ge=0,
+        le=86_400,
+        description="How long pods of a candidate that lost its traffic stay, to end what reached"
+        " them.",
+    )
+    rollback_window: RollbackWindow = Field(
+        default_factory=RollbackWindow, description="How long a replaced release stays warm."
+    )

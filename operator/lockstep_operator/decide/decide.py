@@ -6,6 +6,7 @@ from datetime import datetime
 
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Stage
+from lockstep_operator.api.rollout import Supersede
 from lockstep_operator.decide import clock
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import ENDED, Draft
@@ -30,6 +31,7 @@ from lockstep_operator.decide.verbs import handle_verbs
 
 # Where a candidate whose indexes are out of date stops: its model is all that is still wanted.
 _AFTER_THE_VERDICT = frozenset({Stage.INDEXING, Stage.WARMING})
+_RESIZING = frozenset({Stage.CANARY, Stage.PROMOTING})
 
 
 def decide(observed: Observed, settings: Settings, now: datetime) -> Plan:
@@ -77,7 +79,10 @@ def _move(draft: Draft) -> None:
     update_pause(draft, candidate)
     desired = draft.desired
     outdated = isinstance(desired, Desired) and not desired.is_within(candidate)
-    advance(draft, candidate.name, stop_at=_AFTER_THE_VERDICT if outdated else frozenset())
+    restarts = draft.model.spec.rollout.supersede is Supersede.RESTART
+    # Each of these counts other pods than the stage before it: they are looked at in the next pass.
+    stop_at = _RESIZING | (_AFTER_THE_VERDICT if outdated and restarts else frozenset())
+    advance(draft, candidate.name, stop_at=stop_at)
 
 
 def _creation(draft: Draft, manifest: Object) -> Plan:
@@ -109,6 +114,7 @@ def _plan(draft: Draft) -> Plan:
         delete=tuple(draft.delete),
         projections=_written(_projections(_as_recorded(draft))),
         events=tuple(draft.events),
+        measure=tuple(draft.measure),
         look_again_after=draft.look_again_after,
     )
 

@@ -12,6 +12,7 @@ from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
 from lockstep_operator.api.status import Failure
 from lockstep_operator.decide import clock
 from lockstep_operator.decide.desired import Desired, desired_state
+from lockstep_operator.decide.measurements import MeasureRequest
 from lockstep_operator.decide.pair import Pair
 from lockstep_operator.decide.plan import Event, EventType, Reference
 from lockstep_operator.decide.reasons import Outcome, Reason
@@ -62,6 +63,7 @@ class Draft:
         self.events: list[Event] = []
         self.handled: dict[str, HandledVerb] = {
             entry.verb: entry for entry in scene.model.status.last_handled or ()
+        self.measure: list[MeasureRequest] = []
         }
         self.notes: dict[str, Note] = {}
         self.pairs: dict[str, Pair] = {}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Images
+from lockstep_operator.decide.measurements import Series, SeriesKey
 
 FOREIGN_OWNER = "ForeignOwner"
 
@@ -37,7 +39,8 @@ class Observed:
     """Raw objects, as last seen. Children carry the label `lockstep.dev/model`.
 
     `indexes` are the VectorIndexes whose `modelRef` names this model. `refusals` are what the
-    applier could not carry out in its last try.
+    applier could not carry out in its last try. `measurements` are what was measured so far of what
+    plans asked for.
     """
 
     namespace: str
@@ -50,4 +53,5 @@ class Observed:
     deployments: tuple[Object, ...] = ()
     stateful_sets: tuple[Object, ...] = ()
     services: tuple[Object, ...] = ()
+    measurements: Mapping[SeriesKey, Series] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = field(default=())

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from lockstep_operator.api.objects import Object
+from lockstep_operator.decide.measurements import MeasureRequest
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Plan:
     6. `projections`: statuses of the model and of its indexes. They are written also when a record
        was refused, where the plan knew of it: then they tell it.
     7. `events`, only after the writes succeeded.
+
+    `measure` writes nothing: what it asks for is measured beside everything else.
     """
 
     releases: tuple[Object, ...] = ()
@@ -63,4 +66,5 @@ class Plan:
     delete: tuple[Reference, ...] = ()
     projections: tuple[StatusWrite, ...] = ()
     events: tuple[Event, ...] = ()
+    measure: tuple[MeasureRequest, ...] = ()
     look_again_after: float | None = None

@@ -58,11 +58,6 @@ async def on_deployment(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
     memo.observe(resources.DEPLOYMENT, event)
 
 
-@kopf.on.event("apps", "v1", resources.STATEFUL_SET.plural)
-async def on_stateful_set(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.STATEFUL_SET, event)
-
-
 @kopf.on.event("", "v1", resources.SERVICE.plural)
 async def on_service(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
     memo.observe(resources.SERVICE, event)

@@ -275,7 +275,6 @@ ALLOWED = {
     "embeddingreleases.lockstep.dev/finalizers": "update",
     "jobs.batch": "get list watch create patch delete",
     "deployments.apps": "get list watch create patch delete",
-    "statefulsets.apps": "get list watch create patch delete",
     "services": "get list watch create patch delete",
     "pods": "list watch",
     "events.events.k8s.io": "create",

@@ -37,7 +37,7 @@ def built(**release_fields: Any) -> dict[str, Object]:
         "build": manifests.build_job(model, release, frozen, recipe, 1),
         "encoder": manifests.encoder_deployment(model, release),
         "encoder-service": manifests.encoder_service(release),
-        "index": manifests.index_stateful_set(model, release, frozen, recipe),
+        "index": manifests.index_deployment(model, release, frozen, recipe),
         "index-service": manifests.index_service(release, frozen),
         "entry": manifests.entry_service(model, release),
     }

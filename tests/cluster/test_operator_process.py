@@ -150,7 +150,7 @@ def test_a_release_runs_to_the_end_and_hand_edits_are_reverted(
     cluster.apply(model("glyphs", indexing="Required"), index("glyphs", "glyphs"))
     cluster.healthy("glyphs", "glyphs-r1")
     whole = writes.settled()
-    deployments = cluster.names("deployments,statefulsets")
+    deployments = cluster.names("deployments")
     assert len(deployments) == 2
     services = {o["metadata"]["name"]: o["spec"]["selector"] for o in cluster.items("services")}
     encoder = next(o for o in cluster.items("deployments"))["metadata"]["name"]
@@ -181,7 +181,7 @@ def test_a_model_that_is_deleted_leaves_nothing(
     cluster.apply(model("glyphs", indexing="Required"), index("glyphs", "glyphs"))
     cluster.healthy("glyphs", "glyphs-r1")
     cluster.kubectl("delete", "em", "glyphs", "--wait=false")
-    kinds = "em,er,jobs,pods,deployments,statefulsets,services"
+    kinds = "em,er,jobs,pods,deployments,services"
     wait_for("everything is gone", lambda: cluster.names(kinds) == [], 60)
     assert cluster.names("vix") == ["VectorIndex/glyphs"], "a recipe is the user's"
     no_crash(operator)

@@ -162,11 +162,28 @@ def test_changed_recipe_is_a_release_of_the_same_space(world: World) -> None:
     assert now["status"]["builds"][0]["buildDigest"] != first["status"]["builds"][0]["buildDigest"]
 
 
+def test_broken_index_template_leaves_the_server_that_answers(world: World) -> None:
+    """The one server of the index stays until one of the new template is ready."""
+    world.patch("vix", {"template": {"image": "lockstep.invalid/none:dev"}})
+
+    def is_told() -> bool:
+        index = world.kube.get(world.namespace, "vix", "glyphs") or {}
+        return "keeps 1 of the pods" in str((index.get("status") or {}).get("message"))
+
+    wait_until(is_told, what="the rollout of the index servers to be stuck", seconds=60)
+    queries = glyph_queries(world, 1, 4)
+    url = "http://glyphs:8080/v1/search"
+    tally = start_load(world, queries, url=url, connections=2, limit=20).finish()
+    assert tally["failed"] == 0, tally["failures"]
+    world.patch("vix", {"template": None})
+    wait_until(lambda: world.status().get("phase") == "Healthy", what="the pods to be whole")
+
+
 def test_deleting_the_model_removes_everything(world: World) -> None:
     world.kube.run("delete", "em", "glyphs", "-n", world.namespace, "--wait=true")
 
     def left() -> bool:
-        kinds = "er,jobs,deployments,statefulsets,services,pods"
+        kinds = "er,jobs,deployments,services,pods"
         items = world.kube.list(world.namespace, kinds, "lockstep.dev/model=glyphs")
         return not items
 

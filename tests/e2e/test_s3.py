@@ -62,7 +62,7 @@ def test_release_lives_in_s3(endpoint: str, make_world: Callable[[str], World]) 
     world.dataset = f"s3://{BUCKET}/glyphs/datasets/glyphs.npz"
     world.kube.apply(secret, world.model(), world.index())
     world.until_healthy(1)
-    for kind in ("jobs", "deployments", "statefulsets"):
+    for kind in ("jobs", "deployments"):
         for workload in world.kube.list(world.namespace, kind, "lockstep.dev/model=glyphs"):
             pod = workload["spec"]["template"]["spec"]
             assert not [v for v in pod["volumes"] if "persistentVolumeClaim" in v]

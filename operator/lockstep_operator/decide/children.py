@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lockstep_core.protocol import labels
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
+from lockstep_operator.api.release import Stage
+from lockstep_operator.decide.capacity import encoder_replicas
 from lockstep_operator.decide.compare import difference, was_applied
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pair import BEING_MADE, Pair
+from lockstep_operator.manifests.metadata import Component
 
 REMNANT_SECONDS = 5.0
 
@@ -35,16 +39,33 @@ def _desired_children(draft: Draft, release: Release) -> Iterator[Object]:
         recipe = draft.scene.index(frozen.name)
         yield manifests.index_service(release, frozen)
         name = manifests.index_name(release.name, frozen.name)
-        live = draft.scene.child("StatefulSet", name, release.uid)
+        live = draft.scene.child("Deployment", name, release.uid)
         if recipe is None and live is not None:
             # The VectorIndex was deleted, and its replicas with it: what serves stays as it is.
             yield live
         else:
-            yield manifests.index_stateful_set(
+            yield manifests.index_deployment(
                 draft.model, release, frozen, recipe, pull_secrets=secrets
             )
     yield manifests.encoder_service(release)
-    yield manifests.encoder_deployment(draft.model, release, pull_secrets=secrets)
+    yield manifests.encoder_deployment(
+        draft.model,
+        release,
+        replicas=encoder_replicas(draft, release),
+        beside=_beside(draft, release),
+        pull_secrets=secrets,
+    )
+
+
+def _beside(draft: Draft, release: Release) -> str | None:
+    """The release whose entry point the pods may share.
+
+    A kept release must not: its own candidate days are over, and the joint selector of stable and
+    the next candidate would select it as a third.
+    """
+    stable, beside = draft.stable, release.status.canary_of
+    kept = release.status.stage is Stage.RETAINED
+    return None if kept and stable is not None and beside == stable.name else beside
 
 
 def _keep(draft: Draft, release: Release, manifest: Object, pair: Pair) -> None:
@@ -97,10 +118,14 @@ def _count(pair: Pair, manifest: Object, live: Object) -> None:
         ready = min(ready, int(status.get("availableReplicas") or 0))
     seen = int(status.get("observedGeneration") or 0)
     stale = seen < int(live["metadata"].get("generation") or 0)
-    if kind == "Deployment":
+    if manifest["metadata"]["labels"][labels.COMPONENT] == Component.ENCODER:
         pair.ready, pair.wanted = ready, wanted
     pair.serving = pair.serving and ready > 0
-    pair.rolling = pair.rolling or stale or updated < wanted
+    # Pods of the template before go when those of the new one are ready.
+    old = max(0, int(status.get("replicas") or 0) - updated)
+    pair.rolling = pair.rolling or stale or updated < wanted or old > 0
+    name = manifest["metadata"]["name"]
     if stale or min(ready, updated) < wanted:
-        name = manifest["metadata"]["name"]
         pair.lacks(f"{kind} {name} has {min(ready, updated, wanted)} of {wanted} pods ready")
+    elif old:
+        pair.lacks(f"{kind} {name} keeps {old} of the pods of before its last change")

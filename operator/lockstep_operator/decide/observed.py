@@ -51,7 +51,6 @@ class Observed:
     jobs: tuple[Object, ...] = ()
     pods: tuple[Object, ...] = ()
     deployments: tuple[Object, ...] = ()
-    stateful_sets: tuple[Object, ...] = ()
     services: tuple[Object, ...] = ()
-    measurements: Mapping[SeriesKey, Series] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = field(default=())
+    measurements: Mapping[SeriesKey, Series] = field(default_factory=dict)

@@ -183,7 +183,7 @@ def _pointer(release: Release | None, carried: Carried | None) -> BuildPointer |
 
 
 def _replicas(draft: Draft, stable: Release, name: str) -> int:
-    found = draft.scene.child("StatefulSet", index_name(stable.name, name), stable.uid)
+    found = draft.scene.child("Deployment", index_name(stable.name, name), stable.uid)
     return int(((found or {}).get("status") or {}).get("replicas") or 0)
 
 

@@ -21,7 +21,7 @@ from lockstep_operator.manifests import short_name
 DRAIN_SECONDS = 30.0
 # Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
 KEPT_JOBS = 3
-_KINDS = ("Deployment", "StatefulSet", "Service")
+_KINDS = ("Deployment", "Service")
 
 
 def retain(draft: Draft) -> None:

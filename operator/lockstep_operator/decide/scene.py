@@ -132,7 +132,6 @@ class Scene:
         return {
             "Job": observed.jobs,
             "Deployment": observed.deployments,
-            "StatefulSet": observed.stateful_sets,
             "Service": observed.services,
         }[kind]
 

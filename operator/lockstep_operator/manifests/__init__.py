@@ -3,7 +3,7 @@
 They hold only fields that the operator owns, for server-side apply; none reads a clock or a file.
 """
 
-from lockstep_operator.manifests.jobs import build_job, evaluation_job, training_job
+from lockstep_operator.manifests.jobs import build_job, evaluation_job, replay_job, training_job
 from lockstep_operator.manifests.names import (
     JobKind,
     encoder_name,
@@ -13,15 +13,17 @@ from lockstep_operator.manifests.names import (
     short_name,
 )
 from lockstep_operator.manifests.releases import release_manifest
+from lockstep_operator.manifests.routes import GATEWAY_API_VERSION, http_route
 from lockstep_operator.manifests.serving import (
     encoder_deployment,
     encoder_service,
     entry_service,
+    index_deployment,
     index_service,
-    index_stateful_set,
 )
 
 __all__ = [
+    "GATEWAY_API_VERSION",
     "JobKind",
     "build_job",
     "encoder_deployment",
@@ -29,12 +31,14 @@ __all__ = [
     "encoder_service",
     "entry_service",
     "evaluation_job",
+    "http_route",
+    "index_deployment",
     "index_name",
     "index_service",
-    "index_stateful_set",
     "job_name",
     "release_manifest",
     "release_name",
+    "replay_job",
     "short_name",
     "training_job",
 ]

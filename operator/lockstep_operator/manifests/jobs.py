@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lockstep_core.protocol.config import BuildConfig, EvaluateConfig, TrainConfig
-from lockstep_core.protocol.environment import PROGRESS_PORT
+from lockstep_core.protocol import labels as names
+from lockstep_core.protocol.config import BuildConfig, EvaluateConfig, ReplayConfig, TrainConfig
+from lockstep_core.protocol.environment import PROGRESS_PORT, SERVING_PORT
 from lockstep_core.protocol.exitcodes import UNCOUNTED
+from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.index import BuildSpec
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
-from lockstep_operator.manifests.facts import is_same_store, training_facts
+from lockstep_operator.manifests.facts import build_facts, is_same_store, training_facts
 from lockstep_operator.manifests.metadata import (
     Component,
     metadata,
     owned_by_release,
     standard_labels,
 )
-from lockstep_operator.manifests.names import JobKind, job_name
+from lockstep_operator.manifests.names import JobKind, encoder_name, job_name
 from lockstep_operator.manifests.pods import CONTAINER, PROGRESS_PORT_NAME, Program, pod_template
 
 TRAIN_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 EVALUATE_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
+REPLAY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
+REPLAYED_QUERIES = 1000
 BUILD_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
 # Time to finish a step and to save what was done.
 TRAIN_GRACE_SECONDS = 60
@@ -153,6 +157,65 @@ def build_job(
         index=index.name,
         pull_secrets=pull_secrets,
     )
+
+
+def replay_job(
+    model: Model,
+    release: Release,
+    index: FrozenIndex,
+    gate: Gate,
+    attempt: int,
+    *,
+    analysis: str,
+    pull_secrets: Sequence[str] = (),
+) -> Object:
+    """`lockstep-encoder replay`: held-out queries through the release's own Service.
+
+    It has `progressDeadlineSeconds`: an analysis does not wait longer for a pod than a weight does.
+    Raises ValueError while the release lacks its model artifact or the build.
+    """
+    build, data = build_facts(release, index.name), release.spec.training.data
+    if release.status.evaluation is not None:
+        data = data.model_copy(update={"digest": release.status.evaluation.dataset_digest})
+    service = f"{encoder_name(release.name)}.{release.namespace}.svc"
+    config = ReplayConfig(
+        release=release.name,
+        release_uid=release.uid,
+        attempt=attempt,
+        artifacts=release.spec.artifacts,
+        analysis=analysis,
+        url=f"http://{service}:{SERVING_PORT}",
+        space_id=build.space_id,
+        index=index.name,
+        build_digest=build.build_digest,
+        data=data,
+        source=index.source.model_copy(update={"digest": build.source_digest}),
+        k=gate.neighbours,
+        max_samples=gate.max_samples or REPLAYED_QUERIES,
+        seed=release.spec.training.seed,
+    )
+    program = Program(
+        command=("lockstep-encoder", "replay"),
+        image=release.spec.images.encoder,
+        config=config,
+        artifacts=release.spec.artifacts,
+        writes_artifacts=True,
+        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
+        requests=REPLAY_REQUESTS,
+    )
+    job = _job(
+        release,
+        JobKind.REPLAY,
+        attempt,
+        program,
+        template=model.spec.serving.template,
+        deadline=model.spec.rollout.progress_deadline_seconds,
+        index=gate.name,
+        pull_secrets=pull_secrets,
+    )
+    job["metadata"]["labels"] |= {names.INDEX: index.name, names.GATE: gate.name}
+    job["metadata"]["annotations"] = {names.ANALYSIS: analysis}
+    return job
 
 
 def _recall_at(model: Model) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ class Component(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     BUILD = "build"
+    REPLAY = "replay"
     ENCODER = "encoder"
     INDEX = "index"
     ENTRY = "entry"
@@ -64,6 +65,20 @@ def selector_labels(
     if index is not None:
         found[labels.INDEX] = index
     return found
+
+
+def entry_label(release: str) -> str:
+    """On the pods of a release, and on those of the candidate that shares its entry point."""
+    return f"entry.{labels.GROUP}/{release}"
+
+
+def joint_selector(model: str, holder: str) -> dict[str, str]:
+    """Selects the encoder pods of a release and of the candidate that stands beside it."""
+    return {
+        labels.MODEL: model,
+        labels.COMPONENT: str(Component.ENCODER),
+        entry_label(holder): "true",
+    }
 
 
 def selector_text(selector: Mapping[str, str]) -> str:

@@ -12,9 +12,6 @@ from enum import StrEnum
 NAME_LIMIT = 63
 """A DNS-1035 label: Services, and the `job-name` label of a Job's pods."""
 
-STATEFUL_SET_LIMIT = 52
-"""A pod's label `controller-revision-hash` is the set's name, a dash and ten characters."""
-
 
 class JobKind(StrEnum):
     """The part of a Job's name, and the component label of its pods."""
@@ -22,6 +19,7 @@ class JobKind(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     BUILD = "build"
+    REPLAY = "replay"
 
 
 def release_name(model: str, number: int) -> str:
@@ -47,15 +45,15 @@ def encoder_name(release: str) -> str:
 
 
 def index_name(release: str, index: str) -> str:
-    """`products-r13-<index>`, of the StatefulSet and its Service.
+    """`products-r13-<index>`, of the Deployment and its Service.
 
-    An index called `encoder` would meet the encoder's Service: it is told apart by a hash, as are
-    names that are too long.
+    An index called `encoder` would meet the encoder's own objects: it is told apart by a hash, as
+    are names that are too long.
     """
     name = f"{release}-{index}"
     if name == encoder_name(release):
-        return _hashed(name, STATEFUL_SET_LIMIT)
-    return _fit(name, STATEFUL_SET_LIMIT)
+        return _hashed(name, NAME_LIMIT)
+    return _fit(name, NAME_LIMIT)
 
 
 def _fit(name: str, limit: int) -> str:

@@ -12,6 +12,8 @@ from lockstep_operator.api.release import FrozenIndex
 from lockstep_operator.manifests.facts import build_facts, training_facts
 from lockstep_operator.manifests.metadata import (
     Component,
+    entry_label,
+    joint_selector,
     metadata,
     owned_by_model,
     owned_by_release,
@@ -26,15 +28,23 @@ INDEX_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
 
 
 def encoder_deployment(
-    model: Model, release: Release, *, pull_secrets: Sequence[str] = ()
+    model: Model,
+    release: Release,
+    *,
+    replicas: int | None = None,
+    beside: str | None = None,
+    pull_secrets: Sequence[str] = (),
 ) -> Object:
     """The encoder, told the builds of exactly its own indexes.
 
-    Raises ValueError while the release lacks its model artifact or one of its builds.
+    `replicas` is `spec.serving.replicas` where it is not given; `beside` is the release whose entry
+    point its pods may share. Raises ValueError while the release lacks its model artifact or one of
+    its builds.
     """
     serving = model.spec.serving
     selector = selector_labels(release.spec.model, release.name, Component.ENCODER)
     labels = standard_labels(release.spec.model, Component.ENCODER, release=release.name)
+    doors = {entry_label(name): "true" for name in (release.name, beside) if name is not None}
     program = Program(
         command=("lockstep-encoder", "serve"),
         image=release.spec.images.encoder,
@@ -45,32 +55,15 @@ def encoder_deployment(
         requests=ENCODER_REQUESTS,
         probes=_probes(),
     )
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata(
-            encoder_name(release.name), release.namespace, labels, owned_by_release(release)
-        ),
-        "spec": {
-            "replicas": serving.replicas,
-            # The server does not store a zero.
-            **({"minReadySeconds": serving.min_ready_seconds} if serving.min_ready_seconds else {}),
-            "progressDeadlineSeconds": model.spec.rollout.progress_deadline_seconds,
-            "revisionHistoryLimit": 1,
-            "selector": {"matchLabels": selector},
-            "strategy": {
-                "type": "RollingUpdate",
-                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
-            },
-            "template": pod_template(
-                program,
-                serving.template,
-                labels,
-                pull_secrets=pull_secrets,
-                topologySpreadConstraints=_spread(selector, "pod-template-hash"),
-            ),
-        },
-    }
+    name = encoder_name(release.name)
+    return _deployment(
+        metadata(name, release.namespace, labels, owned_by_release(release)),
+        selector,
+        _pod(program, serving.template, labels | doors, selector, pull_secrets),
+        replicas=serving.replicas if replicas is None else replicas,
+        deadline=model.spec.rollout.progress_deadline_seconds,
+        settling=serving.min_ready_seconds,
+    )
 
 
 def encoder_config(release: Release) -> EncoderConfig:
@@ -104,7 +97,7 @@ def encoder_service(release: Release) -> Object:
     )
 
 
-def index_stateful_set(
+def index_deployment(
     model: Model,
     release: Release,
     frozen: FrozenIndex,
@@ -112,10 +105,10 @@ def index_stateful_set(
     *,
     pull_secrets: Sequence[str] = (),
 ) -> Object:
-    """The servers of one build.
+    """The servers of one build. They hold no state: what they serve is in the store.
 
     `recipe` gives replicas and pod (None: the VectorIndex was deleted; defaults, so apply it only
-    where the set is missing). Raises ValueError while the release lacks the build.
+    where the Deployment is missing). Raises ValueError while the release lacks the build.
     """
     name = index_name(release.name, frozen.name)
     build = build_facts(release, frozen.name)
@@ -139,25 +132,14 @@ def index_stateful_set(
         requests=INDEX_REQUESTS,
         probes=_probes(),
     )
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "StatefulSet",
-        "metadata": metadata(name, release.namespace, labels, owned_by_release(release)),
-        "spec": {
-            "serviceName": name,
-            "replicas": recipe.spec.replicas if recipe else 1,
-            "podManagementPolicy": "Parallel",
-            "revisionHistoryLimit": 1,
-            "selector": {"matchLabels": selector},
-            "template": pod_template(
-                program,
-                recipe.spec.template if recipe else PodTemplate(),
-                labels,
-                pull_secrets=pull_secrets,
-                topologySpreadConstraints=_spread(selector, "controller-revision-hash"),
-            ),
-        },
-    }
+    template = recipe.spec.template if recipe else PodTemplate()
+    return _deployment(
+        metadata(name, release.namespace, labels, owned_by_release(release)),
+        selector,
+        _pod(program, template, labels, selector, pull_secrets),
+        replicas=recipe.spec.replicas if recipe else 1,
+        deadline=model.spec.rollout.progress_deadline_seconds,
+    )
 
 
 def index_service(release: Release, frozen: FrozenIndex) -> Object:
@@ -176,20 +158,57 @@ def index_service(release: Release, frozen: FrozenIndex) -> Object:
     )
 
 
-def entry_service(model: Model, release: Release) -> Object:
+def entry_service(model: Model, release: Release, *, joint: bool = False) -> Object:
     """Where users knock: selects the encoder pods of one release.
 
-    The only object whose selector ever changes, and it changes in one write.
+    `joint`: those of the candidate too that shares its entry point. The only object whose selector
+    ever changes, and it changes in one write.
     """
-    return _service(
-        metadata(
-            model.name,
-            model.namespace,
-            standard_labels(model.name, Component.ENTRY),
-            owned_by_model(model),
-        ),
-        selector_labels(model.name, release.name, Component.ENCODER),
+    selector = (
+        joint_selector(model.name, release.name)
+        if joint
+        else selector_labels(model.name, release.name, Component.ENCODER)
     )
+    found = metadata(
+        model.name,
+        model.namespace,
+        standard_labels(model.name, Component.ENTRY),
+        owned_by_model(model),
+    )
+    return _service(found, selector)
+
+
+def _deployment(
+    found: Object,
+    selector: Mapping[str, str],
+    pod: Object,
+    *,
+    replicas: int,
+    deadline: int,
+    settling: int = 0,
+) -> Object:
+    """A pod of before a change goes only when one of after it is ready.
+
+    So a template that cannot start costs no answer, also with one replica.
+    """
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": found,
+        "spec": {
+            "replicas": replicas,
+            # The server does not store a zero.
+            **({"minReadySeconds": settling} if settling else {}),
+            "progressDeadlineSeconds": deadline,
+            "revisionHistoryLimit": 1,
+            "selector": {"matchLabels": dict(selector)},
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
+            "template": pod,
+        },
+    }
 
 
 def _service(found: Object, selector: Mapping[str, str]) -> Object:
@@ -236,13 +255,21 @@ def _probes() -> Object:
     }
 
 
-def _spread(selector: Mapping[str, str], revision_label: str) -> list[Object]:
-    return [
-        {
-            "maxSkew": 1,
-            "topologyKey": "kubernetes.io/hostname",
-            "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": dict(selector)},
-            "matchLabelKeys": [revision_label],
-        }
-    ]
+def _pod(
+    program: Program,
+    template: PodTemplate,
+    labels: Mapping[str, str],
+    selector: Mapping[str, str],
+    pull_secrets: Sequence[str],
+) -> Object:
+    """The pods of one template, spread over the nodes."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": dict(selector)},
+        "matchLabelKeys": ["pod-template-hash"],
+    }
+    return pod_template(
+        program, template, labels, pull_secrets=pull_secrets, topologySpreadConstraints=[spread]
+    )

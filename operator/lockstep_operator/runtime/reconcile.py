@@ -67,7 +67,6 @@ class Reconciler:
             jobs=of(key, resources.JOB),
             pods=of(key, resources.POD),
             deployments=of(key, resources.DEPLOYMENT),
-            stateful_sets=of(key, resources.STATEFUL_SET),
             services=of(key, resources.SERVICE),
             refusals=self._refusals.get(key, ()),
         )

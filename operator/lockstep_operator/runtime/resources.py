@@ -33,7 +33,6 @@ EMBEDDING_RELEASE = ResourceKind(API_VERSION, "EmbeddingRelease", "embeddingrele
 JOB = ResourceKind("batch/v1", "Job", "jobs", MODEL)
 POD = ResourceKind("v1", "Pod", "pods", MODEL)
 DEPLOYMENT = ResourceKind("apps/v1", "Deployment", "deployments", MODEL)
-STATEFUL_SET = ResourceKind("apps/v1", "StatefulSet", "statefulsets", MODEL)
 SERVICE = ResourceKind("v1", "Service", "services", MODEL)
 
 # Owners come first: a list of children is never older than the list of what owns them.
@@ -44,7 +43,6 @@ WATCHED = (
     JOB,
     POD,
     DEPLOYMENT,
-    STATEFUL_SET,
     SERVICE,
 )
 

@@ -1,5 +1,5 @@
 """Plays the node: pods of Jobs end with the result that their program would leave, pods of
-Deployments and StatefulSets become ready. Everything else is the real controller-manager's."""
+Deployments become ready. Everything else is the real controller-manager's."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def test_edge_2_serving_fields_roll_in_place_on_stable_retained_and_candidate() 
     world.change_model("training.seed", 8).run_to("Warming", 3)
     world.change_model("serving.replicas", 4).change_index("replicas", 3).settle()
     for kind, name in world.workloads():
-        wanted = 4 if kind == "Deployment" else 3
+        wanted = 4 if name.endswith("-encoder") else 3
         assert world.objects[kind, name]["spec"]["replicas"] == wanted
     assert len(world.workloads()) == 6 and not world.has_release(4)
 
@@ -171,6 +171,26 @@ def test_edge_2b_while_the_same_space_trains_the_indexes_wait_for_the_model() ->
     assert [build["index"] for build in world.record(2)["builds"]] == ["glyphs", "second"]
 
 
+def test_edge_2_an_index_template_that_does_not_start_leaves_the_server_that_answers() -> None:
+    world = worlds.healthy().change_index("template", {"image": "none:1"}).settle()
+    status = {
+        "observedGeneration": world.objects["Deployment", "glyphs-r1-glyphs"]["metadata"][
+            "generation"
+        ],
+        "replicas": 2,
+        "updatedReplicas": 1,
+        "readyReplicas": 1,
+    }
+    world.set_status("Deployment", "glyphs-r1-glyphs", status)
+    world.settle()
+    assert world.says("Serving") == ("True", "Serving")
+    assert world.says("Reconciling") == ("True", "RollingInPlace")
+    told = "Deployment glyphs-r1-glyphs keeps 1 of the pods of before its last change"
+    assert told in world.status["message"] and told in world.index_status()["message"]
+    world.ready_all().settle()
+    assert world.status["phase"] == "Healthy"
+
+
 def test_a_deleted_index_in_use_leaves_the_release_whole() -> None:
     world = World().apply_model().apply_index().apply_index("second", replicas=3).run()
     world.remove("VectorIndex", "second")
@@ -178,10 +198,10 @@ def test_a_deleted_index_in_use_leaves_the_release_whole() -> None:
     assert not world.has_release(2) and world.status["phase"] == "Healthy"
     assert world.says("IndexFresh") == ("False", "IndexDeleted")
     assert "second, whose VectorIndex was deleted" in world.status["message"]
-    assert world.objects["StatefulSet", "glyphs-r1-second"]["spec"]["replicas"] == 3
-    world.remove("StatefulSet", "glyphs-r1-second")
+    assert world.objects["Deployment", "glyphs-r1-second"]["spec"]["replicas"] == 3
+    world.remove("Deployment", "glyphs-r1-second")
     world.run()
-    assert ("StatefulSet", "glyphs-r1-second") in world.objects
+    assert ("Deployment", "glyphs-r1-second") in world.objects
     world.remove("VectorIndex", "glyphs")
     world.run()
     assert world.status["phase"] == "Healthy" and world.entry() == "glyphs-r1"
@@ -705,7 +725,7 @@ def test_edge_9_one_bad_index_of_two_fails_the_release_and_ends_the_other_job() 
 def test_edge_10_the_entry_moves_only_when_all_replicas_of_the_pair_are_ready() -> None:
     world = worlds.healthy(serving={"replicas": 2, "minReadySeconds": 5})
     world.change_model("training.seed", 7).run_to("Warming", 2)
-    world.ready("StatefulSet", "glyphs-r2-glyphs")
+    world.ready("Deployment", "glyphs-r2-glyphs")
     world.ready("Deployment", "glyphs-r2-encoder", ready=1)
     world.settle()
     assert world.stage(2) == "Warming" and world.entry() == "glyphs-r1"

@@ -83,7 +83,7 @@ def test_a_model_made_again_owns_nothing_of_the_one_before() -> None:
     assert (world.stage(2), world.entry()) == ("Serving", "glyphs-r2")
 
 
-@pytest.mark.parametrize("kinds", [("Job",), ("Service", "Deployment", "StatefulSet")])
+@pytest.mark.parametrize("kinds", [("Job",), ("Service", "Deployment")])
 def test_children_of_a_deleted_release_of_the_same_name_are_waited_for(kinds: Any) -> None:
     world = worlds.healthy()
     remnants = made_again(world, children_stay=True)

@@ -162,7 +162,7 @@ def test_edge_15_the_first_release_cannot_be_aborted_once_it_moves() -> None:
 
 def test_edge_17_a_pair_that_breaks_before_the_switch_does_not_get_the_entry() -> None:
     world = promoting()
-    world.ready("StatefulSet", "glyphs-r2-glyphs", ready=0)
+    world.ready("Deployment", "glyphs-r2-glyphs", ready=0)
     world.settle()
     assert world.stage(2) == "Warming" and world.entry() == "glyphs-r1"
     assert world.pass_time(901).settle().stage(2) == "Failed"
@@ -472,9 +472,9 @@ def test_edge_25_rollback_outside_the_window_says_what_to_do() -> None:
         " where it passed its gates"
     )
     world = two()
-    world.ready("StatefulSet", "glyphs-r1-glyphs", ready=0)
+    world.ready("Deployment", "glyphs-r1-glyphs", ready=0)
     world.annotate("rollback", "r1").settle()
-    assert "not whole now: StatefulSet glyphs-r1-glyphs has 0 of 1" in handled(world, "rollback")
+    assert "not whole now: Deployment glyphs-r1-glyphs has 0 of 1" in handled(world, "rollback")
 
 
 def test_edge_25_a_rollback_is_not_held_by_a_paused_spec_and_by_its_own_pause_it_is() -> None:
@@ -537,7 +537,7 @@ def test_edge_27_a_restart_is_no_transition(stage: str) -> None:
 
 def test_edge_28_children_deleted_by_hand_come_back() -> None:
     world = two()
-    for key in [k for k in world.objects if k[0] in ("Deployment", "StatefulSet", "Service")]:
+    for key in [k for k in world.objects if k[0] in ("Deployment", "Service")]:
         before = worlds.served_space(world.objects[key]) if key[0] == "Deployment" else None
         world.remove(*key)
         world.settle()
@@ -624,13 +624,15 @@ def test_a_foreign_entry_service_that_is_not_labelled_is_told_by_the_applier() -
     assert world.stage(1) == "Failed" and world.says("Ready") == ("False", "NameConflict")
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "Job"])
-def test_a_foreign_child_fails_the_candidate_and_is_not_touched(kind: str) -> None:
-    name = {
-        "Deployment": "glyphs-r1-encoder",
-        "StatefulSet": "glyphs-r1-glyphs",
-        "Job": "glyphs-r1-evaluate-1",
-    }[kind]
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("Deployment", "glyphs-r1-encoder"),
+        ("Deployment", "glyphs-r1-glyphs"),
+        ("Job", "glyphs-r1-evaluate-1"),
+    ],
+)
+def test_a_foreign_child_fails_the_candidate_and_is_not_touched(kind: str, name: str) -> None:
     world = World().apply_model().apply_index().settle()
     api = "batch/v1" if kind == "Job" else "apps/v1"
     world.create({"apiVersion": api, "kind": kind, "metadata": {"name": name}, "spec": {}})

@@ -178,7 +178,7 @@ GOLDEN = {
     "pods are made": (
         pods_are_made,
         "Progressing",
-        "r2 starts its pods: Service glyphs-r2-glyphs, StatefulSet glyphs-r2-glyphs, Service"
+        "r2 starts its pods: Service glyphs-r2-glyphs, Deployment glyphs-r2-glyphs, Service"
         " glyphs-r2-encoder, Deployment glyphs-r2-encoder are being made. r1 serves all requests."
         f" Stop: {ASK}abort=r2",
     ),
@@ -192,7 +192,7 @@ GOLDEN = {
     "pods start": (
         lambda: worlds.second("Warming"),
         "Progressing",
-        "r2 starts its pods: StatefulSet glyphs-r2-glyphs has 0 of 1 pods ready; Deployment"
+        "r2 starts its pods: Deployment glyphs-r2-glyphs has 0 of 1 pods ready; Deployment"
         " glyphs-r2-encoder has 0 of 1 pods ready. r1 serves all requests. Stop:"
         f" {ASK}abort=r2",
     ),
@@ -331,7 +331,7 @@ def test_the_indexes_tell_their_own_story() -> None:
         "recall@10 0.998 >= 0.950 OK (95% lower 0.998; n=1000)"
     )
     world.run()
-    world.ready("StatefulSet", "glyphs-r2-glyphs", ready=0)
+    world.ready("Deployment", "glyphs-r2-glyphs", ready=0)
     assert world.settle().index_status()["phase"] == "Degraded"
     world.change_index("replicas", 2).settle()
     assert world.index_status()["phase"] == "Progressing"

@@ -101,7 +101,7 @@ class Releases(RuleBasedStateMachine):
         space, told = worlds.served_space(encoder)
         assert space == status["training"]["spaceID"]
         for index in raw["spec"]["indexes"]:
-            servers = heard["StatefulSet", f"{release}-{index['name']}"]
+            servers = heard["Deployment", f"{release}-{index['name']}"]
             _assert_ready(servers)
             assert worlds.served_build(servers) == told[index["name"]]
             assert told[index["name"]][1] == space
@@ -156,7 +156,7 @@ class Releases(RuleBasedStateMachine):
 
     @rule(which=pick, tell=st.booleans())
     def someone_deletes_a_child(self, which: int, tell: bool) -> None:
-        kinds = ("Job", "Pod", "Deployment", "StatefulSet", "Service")
+        kinds = ("Job", "Pod", "Deployment", "Service")
         children = [key for key in sorted(self.world.objects) if key[0] in kinds]
         if children:
             self.world.remove(*children[which % len(children)], tell=tell)
@@ -224,7 +224,7 @@ class Releases(RuleBasedStateMachine):
         for name, raw in self._releases():
             encoder = self.world.objects.get(("Deployment", f"{name}-encoder"))
             for index in raw["spec"]["indexes"]:
-                servers = self.world.objects.get(("StatefulSet", f"{name}-{index['name']}"))
+                servers = self.world.objects.get(("Deployment", f"{name}-{index['name']}"))
                 if encoder is None or servers is None:
                     continue
                 space, told = worlds.served_space(encoder)

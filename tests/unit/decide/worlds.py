@@ -180,7 +180,6 @@ class World:
             jobs=all_of("Job"),
             pods=all_of("Pod"),
             deployments=all_of("Deployment"),
-            stateful_sets=all_of("StatefulSet"),
             services=all_of("Service"),
             refusals=self.refusals,
         )
@@ -497,7 +496,7 @@ class World:
         self.set_status(kind, name, status, tell=tell)
 
     def workloads(self) -> list[Key]:
-        return [key for key in sorted(self.objects) if key[0] in ("Deployment", "StatefulSet")]
+        return [key for key in sorted(self.objects) if key[0] == "Deployment"]
 
     def ready_all(self) -> World:
         for kind, name in self.workloads():
@@ -651,7 +650,7 @@ def served_space(raw: Object) -> tuple[str, dict[str, tuple[str, str]]]:
 
 
 def served_build(raw: Object) -> tuple[str, str]:
-    """(build, space) of an index StatefulSet."""
+    """(build, space) of an index Deployment."""
     (container,) = raw["spec"]["template"]["spec"]["containers"]
     config = json.loads(_env(container))
     return config["buildDigest"], config["spaceID"]

@@ -38,7 +38,7 @@ def serving(**spec: Any) -> dict[str, Object]:
     frozen = release.spec.indexes[0]
     return {
         "encoder": manifests.encoder_deployment(model, release),
-        "index": manifests.index_stateful_set(model, release, frozen, samples.index(replicas=3)),
+        "index": manifests.index_deployment(model, release, frozen, samples.index(replicas=3)),
     }
 
 
@@ -270,16 +270,23 @@ def test_replicas_come_from_the_model_and_the_recipe() -> None:
     assert found["index"]["spec"]["replicas"] == 3
 
 
-def test_a_rollout_never_goes_below_its_replicas() -> None:
-    strategy = serving()["encoder"]["spec"]["strategy"]
-    assert strategy["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+@pytest.mark.parametrize("component", ["encoder", "index"])
+def test_a_pod_goes_only_when_the_one_that_replaces_it_is_ready(component: str) -> None:
+    """A broken template would otherwise take the only server of an index with it."""
+    found = serving()[component]
+    assert found["kind"] == "Deployment"
+    assert found["spec"]["strategy"] == {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+    }
+    assert found["spec"]["progressDeadlineSeconds"] == 900
 
 
 def test_a_deleted_recipe_builds_and_serves_with_defaults() -> None:
     model, release = samples.model(), samples.release()
     frozen = release.spec.indexes[0]
     assert manifests.build_job(model, release, frozen, None, 1)["spec"]["activeDeadlineSeconds"]
-    assert manifests.index_stateful_set(model, release, frozen, None)["spec"]["replicas"] == 1
+    assert manifests.index_deployment(model, release, frozen, None)["spec"]["replicas"] == 1
 
 
 def test_the_release_object_carries_the_frozen_spec() -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 from devcluster import helm
 from devcluster.face import Build, Face, UpOptions, choose
-from devcluster.host import binaries
+from devcluster.host import binaries, gateway, metrics, packages, prometheus
 from devcluster.host.face import HostFace
+from devcluster.host.programs import PROGRAMS
 from devcluster.host.s3 import DEFAULT_PORT, S3
 from devcluster.kind import KindFace
 from devcluster.layout import DEFAULT_CONTROL_PLANE_NAME, DEFAULT_NAME, Layout
@@ -44,6 +45,16 @@ a control plane for tests, fresh each time:
   python3 -m devcluster status --name t1 --json      (pids, kubeconfig, audit log)
   python3 -m devcluster down --name t1 --purge
 """
+
+_MODULES = (*PROGRAMS, *packages.UNPACKED)
+_ADDONS = {
+    "gateway": (
+        f"the Gateway API by Traefik: Gateway {gateway.NAMESPACE}/{gateway.GATEWAY}",
+        gateway.DEFAULT_PORT,
+    ),
+    "prometheus": ("a Prometheus that scrapes Lockstep's pods", prometheus.DEFAULT_PORT),
+    "metrics-server": ("what `kubectl top` and autoscalers read", metrics.DEFAULT_PORT),
+}
 
 
 def _face(arguments: argparse.Namespace) -> Face:
@@ -131,10 +142,23 @@ def _s3(arguments: argparse.Namespace) -> None:
         print(server.endpoint() or "not running")
 
 
+def _addon(arguments: argparse.Namespace) -> None:
+    addon = _face(arguments).addon(arguments.verb)
+    if arguments.action == "up":
+        print(addon.up(port=arguments.port))
+    elif arguments.action == "down":
+        addon.down()
+    else:
+        print(addon.endpoint() or "not running")
+
+
 def _binaries(arguments: argparse.Namespace) -> None:
     for module in arguments.module or ["kubernetes", "pause", "coredns", "buildkit"]:
-        if module not in binaries.PROGRAMS:
-            raise DevclusterError(f"no program {module!r}: {', '.join(binaries.PROGRAMS)}")
+        if module in packages.UNPACKED:
+            print(packages.unpack(module))
+            continue
+        if module not in PROGRAMS:
+            raise DevclusterError(f"no program {module!r}: {', '.join(_MODULES)}")
         for path in binaries.ensure(module).values():
             print(path)
 
@@ -222,8 +246,12 @@ def _tool_verbs(verb: Callable[..., Any]) -> None:
     s3.add_argument("--access-key", default="lockstep")
     s3.add_argument("--secret-key", default="lockstep-secret")
     s3.add_argument("--bucket", action="append", default=[], help="make it; may be repeated")
-    built = verb("binaries", _binaries, "build Go programs and print their paths", cluster=False)
-    built.add_argument("module", nargs="*", help=f"of {', '.join(binaries.PROGRAMS)}")
+    for name, (text, port) in _ADDONS.items():
+        addon = verb(name, _addon, text)
+        addon.add_argument("action", choices=("up", "down", "status"))
+        addon.add_argument("--port", type=int, default=port)
+    built = verb("binaries", _binaries, "build or fetch programs, print their paths", cluster=False)
+    built.add_argument("module", nargs="*", help=f"of {', '.join(_MODULES)}")
     verb("kubectl-path", _kubectl_path, "print the path of kubectl", cluster=False)
     path = verb("helm-path", _helm_path, "print the path of Helm", cluster=False)
     path.add_argument("--major", type=int, choices=sorted(helm.PACKAGES), default=3)

@@ -32,6 +32,16 @@ class Build:
     build_args: dict[str, str]
 
 
+class Addon(Protocol):
+    """A real part beside the cluster: a gateway, Prometheus, metrics-server."""
+
+    def endpoint(self) -> str | None: ...
+
+    def up(self, *, port: int) -> str: ...
+
+    def down(self) -> None: ...
+
+
 class Face(Protocol):
     """What a cluster of either kind can do."""
 
@@ -46,6 +56,8 @@ class Face(Protocol):
     def load(self, build: Build) -> None: ...
 
     def images(self) -> Sequence[Any]: ...
+
+    def addon(self, name: str) -> Addon: ...
 
     def create_volume(self, name: str, claim: str | None) -> None: ...
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster import volumes
-from devcluster.face import Build, UpOptions
+from devcluster.face import Addon, Build, UpOptions
 from devcluster.layout import Layout
 from devcluster.report import DevclusterError, step
 
@@ -100,6 +100,10 @@ class KindFace:
             for image in listed["images"]
             for tag in image.get("repoTags", [])
         ]
+
+    def addon(self, name: str) -> Addon:
+        # Host processes that call pods by their addresses, which a host does not reach in kind.
+        raise DevclusterError(f"`{name}` needs the host face: `up --face host`")
 
     def create_volume(self, name: str, claim: str | None) -> None:
         path = f"{VOLUMES}/{name}"

@@ -153,6 +153,15 @@ def kubectl(cluster: Cluster, *arguments: str, stdin: str = "") -> str:
     return done.stdout
 
 
+APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=devcluster")
+
+
+def apply_objects(cluster: Cluster, objects: list[dict[str, Any]]) -> None:
+    """Make these objects what the cluster has, whoever wrote their fields before."""
+    listed = {"apiVersion": "v1", "kind": "List", "items": objects}
+    kubectl(cluster, *APPLY, "-f", "-", stdin=json.dumps(listed))
+
+
 def _dns_answers() -> bool:
     """Ask for the API server's name through the service, as a pod would."""
     labels = b"".join(bytes([len(part)]) + part.encode() for part in _PROBE.split("."))
@@ -169,9 +178,7 @@ def _dns_answers() -> bool:
 
 def apply(cluster: Cluster) -> None:
     """Apply the cluster's DNS and wait until it answers."""
-    listed = {"apiVersion": "v1", "kind": "List", "items": manifests()}
-    flags = ["--server-side", "--force-conflicts", "--field-manager=devcluster"]
-    kubectl(cluster, "apply", *flags, "-f", "-", stdin=json.dumps(listed))
+    apply_objects(cluster, manifests())
     step("waiting for the cluster's DNS")
     answers = 0
 

@@ -12,62 +12,13 @@ import shutil
 import subprocess
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
+from devcluster.host.programs import PROGRAMS, SOURCES, Bundle, Program
 from devcluster.layout import bin_dir, exclusive
 from devcluster.report import DevclusterError, step
 
-SOURCES = Path(__file__).resolve().parent.parent / "go"
 HEARTBEAT_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Program:
-    """A Go module of ours, the packages to build from it, and what it costs when cold."""
-
-    module: str
-    packages: tuple[str, ...]
-    outputs: tuple[str, ...]
-    cold: str
-    version_of: str = ""
-    version_variables: tuple[str, ...] = ()
-
-
-PROGRAMS = {
-    program.module: program
-    for program in (
-        # Without a version in these variables clients misread the server's version.
-        Program(
-            "kubernetes",
-            (".",),
-            ("kubernetes",),
-            "10 minutes",
-            "k8s.io/kubernetes",
-            (
-                "k8s.io/component-base/version.gitVersion",
-                "k8s.io/client-go/pkg/version.gitVersion",
-            ),
-        ),
-        Program(
-            "buildkit",
-            (
-                "github.com/moby/buildkit/cmd/buildctl",
-                "github.com/moby/buildkit/cmd/buildkitd",
-            ),
-            ("buildctl", "buildkitd"),
-            "3 minutes",
-        ),
-        Program("coredns", (".",), ("coredns",), "2 minutes"),
-        Program(
-            "versitygw",
-            ("github.com/versity/versitygw/cmd/versitygw",),
-            ("versitygw",),
-            "2 minutes",
-        ),
-        Program("pause", (".",), ("pause",), "seconds"),
-    )
-}
 
 
 def source_hash(module: str) -> str:
@@ -83,9 +34,10 @@ def _cached(program: Program, output: str) -> Path:
 
 
 def ensure(module: str) -> dict[str, Path]:
-    """Paths of a module's programs by name; builds them when they are not cached."""
+    """Paths of a module's programs and bundles by name; builds them when they are not cached."""
     program = PROGRAMS[module]
-    paths = {output: _cached(program, output) for output in program.outputs}
+    names = (*program.outputs, *(bundle.output for bundle in program.bundles))
+    paths = {output: _cached(program, output) for output in names}
     if all(path.exists() for path in paths.values()):
         return paths
     if shutil.which("go") is None:
@@ -105,6 +57,14 @@ def binary(name: str) -> Path:
         if name in program.outputs:
             return ensure(program.module)[name]
     raise DevclusterError(f"no program {name!r}")
+
+
+def bundle(name: str) -> Path:
+    """Path of one bundle of YAML files (`gateway-crds`, …), made when it is not cached."""
+    for program in PROGRAMS.values():
+        if any(bundle.output == name for bundle in program.bundles):
+            return ensure(program.module)[name]
+    raise DevclusterError(f"no bundle {name!r}")
 
 
 def kubectl() -> Path:
@@ -134,21 +94,65 @@ def _build(program: Program, paths: dict[str, Path]) -> None:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
+        sources = _sources(program, scratch)
+        for bundle in program.bundles:
+            (scratch / bundle.output).write_text(_bundled(bundle, sources))
+            (scratch / bundle.output).replace(paths[bundle.output])
         for package, output in zip(program.packages, program.outputs, strict=True):
             command = ["go", "build", "-v", "-trimpath", "-buildvcs=false", "-mod=readonly"]
             command += ["-ldflags", _ldflags(program), "-o", str(scratch / output), package]
-            _run_with_heartbeat(program, command)
+            _run_with_heartbeat(program, command, sources)
             # A rename, so that a build cut short leaves no half-written program behind.
             (scratch / output).replace(paths[output])
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _run_with_heartbeat(program: Program, command: list[str]) -> None:
+def _go(sources: Path, *arguments: str) -> str:
+    done = subprocess.run(["go", *arguments], cwd=sources, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise DevclusterError(f"go {' '.join(arguments[:3])} failed: {done.stderr.strip()[-1000:]}")
+    return done.stdout.strip()
+
+
+def _folder(module: str, sources: Path) -> Path:
+    """Where the module cache has a required module; fetched when it is not there."""
+    _go(sources, "mod", "download", module)
+    return Path(_go(sources, "list", "-m", "-f", "{{.Dir}}", module))
+
+
+def _bundled(bundle: Bundle, sources: Path) -> str:
+    files = sorted(_folder(bundle.module, sources).glob(bundle.glob))
+    if not files:
+        raise DevclusterError(f"{bundle.module} has no {bundle.glob}")
+    return "\n---\n".join(file.read_text() for file in files)
+
+
+def _sources(program: Program, scratch: Path) -> Path:
+    """The folder to build in: ours, or a copy of it whose trimmed module is a copy too (Go
+    refuses an overlay over its module cache)."""
+    ours = SOURCES / program.module
+    if program.trim is None:
+        return ours
+    copy = scratch / "sources"
+    shutil.copytree(ours, copy)
+    trimmed = copy / "trimmed"
+    shutil.copytree(_folder(program.trim.module, copy), trimmed)
+    # The module cache is read-only, and a copy of it could be neither changed nor removed.
+    for folder in (trimmed, *trimmed.glob("**/")):
+        folder.chmod(0o755)
+    replaced = trimmed / program.trim.file
+    replaced.unlink()
+    shutil.copy(ours / program.trim.replacement, replaced)
+    _go(copy, "mod", "edit", f"-replace={program.trim.module}=./{trimmed.name}")
+    return copy
+
+
+def _run_with_heartbeat(program: Program, command: list[str], sources: Path) -> None:
     environment = {**os.environ, "CGO_ENABLED": "0"}
     child = subprocess.Popen(
         command,
-        cwd=SOURCES / program.module,
+        cwd=sources,
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

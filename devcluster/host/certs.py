@@ -11,6 +11,10 @@ from devcluster.host.state import API_SERVICE_IP, Cluster, write_json
 from devcluster.report import DevclusterError
 
 DAYS = "3650"
+# Whoever shows its certificate may name any user to an aggregated API: it is of its own
+# authority, so that no certificate of the cluster's can pass for it.
+FRONT_PROXY_AUTHORITY = "front-proxy-ca"
+FRONT_PROXY_USER = "front-proxy-client"
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Leaf:
     user: str
     group: str = ""
     alt_names: tuple[str, ...] = ()
+    authority: str = "ca"
 
     @property
     def request(self) -> str:
@@ -36,7 +41,7 @@ class Leaf:
 
 
 CA_REQUEST = (
-    "[req]\nprompt=no\ndistinguished_name=dn\n[dn]\nCN=lockstep-devcluster\n"
+    "[req]\nprompt=no\ndistinguished_name=dn\n[dn]\nCN={name}\n"
     "[ca]\nbasicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\n"
     "subjectKeyIdentifier=hash\n"
 )
@@ -49,7 +54,10 @@ def leaves(cluster: Cluster) -> list[Leaf]:
     addresses = [API_SERVICE_IP, "127.0.0.1", cluster.settings.node_ip]
     alt_names = [f"DNS:{name}" for name in names]
     alt_names += [f"IP:{address}" for address in dict.fromkeys(addresses)]
+    metrics = "metrics-server.kube-system.svc"
     chosen = [
+        Leaf("front-proxy", FRONT_PROXY_USER, authority=FRONT_PROXY_AUTHORITY),
+        Leaf("metrics-server", "metrics-server", alt_names=(f"DNS:{metrics}",)),
         Leaf("apiserver", "kube-apiserver", alt_names=tuple(alt_names)),
         Leaf("admin", "lockstep-admin", "system:masters"),
         Leaf("controller-manager", "system:kube-controller-manager"),
@@ -69,8 +77,11 @@ def leaves(cluster: Cluster) -> list[Leaf]:
 def ensure(cluster: Cluster) -> None:
     """Make what is missing or was made for other names or addresses."""
     pki = cluster.layout.pki
-    if not (pki / "ca.crt").exists():
-        _authority(pki)
+    if not (pki / "sa.pub").exists():
+        _account_keys(pki)
+    for name in ("ca", FRONT_PROXY_AUTHORITY):
+        if not (pki / f"{name}.crt").exists():
+            _authority(pki, name)
     for leaf in leaves(cluster):
         _leaf(pki, leaf)
     kubeconfigs = {
@@ -97,14 +108,17 @@ def _new_key(path: Path) -> None:
     path.chmod(0o600)
 
 
-def _authority(pki: Path) -> None:
+def _account_keys(pki: Path) -> None:
     _new_key(pki / "sa.key")
     _openssl("pkey", "-in", str(pki / "sa.key"), "-pubout", "-out", str(pki / "sa.pub"))
-    _new_key(pki / "ca.key")
-    request = pki / "ca.request"
-    request.write_text(CA_REQUEST)
-    options = ["-config", str(request), "-extensions", "ca", "-key", str(pki / "ca.key")]
-    _openssl("req", "-x509", "-new", "-days", DAYS, *options, "-out", str(pki / "ca.crt"))
+
+
+def _authority(pki: Path, name: str) -> None:
+    _new_key(pki / f"{name}.key")
+    request = pki / f"{name}.request"
+    request.write_text(CA_REQUEST.format(name=f"lockstep-devcluster-{name}"))
+    options = ["-config", str(request), "-extensions", "ca", "-key", str(pki / f"{name}.key")]
+    _openssl("req", "-x509", "-new", "-days", DAYS, *options, "-out", str(pki / f"{name}.crt"))
 
 
 def _leaf(pki: Path, leaf: Leaf) -> None:
@@ -117,7 +131,8 @@ def _leaf(pki: Path, leaf: Leaf) -> None:
     _new_key(pki / f"{leaf.name}.key")
     options = ["-config", str(request), "-extensions", "leaf"]
     options += ["-key", str(pki / f"{leaf.name}.key")]
-    options += ["-CA", str(pki / "ca.crt"), "-CAkey", str(pki / "ca.key")]
+    authority = pki / leaf.authority
+    options += ["-CA", f"{authority}.crt", "-CAkey", f"{authority}.key"]
     _openssl("req", "-x509", "-new", "-days", DAYS, *options, "-out", str(certificate))
 
 

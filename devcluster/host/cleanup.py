@@ -20,6 +20,8 @@ NFT_TABLE = "lockstep-devcluster"
 # The kubelet's own, and the one that BuildKit's containers are given.
 CGROUPS = ("kubepods", "lockstep-buildkit")
 SHIM = "containerd-shim-runc-v2"
+# Beginnings of the names of programs beside the cluster, each with a pid file of its own.
+BESIDE = ("versitygw-", "traefik-", "metrics-server-", "prometheus")
 RUNTIME = Path("/run/containerd")
 CNI_RESULTS = Path("/var/lib/cni/results")
 CONTAINER_LOGS = Path("/var/log/containers")
@@ -44,13 +46,21 @@ def processes_of(layout: Layout) -> list[int]:
     """Programs of this cluster: one of ours by its file, with this cluster's folder in
     its command line (an editor or a `tail` on the folder is neither)."""
     mark = f"{layout.root}/"
-    ours = ("kubernetes-", "buildkitd-", "versitygw-", "containerd")
+    ours = ("kubernetes-", "buildkitd-", "containerd")
     return [
         pid
         for pid in _pids()
-        if Path(_executable(pid)).name.startswith(ours)
+        if (Path(_executable(pid)).name.startswith(ours) or _is_beside(pid))
         and any(mark in argument for argument in command_line(pid))
     ]
+
+
+def _is_beside(pid: int) -> bool:
+    return Path(_executable(pid)).name.startswith(BESIDE) or _lists_targets(pid)
+
+
+def _lists_targets(pid: int) -> bool:
+    return command_line(pid)[1:3] == ["-m", "devcluster.host.targets"]
 
 
 def shims(layout: Layout) -> list[int]:
@@ -190,14 +200,12 @@ def clear_node(cluster: Cluster) -> None:
 def end_strays(cluster: Cluster) -> None:
     """End programs that no pid file tells of any more: they hold ports and databases.
 
-    Shims have no pid file, and the S3 server keeps its own: both stay.
+    Shims have no pid file, and the programs beside the cluster keep their own: both stay.
     """
     known = {cluster.processes.alive(name) for name in cluster.processes.names()}
     known.update(shims(cluster.layout))
     strays = [
-        pid
-        for pid in processes_of(cluster.layout)
-        if pid not in known and not Path(_executable(pid)).name.startswith("versitygw-")
+        pid for pid in processes_of(cluster.layout) if pid not in known and not _is_beside(pid)
     ]
     kill_all(strays, grace=2)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from devcluster.host import binaries
+from pathlib import Path
+
+from devcluster.host import binaries, certs
 from devcluster.host.api import Api
 from devcluster.host.processes import Spec
 from devcluster.host.state import POD_CIDR, SERVICE_CIDR, Cluster, write_json
@@ -68,6 +70,7 @@ def apiserver(cluster: Cluster) -> Spec:
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
         "--profiling=false",
+        *_aggregation_flags(pki),
         *_audit_flags(cluster),
     ]
     if cluster.has_node:
@@ -81,6 +84,21 @@ def apiserver(cluster: Cluster) -> Spec:
         # No pod will ever call it, and a loopback address cannot be an endpoint.
         flags += ["--bind-address=127.0.0.1", "--endpoint-reconciler-type=none"]
     return _kubernetes("kube-apiserver", *flags)
+
+
+def _aggregation_flags(pki: Path) -> list[str]:
+    """How an aggregated API (metrics-server) recognises the API server, and is found."""
+    return [
+        f"--requestheader-client-ca-file={pki / certs.FRONT_PROXY_AUTHORITY}.crt",
+        f"--requestheader-allowed-names={certs.FRONT_PROXY_USER}",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={pki / 'front-proxy.crt'}",
+        f"--proxy-client-key-file={pki / 'front-proxy.key'}",
+        # By its endpoints: a control plane alone has no kube-proxy behind a Service's address.
+        "--enable-aggregator-routing=true",
+    ]
 
 
 def _audit_flags(cluster: Cluster) -> list[str]:
@@ -109,6 +127,11 @@ def controller_manager(cluster: Cluster) -> Spec:
         f"--secure-port={cluster.settings.ports['controller-manager']}",
         # A claim that waits for a volume finds a new one within this time.
         "--pvclaimbinder-sync-period=2s",
+        # An autoscaler acts within seconds of a load, not of minutes, also on a pod that
+        # started a moment ago.
+        "--horizontal-pod-autoscaler-sync-period=5s",
+        "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
+        "--horizontal-pod-autoscaler-initial-readiness-delay=5s",
         "--kube-api-qps=100",
         "--kube-api-burst=200",
         "--profiling=false",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster import volumes
-from devcluster.face import Build, UpOptions
+from devcluster.face import Addon, Build, UpOptions
 from devcluster.host import (
     addons,
     binaries,
@@ -22,11 +22,20 @@ from devcluster.host import (
     state,
 )
 from devcluster.host.api import Api
+from devcluster.host.gateway import Gateway
+from devcluster.host.metrics import MetricsServer
 from devcluster.host.processes import resident_mib
+from devcluster.host.prometheus import Prometheus
 from devcluster.host.s3 import S3
 from devcluster.host.state import Cluster, Mode, Settings
 from devcluster.layout import Layout, clusters_dir, exclusive
 from devcluster.report import DevclusterError, step
+
+ADDONS: dict[str, type[Gateway] | type[Prometheus] | type[MetricsServer]] = {
+    "gateway": Gateway,
+    "prometheus": Prometheus,
+    "metrics-server": MetricsServer,
+}
 
 
 class HostFace:
@@ -46,6 +55,7 @@ class HostFace:
                 )
             if known and not options.fresh and _as_asked(known, options) and _healthy(known):
                 step(f"cluster {self._layout.name} is healthy")
+                MetricsServer(known).forget()
                 if known.has_node and not Api(known).volume_usable(volumes.SHIPPED):
                     self.create_volume(volumes.SHIPPED, None)
                 return
@@ -75,6 +85,7 @@ class HostFace:
         cluster.save()
         certs.ensure(cluster)
         new_server = controlplane.start(cluster)
+        MetricsServer(cluster).forget()
         if cluster.has_node:
             node.start(cluster, new_server=new_server)
             self.create_volume(volumes.SHIPPED, None)
@@ -88,6 +99,8 @@ class HostFace:
             step(f"stopping cluster {self._layout.name}")
             _stop(cluster)
             S3(self._layout).down()
+            for addon in ADDONS.values():
+                addon(cluster).stop()
             if left := cleanup.leftovers(cluster):
                 raise DevclusterError("still there: " + ", ".join(left[:10]))
             if purge:
@@ -116,6 +129,7 @@ class HostFace:
             "memoryMiB": sum(process["memoryMiB"] for process in processes),
             "processes": processes,
             "s3": S3(self._layout).endpoint(),
+            **{name: addon(cluster).endpoint() for name, addon in ADDONS.items()},
         }
 
     def kubeconfig(self) -> Path:
@@ -144,6 +158,9 @@ class HostFace:
     def delete_volume(self, name: str) -> None:
         volumes.delete(_Kubectl(self._with_node()), name)
         shutil.rmtree(self._layout.volumes / name, ignore_errors=True)
+
+    def addon(self, name: str) -> Addon:
+        return ADDONS[name](state.existing(self._layout))
 
     def _with_node(self) -> Cluster:
         cluster = state.existing(self._layout)

@@ -57,6 +57,11 @@ class Cluster:
     def server(self) -> str:
         return f"https://127.0.0.1:{self.settings.ports['apiserver']}"
 
+    def check_runs(self) -> None:
+        """Refuse, with the way out, when there is no API server to work with."""
+        if self.processes.alive("kube-apiserver") is None:
+            raise DevclusterError(f"cluster {self.layout.name!r} is down: run `up`")
+
     def save(self) -> None:
         text = json.dumps(dataclasses.asdict(self.settings), indent=2)
         # Whole or not at all: other commands read it without a lock.
@@ -119,7 +124,7 @@ def reserve_ports(cluster: Cluster, *, wanted: int | None) -> None:
         for name in PORTS:
             kept = ports.get(name)
             if kept is None or kept in others or not port_is_free(kept):
-                ports[name] = _free_port(others.union(ports.values()))
+                ports[name] = free_port(others.union(ports.values()))
         cluster.save()
 
 
@@ -133,7 +138,7 @@ def _ports_of_others(layout: Layout) -> set[int]:
     }
 
 
-def _free_port(taken: set[int]) -> int:
+def free_port(taken: set[int]) -> int:
     """Below the ports that the kernel gives to outgoing connections and node ports: one
     of those may be taken between this choice and its use."""
     while True:

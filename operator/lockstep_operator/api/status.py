@@ -42,6 +42,9 @@ class GateVerdict(Contract):
     bound: str | None = None
     samples: int | None = None
     observed_at: Time | None = None
+    dry_run: bool | None = Field(
+        default=None, description="Set when the gate is a dry run: shown, never in the way."
+    )
 
 
 class HistoryEntry(Contract):

@@ -38,6 +38,9 @@ _ABSENT_WHEN_FALSE = frozenset(
 # Maps with one owner for the whole (structType atomic): a key more in a selector is another
 # selector, and would take a release's pods away from its Service.
 _ATOMIC_MAPS = frozenset({"selector", "labelSelector", "nodeSelector"})
+# Lists with one owner for the whole (listType atomic) that say who gets the requests: an item more,
+# or a field more in an item, is another way to a release. Their manifests leave no default out.
+_EXACT_LISTS = frozenset({"parentRefs", "hostnames", "rules"})
 _QUANTITY_PARENTS = frozenset({"requests", "limits"})
 _QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|u|n|e[+-]?[0-9]+)?")
 _SUFFIXES = {"n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3} | {
@@ -85,6 +88,8 @@ def _first_difference(ours: Any, theirs: Any, path: str, field: str) -> str | No
             if found is not None:
                 return found
         return None
+    if field in _EXACT_LISTS:
+        return None if ours == (theirs or []) else path
     if isinstance(ours, list) and isinstance(theirs, list):
         return _list_difference(ours, theirs, path)
     return None if _same_scalar(ours, theirs, field) else path

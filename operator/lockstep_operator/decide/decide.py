@@ -6,7 +6,7 @@ from datetime import datetime
 
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Stage
-from lockstep_operator.api.rollout import Supersede
+from lockstep_operator.api.rollout import Capacity, Supersede
 from lockstep_operator.decide import clock
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import ENDED, Draft
@@ -79,9 +79,13 @@ def _move(draft: Draft) -> None:
     update_pause(draft, candidate)
     desired = draft.desired
     outdated = isinstance(desired, Desired) and not desired.is_within(candidate)
-    restarts = draft.model.spec.rollout.supersede is Supersede.RESTART
-    # Each of these counts other pods than the stage before it: they are looked at in the next pass.
-    stop_at = _RESIZING | (_AFTER_THE_VERDICT if outdated and restarts else frozenset())
+    rollout = draft.model.spec.rollout
+    stop_at = frozenset[Stage]()
+    if rollout.steps or rollout.capacity is Capacity.RESOURCE_AWARE:
+        # Each of these counts other pods than the stage before: they are looked at next time.
+        stop_at |= _RESIZING
+    if outdated and rollout.supersede is Supersede.RESTART:
+        stop_at |= _AFTER_THE_VERDICT
     advance(draft, candidate.name, stop_at=stop_at)
 
 

@@ -16,6 +16,7 @@ from lockstep_operator.decide.measurements import MeasureRequest
 from lockstep_operator.decide.pair import Pair
 from lockstep_operator.decide.plan import Event, EventType, Reference
 from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.routers.router import Traffic
 from lockstep_operator.decide.scene import Problem, Scene
 from lockstep_operator.manifests import short_name
 
@@ -27,6 +28,7 @@ UNFINISHED = frozenset(
         Stage.INDEXING,
         Stage.VERIFYING,
         Stage.WARMING,
+        Stage.CANARY,
         Stage.PROMOTING,
         Stage.ROLLING_BACK,
     }
@@ -61,14 +63,15 @@ class Draft:
         self.apply: list[Object] = []
         self.delete: list[Reference] = []
         self.events: list[Event] = []
+        self.measure: list[MeasureRequest] = []
         self.handled: dict[str, HandledVerb] = {
             entry.verb: entry for entry in scene.model.status.last_handled or ()
-        self.measure: list[MeasureRequest] = []
         }
         self.notes: dict[str, Note] = {}
         self.pairs: dict[str, Pair] = {}
         self.conflicts: list[str] = []
-        self.entry_target: str | None = None
+        # What a stage of the candidate asks for; None: all requests to the stable release.
+        self.traffic: Traffic | None = None
         # Why a change of the spec that is seen has not started yet.
         self.change_waits: str | None = None
         self._wakes: list[float] = []
@@ -149,14 +152,17 @@ class Draft:
         )
         self.notes.pop(name, None)
 
-    def end(self, name: str, outcome: Outcome, reason: Reason, message: str) -> None:
-        """Ends a release that never served. Where it was is kept, for a retry after an abort."""
+    def end(
+        self, name: str, outcome: str, reason: Reason, message: str, *, stage: Stage | None = None
+    ) -> None:
+        """Ends a release that never served alone. Where it was (`stage`) is kept, for a retry."""
         self.enter(
             name,
             Stage.SUPERSEDED,
-            failed_stage=self.release(name).status.stage,
+            failed_stage=stage or self.release(name).status.stage,
             outcome=outcome,
             finished_at=self.now,
+            ending=None,
         )
         self.say(name, reason, message)
         self.event(reason, f"{short_name(name)} {message}")
@@ -169,11 +175,13 @@ class Draft:
         *,
         exit_code: int | None = None,
         pod: str | None = None,
+        stage: Stage | None = None,
     ) -> None:
         """The release needs a person, or another spec. What serves is not touched."""
-        stage = self.release(name).status.stage
+        stage = stage or self.release(name).status.stage
         assert stage is not None
-        failure = self.failure(name, reason, message, exit_code, pod)
+        found = self.failure(name, reason, message, exit_code, pod)
+        failure = found.model_copy(update={"stage": stage})
         self.enter(
             name,
             Stage.FAILED,
@@ -181,6 +189,7 @@ class Draft:
             outcome=Outcome.FAILED,
             finished_at=self.now,
             last_failure=failure,
+            ending=None,
         )
         told = f"failed at {stage}: {reason}: {failure.message}"
         self.say(name, reason, told, stalled=True)

@@ -25,6 +25,7 @@ PROGRAMS = {
     JobKind.TRAIN: Program.TRAIN,
     JobKind.EVALUATE: Program.EVALUATE,
     JobKind.BUILD: Program.BUILD,
+    JobKind.REPLAY: Program.REPLAY,
 }
 _CODES = {int(code): code for code in ExitCode}
 _EXIT_CODE = re.compile(r"exit code (\d+)")
@@ -60,6 +61,12 @@ class Report:
     retry: Retry = Retry.NEVER
     stuck: pods.Stuck | None = None
     look_again_in: float | None = None
+
+
+def ended_at(job: Object) -> str | None:
+    """When it was complete or failed; None while it may still have a pod."""
+    found = _condition(job, "Complete") or _condition(job, "Failed")
+    return None if found is None else found.get("lastTransitionTime")
 
 
 def is_over(job: Object) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from lockstep_core.protocol.indexing import IndexType
 from lockstep_core.protocol.result import BuildFacts
 from lockstep_core.quality.verdicts import Judgement, Verdict, judge_at_least
-from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.release import FrozenIndex
 
 INDEX_RECALL_CONFIDENCE = 0.95
@@ -17,13 +18,12 @@ def bound_text(judgement: Judgement, *, signed: bool = False) -> str:
         return f"has no data, bound {judgement.bound:.3f}"
     number = f"{judgement.value:+.3f}" if signed else f"{judgement.value:.3f}"
     sign = ">=" if judgement.value >= judgement.bound else "<"
-    word = {Verdict.PASS: "OK", Verdict.FAIL: "FAIL"}.get(judgement.verdict, "not shown")
-    return f"{number} {sign} {judgement.bound:.3f} {word}"
+    return f"{number} {sign} {judgement.bound:.3f} {word_of(judgement.verdict)}"
 
 
-def interval_text(judgement: Judgement, gate: Gate, *, signed: bool = False) -> str:
+def interval_text(judgement: Judgement, confidence: float, *, signed: bool = False) -> str:
     """The side of the interval that decided, or both sides when none did."""
-    percent = f"{float(gate.one_sided) * 100:g}%"
+    percent = f"{confidence * 100:g}%"
 
     def number(value: float) -> str:
         return f"{value:+.3f}" if signed else f"{value:.3f}"
@@ -33,6 +33,39 @@ def interval_text(judgement: Judgement, gate: Gate, *, signed: bool = False) -> 
     if judgement.verdict is Verdict.FAIL:
         return f"{percent} upper {number(judgement.upper)}"
     return f"{percent} from {number(judgement.lower)} to {number(judgement.upper)}"
+
+
+def regression_text(judgement: Judgement, stable: float, confidence: float) -> str:
+    """`vs stable 0.923 -0.2pt, 90% CI [-0.7, +0.3], allowed -1.0 OK`: points of recall.
+
+    The interval is the two-sided one whose lower end is the bound that decides.
+    """
+    if judgement.value is None:
+        return f"vs stable has no data, allowed {judgement.bound * 100:.1f}"
+    word = word_of(judgement.verdict)
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        word += f" (could be {judgement.lower * 100:+.1f})"
+    return (
+        f"vs stable {stable:.3f} {judgement.value * 100:+.1f}pt,"
+        f" {(2 * confidence - 1) * 100:g}% CI [{judgement.lower * 100:+.1f},"
+        f" {judgement.upper * 100:+.1f}], allowed {judgement.bound * 100:.1f} {word}"
+    )
+
+
+def word_of(verdict: Verdict) -> str:
+    """What a line says of a bound."""
+    return {Verdict.PASS: "OK", Verdict.FAIL: "FAIL"}.get(verdict, "not shown")
+
+
+def needed(judgement: Judgement, *, at_most: bool = False) -> int | None:
+    """How many samples would pass, were the value what it seems: an interval shrinks as
+    1/sqrt(n). None when it would have to be another value, or when there are no data."""
+    found = judgement
+    if found.value is None:
+        return None
+    room = found.bound - found.value if at_most else found.value - found.bound
+    half = found.upper - found.value if at_most else found.value - found.lower
+    return ceil(found.n * (half / room) ** 2) if room > 0 else None
 
 
 def index_recall(frozen: FrozenIndex, build: BuildFacts) -> Judgement:

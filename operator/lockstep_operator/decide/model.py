@@ -9,9 +9,11 @@ from __future__ import annotations
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Cause, EmbeddingReleaseSpec, ReusedModel, Stage
+from lockstep_operator.api.rollout import Supersede
 from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import UNFINISHED, Draft
+from lockstep_operator.decide.giving_up import give_up
 from lockstep_operator.decide.reasons import Outcome, Reason
 from lockstep_operator.decide.verbs import return_to
 from lockstep_operator.manifests import release_name, short_name
@@ -94,7 +96,7 @@ def _is_switching(draft: Draft) -> bool:
 
 def _withdraw(draft: Draft, candidate: Release, other: Release) -> None:
     told = f"was given up: the spec is what {short_name(other.name)} is again"
-    draft.end(candidate.name, Outcome.ROLLED_BACK, Reason.REVERTED, told)
+    give_up(draft, candidate, Outcome.ROLLED_BACK, Reason.REVERTED, told)
 
 
 def _may_return(release: Release, desired: Desired) -> bool:
@@ -111,6 +113,9 @@ def _return_by_spec(draft: Draft, kept: Release) -> None:
     candidate = draft.candidate
     if candidate is not None:
         _withdraw(draft, candidate, kept)
+        if draft.candidate is not None:
+            draft.change_waits = f"{short_name(candidate.name)} gives its traffic back first"
+            return
     return_to(draft, kept)
     told = f"the spec is what {short_name(kept.name)} is: it returns without a new release"
     draft.event(Reason.REVERTED, told)
@@ -119,13 +124,17 @@ def _return_by_spec(draft: Draft, kept: Release) -> None:
 def _supersede(draft: Draft, candidate: Release, desired: Desired) -> None:
     """A third spec ends the candidate, unless its model is what the new release will reuse."""
     stage = candidate.status.stage
+    if draft.model.spec.rollout.supersede is Supersede.QUEUE:
+        short = short_name(candidate.name)
+        draft.change_waits = f"{short} ends first (`spec.rollout.supersede: Queue`)"
+        return
     same_model = desired.has_model_of(candidate)
     if same_model and stage in _BEFORE_THE_VERDICT and reusable(draft, desired) is None:
         short = short_name(candidate.name)
         draft.change_waits = f"the indexes changed, and wait for the model of {short} to pass"
         return
     told = "was given up: the spec changed again before it was promoted"
-    draft.end(candidate.name, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
+    give_up(draft, candidate, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
 
 
 def reusable(draft: Draft, desired: Desired) -> Release | None:

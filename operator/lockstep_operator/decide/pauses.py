@@ -38,6 +38,14 @@ def pause(draft: Draft, name: str, reason: Reason) -> None:
     draft.change(name, paused_at=since, pause_reason=reason)
 
 
+def wait_for_person(draft: Draft, name: str, reason: Reason, told: str) -> None:
+    """The deadline stands still and traffic stays where it is, until someone says so."""
+    if draft.release(name).status.pause_reason != reason:
+        pause(draft, name, reason)
+        draft.event(reason, f"{short_name(name)} {told}")
+    draft.say(name, reason, told)
+
+
 def resume(draft: Draft, name: str) -> None:
     """Lets the clock of the stage run on."""
     paused = int(paused_seconds(draft, draft.release(name).status))

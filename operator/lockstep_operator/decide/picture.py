@@ -16,7 +16,7 @@ from lockstep_operator.decide.observed import Refusal
 from lockstep_operator.decide.pauses import how_to_continue
 from lockstep_operator.decide.reasons import Outcome, Reason
 from lockstep_operator.decide.scene import Problem
-from lockstep_operator.decide.traffic import selected_release
+from lockstep_operator.decide.traffic import selected_release, shares
 from lockstep_operator.manifests import short_name
 
 # Gates, templates and deadlines are policy: a change of them is used, but starts nothing.
@@ -75,6 +75,10 @@ def serving_sentence(draft: Draft) -> str:
     pair = draft.pairs.get(release.name)
     if pair is None or not pair.serving:
         return f"{short} holds the entry point but cannot answer."
+    rest, share = shares(draft)
+    candidate = draft.candidate
+    if candidate is not None and share and candidate.name != release.name:
+        return f"{short} serves {rest}% of the requests, {short_name(candidate.name)} {share}%."
     return f"{short} serves all requests."
 
 
@@ -108,10 +112,12 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
 def _candidate_commands(draft: Draft, candidate: Release) -> list[str]:
     model, name, status = draft.model, candidate.name, candidate.status
     found = []
-    if status.pause_reason == Reason.GATE_INCONCLUSIVE:
+    if status.pause_reason in (Reason.STEP_PAUSE, Reason.APPROVAL_REQUIRED):
+        found.append(f"Continue: {ask(model, Verb.PROMOTE, name)}")
+    elif status.pause_reason == Reason.GATE_INCONCLUSIVE:
         found.append(f"Continue: {ask(model, Verb.PROMOTE, name)}")
         found.append(f"Measure again: {ask(model, Verb.RETRY, name)}")
-    elif status.paused_at is not None:
+    elif status.pause_reason == Reason.PAUSED:
         found.append(f"Continue: {how_to_continue(draft, candidate)}")
     if status.stage is not Stage.ROLLING_BACK:
         found.append(f"Stop: {ask(model, Verb.ABORT, name)}")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from lockstep_operator.api.model import EmbeddingModelStatus, Indexing, Phase, Pointer
+from lockstep_operator.api.model import (
+    EmbeddingModelStatus,
+    Indexing,
+    Phase,
+    Pointer,
+    StepStatus,
+)
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.status import Condition, ConditionStatus, GateVerdict, HistoryEntry
-from lockstep_operator.decide import clock, gates
+from lockstep_operator.decide import clock, entry, gates, rollout
 from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.conditions import State, conditions, true_or_false
 from lockstep_operator.decide.desired import frozen_of
@@ -18,7 +24,8 @@ from lockstep_operator.decide.plan import Reference, StatusWrite
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.decide.records import gates_state
 from lockstep_operator.decide.scene import Problem, Scene
-from lockstep_operator.decide.traffic import entry_conflict, selected_release
+from lockstep_operator.decide.steps import describe, plan_of, weight_at
+from lockstep_operator.decide.traffic import selected_release, shares
 from lockstep_operator.manifests import encoder_name, short_name
 from lockstep_operator.manifests.metadata import Component, selector_labels, selector_text
 
@@ -28,14 +35,17 @@ HISTORY_LIMIT = 10
 def project_model(draft: Draft) -> EmbeddingModelStatus:
     model, picture = draft.model, paint(draft)
     stable, candidate = draft.stable, draft.candidate
-    shown = _judged(draft)
+    shown, step = _judged(draft), _step(draft, candidate) if candidate else None
     verdicts = (shown.status.gates if shown else None) or None
     return EmbeddingModelStatus(
         observed_generation=model.generation,
         phase=picture.phase,
         message=picture.message,
         stable=_stable_pointer(draft, stable) if stable else None,
-        candidate=_pointer(candidate) if candidate else None,
+        candidate=_candidate_pointer(draft, candidate) if candidate else None,
+        step=step,
+        step_display=f"{min(step.index, step.total)}/{step.total}" if step else None,
+        weight_display=_weight_text(step) if step else None,
         gates=verdicts,
         gates_summary=gates.summary(verdicts) if verdicts else None,
         recall=_first_value(verdicts or []),
@@ -114,8 +124,39 @@ def _pointer(release: Release) -> Pointer:
 
 def _stable_pointer(draft: Draft, stable: Release) -> Pointer:
     ready = upkeep(draft, stable).ready
-    fields = {"since": stable.status.promoted_at, "ready_replicas": ready}
+    fields = {
+        "since": stable.status.promoted_at,
+        "ready_replicas": ready,
+        "weight": shares(draft)[0],
+    }
     return _pointer(stable).model_copy(update=fields)
+
+
+def _candidate_pointer(draft: Draft, candidate: Release) -> Pointer:
+    return _pointer(candidate).model_copy(update={"weight": shares(draft)[1]})
+
+
+def _step(draft: Draft, candidate: Release) -> StepStatus | None:
+    """Where the candidate is; the weight that was read back is that of the last step done."""
+    status, steps = candidate.status, plan_of(draft)
+    if status.step is None or status.stage not in (Stage.CANARY, Stage.PROMOTING):
+        return None
+    at = status.step.index
+    done = at >= len(steps.steps)
+    return StepStatus(
+        index=at + 1,
+        total=steps.declared,
+        state=status.pause_reason or ("Done" if done else describe(steps.steps[at])),
+        asked_weight=100 if status.stage is Stage.PROMOTING else weight_at(steps, at),
+        achieved_weight=status.weights.achieved if status.weights else 0,
+        started_at=status.step.started_at,
+    )
+
+
+def _weight_text(step: StepStatus) -> str:
+    if step.asked_weight == step.achieved_weight:
+        return f"{step.asked_weight}%"
+    return f"{step.asked_weight}% ({step.achieved_weight}%)"
 
 
 def _replicas(draft: Draft, stable: Release) -> int:
@@ -166,11 +207,20 @@ def _states(draft: Draft, picture: Picture) -> list[State]:
     ]
     if draft.model.spec.indexing is Indexing.REQUIRED:
         found.append(_index_fresh(draft))
+    if draft.model.spec.rollout.steps:
+        found.append(_steps_accepted(draft))
     if picture.reconciling:
         found.append(true_or_false("Reconciling", True, picture.reason, picture.message))
     if picture.stalled:
         found.append(true_or_false("Stalled", True, picture.reason, picture.message))
     return found
+
+
+def _steps_accepted(draft: Draft) -> State:
+    refused = rollout.problem(draft)
+    told = refused or f"Each of the {len(draft.model.spec.rollout.steps)} steps can be taken."
+    reason = Reason.STEPS_ACCEPTED if refused is None else Reason.STEPS_REFUSED
+    return true_or_false("StepsAccepted", refused is None, reason, told)
 
 
 def _selected(draft: Draft) -> Release | None:
@@ -185,7 +235,7 @@ def _serving(draft: Draft) -> State:
         serving = pair is not None and pair.serving
         reason = Reason.SERVING if serving else Reason.PODS_NOT_READY
         return true_or_false("Serving", serving, reason, told)
-    conflict = entry_conflict(draft)
+    conflict = entry.conflict(draft)
     if conflict is not None:
         return true_or_false("Serving", False, Reason.NAME_CONFLICT, conflict)
     reason = Reason.ENTRY_MISSING if draft.stable else Reason.NO_RELEASE

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     INDEXING = "Indexing"
     VERIFYING = "Verifying"
     WARMING = "Warming"
+    CANARY = "Canary"
     PROMOTING = "Promoting"
     FINALIZING = "Finalizing"
     ROLLING_BACK = "RollingBack"
@@ -27,12 +28,18 @@ class Reason(StrEnum):
     RETRYING = "Retrying"  # an attempt failed; the next one has its time
     PAUSED = "Paused"  # a person holds it
     GATE_INCONCLUSIVE = "GateInconclusive"  # the data do not decide; a person does
+    STEP_PAUSE = "StepPause"  # a pause step: its time has not passed, or a person has not said so
+    HELD_AT_STEP = "HeldAtStep"  # `spec.rollout.holdAtStep`
+    APPROVAL_REQUIRED = "ApprovalRequired"  # `promotion: Manual`
+    STEPS_REFUSED = "StepsRefused"  # the steps cannot be taken as they are; the message says why
     RESUMED = "Resumed"
 
     # How a release ended, or how it serves.
     SERVING = "Serving"
     RETAINED = "Retained"
     RETIRED = "Retired"
+    STEP_DONE = "StepDone"  # Event only
+    STEPS_ACCEPTED = "StepsAccepted"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
     ABORTED = "Aborted"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.draft import UNFINISHED, Draft
+from lockstep_operator.decide.stages.canary import canary
 from lockstep_operator.decide.stages.evaluating import evaluating
 from lockstep_operator.decide.stages.finalizing import finalizing
 from lockstep_operator.decide.stages.indexing import indexing
@@ -23,6 +24,7 @@ STAGES: dict[Stage | None, Callable[[Draft, Release], None]] = {
     Stage.INDEXING: indexing,
     Stage.VERIFYING: verifying,
     Stage.WARMING: warming,
+    Stage.CANARY: canary,
     Stage.PROMOTING: promoting,
     Stage.ROLLING_BACK: rolling_back,
     Stage.FINALIZING: finalizing,

@@ -59,10 +59,17 @@ def sweep(draft: Draft) -> None:
                 found += draft.scene.children(kind, release.uid)
             found += [job for job in jobs if stage is not Stage.FAILED or not is_over(job)]
         if stage not in ENDED or stage is Stage.FAILED:
-            found += _old_evidence(jobs)
+            found += _old_evidence(job for job in jobs if not _is_measurement(job, release))
         draft.delete.extend(
             reference(child) for child in found if "deletionTimestamp" not in child["metadata"]
         )
+
+
+def _is_measurement(job: Object, release: Release) -> bool:
+    """Whether the Job counts in the analysis that is under way."""
+    step = release.status.step
+    made_for = (job["metadata"].get("annotations") or {}).get(labels.ANALYSIS, "")
+    return step is not None and str(made_for).startswith(f"{step.index}@{step.started_at}/")
 
 
 def _old_evidence(jobs: Iterable[Object]) -> list[Object]:

@@ -1,48 +1,52 @@
-"""The entry point: the one Service whose selector ever changes, and whom it selects."""
+"""Who answers users: what a stage of this pass asks for, steered and read back."""
 
 from __future__ import annotations
 
-from lockstep_core.protocol import labels
-from lockstep_operator import manifests
-from lockstep_operator.decide.compare import difference
+from lockstep_operator.api.release import Stage
+from lockstep_operator.decide import entry
 from lockstep_operator.decide.draft import Draft
-from lockstep_operator.manifests.metadata import Component, selector_labels
+from lockstep_operator.decide.routers.choice import router_of
+from lockstep_operator.decide.routers.router import Traffic
 
 
 def selected_release(draft: Draft) -> str | None:
-    """The release that the entry point selects, as read back; None when it selects no release."""
-    entry = draft.scene.child("Service", draft.model.name, draft.model.uid)
-    if entry is None:
-        return None
-    selector = (entry.get("spec") or {}).get("selector") or {}
-    name = str(selector.get(labels.RELEASE, ""))
-    exact = selector == selector_labels(draft.model.name, name, Component.ENCODER)
-    return name if exact else None
+    """The release that holds the entry point, as read back; None when it selects no release."""
+    found = entry.selected(draft)
+    return None if found is None else found.holder
 
 
-def entry_conflict(draft: Draft) -> str | None:
-    """The sentence about a Service of the model's name that belongs to someone else."""
-    return draft.scene.conflict("Service", draft.model.name, draft.model.uid)
+def has_all_requests(draft: Draft, name: str) -> bool:
+    """Whether it was read back that every request goes to this release."""
+    found = entry.selected(draft)
+    if found is None or (found.holder, found.beside) != (name, None):
+        return False
+    return router_of(draft).verify(draft, Traffic(name)).holds
 
 
-def entry_remnant(draft: Draft) -> str | None:
-    """The sentence about the entry point of a deleted model of the same name."""
-    return draft.scene.remnant("Service", draft.model.name, draft.model.uid)
+def shares(draft: Draft) -> tuple[int, int]:
+    """Percent of the requests that stable and candidate answer, as last recorded."""
+    candidate, stable = draft.candidate, draft.stable
+    weights = candidate.status.weights if candidate is not None else None
+    if candidate is None or candidate.status.stage not in (Stage.CANARY, Stage.ROLLING_BACK):
+        holder = selected_release(draft)
+        switched = candidate is not None and holder == candidate.name
+        return (0, 100) if switched else (100 if stable and holder == stable.name else 0, 0)
+    found = weights.achieved if weights else 0
+    return 100 - found, found
 
 
 def steer(draft: Draft) -> None:
-    """Points the entry at the release that a stage of this pass chose, else at the stable one.
+    """Brings the traffic to what a stage of this pass chose, else to the stable release.
 
-    So a hand edit is undone, and nothing else than `Promoting` and `RollingBack` ever moves it.
+    So a hand edit is undone, and nothing else than a stage of the candidate ever moves it.
     """
-    target = draft.entry_target or (draft.stable.name if draft.stable else None)
-    if target is None or entry_remnant(draft) is not None:
+    wanted = draft.traffic
+    if wanted is None and draft.stable is not None:
+        wanted = Traffic(draft.stable.name)
+    if wanted is None or entry.remnant(draft) is not None:
         return
-    conflict = entry_conflict(draft)
+    conflict = entry.conflict(draft)
     if conflict is not None:
         draft.conflicts.append(conflict)
         return
-    manifest = manifests.entry_service(draft.model, draft.release(target))
-    entry = draft.scene.child("Service", draft.model.name, draft.model.uid)
-    if entry is None or difference(manifest, entry) is not None:
-        draft.apply.append(manifest)
+    router_of(draft).steer(draft, wanted)

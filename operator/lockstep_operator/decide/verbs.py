@@ -15,12 +15,14 @@ from lockstep_operator.decide import attempts
 from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.commands import Verb, annotation, number_of
 from lockstep_operator.decide.draft import UNFINISHED, Draft
+from lockstep_operator.decide.giving_up import give_up
 from lockstep_operator.decide.pauses import resume
 from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.steps import describe, plan_of
 from lockstep_operator.decide.traffic import selected_release
 from lockstep_operator.manifests import JobKind, release_name, short_name
 
-_SWITCHING = (Stage.PROMOTING, Stage.ROLLING_BACK)
+_WITH_TRAFFIC = (Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
 
 # What a verb answers: the outcome, and the reason of its Event. None: not yet, ask again.
@@ -63,8 +65,10 @@ def _abort(draft: Draft, release: Release) -> Answer:
     if stage is Stage.ROLLING_BACK:
         return f"accepted: {short} is being aborted already", Reason.ABORTED
     if stage in UNFINISHED:
-        draft.end(release.name, Outcome.ABORTED, Reason.ABORTED, "was aborted by a person")
-        return f"accepted: {short} is aborted", Reason.ABORTED
+        told = "was aborted by a person"
+        ended = give_up(draft, release, Outcome.ABORTED, Reason.ABORTED, told)
+        after = "" if ended else ", and gives its traffic back"
+        return f"accepted: {short} is aborted{after}", Reason.ABORTED
     if draft.stable is not None and release.name == draft.stable.name:
         if not draft.retained:
             return _refused(f"{short} serves and no earlier release is kept to go back to")
@@ -81,7 +85,8 @@ def _abort_promoting(draft: Draft, release: Release) -> Answer:
         return f"accepted: {short} stays a kept release", Reason.ABORTED
     if draft.stable is None:
         return _refused(f"{short} is being promoted and nothing else can serve")
-    draft.enter(release.name, Stage.ROLLING_BACK)
+    told = "was aborted while being promoted"
+    give_up(draft, release, Outcome.ABORTED, Reason.ABORTED, told)
     return f"accepted: {short} is aborted, the entry point stays with stable", Reason.ABORTED
 
 
@@ -109,19 +114,13 @@ def _rollback(draft: Draft, release: Release) -> Answer:
 
 def _give_up(draft: Draft, candidate: Release, why: str) -> bool:
     """Aborts the candidate; False while its entry point must be brought back first."""
-    if candidate.status.stage is Stage.PROMOTING and candidate.status.promoted_at is None:
-        draft.enter(candidate.name, Stage.ROLLING_BACK)
-        return False
-    if candidate.status.stage is Stage.ROLLING_BACK:
-        return False
     if candidate.status.promoted_at is not None:
         if selected_release(draft) == candidate.name:
             return False
         finished = candidate.status.finished_at
         draft.enter(candidate.name, Stage.RETAINED, finished_at=finished)
         return True
-    draft.end(candidate.name, Outcome.ABORTED, Reason.ABORTED, f"was aborted {why}")
-    return True
+    return give_up(draft, candidate, Outcome.ABORTED, Reason.ABORTED, f"was aborted {why}")
 
 
 def _return_to(draft: Draft, release: Release) -> Answer:
@@ -141,7 +140,13 @@ def _retry(draft: Draft, release: Release) -> Answer:
     status, short = release.status, short_name(release.name)
     accepted = f"accepted: {short} is tried again from {status.failed_stage or status.stage}"
     if status.pause_reason == Reason.GATE_INCONCLUSIVE:
-        draft.change(release.name, evaluation=None, attempts=_fresh(release, Stage.EVALUATING))
+        if status.step is not None and status.stage is Stage.CANARY:
+            # Another analysis: what was measured for the one before does not count.
+            anew = status.step.model_copy(update={"started_at": draft.now})
+            draft.change(release.name, step=anew)
+        else:
+            book = _fresh(release, Stage.EVALUATING)
+            draft.change(release.name, evaluation=None, attempts=book)
         resume(draft, release.name)
         return accepted, Reason.RETRY_REQUESTED
     aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
@@ -158,7 +163,7 @@ def _retry(draft: Draft, release: Release) -> Answer:
     if status.failed_stage is Stage.EVALUATING and _must_measure(draft, release):
         fields["evaluation"] = None
     # What was aborted while it was promoted must show again that it is whole.
-    stage = Stage.WARMING if status.failed_stage in _SWITCHING else status.failed_stage
+    stage = Stage.WARMING if status.failed_stage in _WITH_TRAFFIC else status.failed_stage
     draft.enter(release.name, stage, outcome=None, finished_at=None, failed_stage=None, **fields)
     return accepted, Reason.RETRY_REQUESTED
 
@@ -187,12 +192,33 @@ def _must_measure(draft: Draft, release: Release) -> bool:
 
 
 def _promote(draft: Draft, release: Release) -> Answer:
-    short = short_name(release.name)
-    if release.status.pause_reason != Reason.GATE_INCONCLUSIVE:
+    short, status = short_name(release.name), release.status
+    if status.stage is Stage.CANARY:
+        return _promote_canary(draft, release)
+    if status.pause_reason != Reason.GATE_INCONCLUSIVE:
         return _refused(f"{short} is {release.status.stage or 'new'} and does not wait at a gate")
     draft.change(release.name, gates_passed_at=draft.now)
     resume(draft, release.name)
     return f"accepted: {short} goes on past its gates", Reason.PROMOTE_REQUESTED
+
+
+def _promote_canary(draft: Draft, release: Release) -> Answer:
+    """Past the pause or the analysis that it is at; after the last step, the approval."""
+    short, status, steps = short_name(release.name), release.status, plan_of(draft)
+    at = status.step.index if status.step else 0
+    if status.pause_reason == Reason.HELD_AT_STEP:
+        return _refused(f"{short} is held by `spec.rollout.holdAtStep`: raise that")
+    if status.pause_reason == Reason.STEPS_REFUSED or status.step is None:
+        return _refused(f"{short} cannot take its steps: see its message")
+    if at >= len(steps.steps):
+        draft.change(release.name, approved_at=draft.now)
+        return f"accepted: {short} is approved", Reason.PROMOTE_REQUESTED
+    step = steps.steps[at]
+    waits = status.pause_reason == Reason.GATE_INCONCLUSIVE
+    if step.pause is None and not waits:
+        return _refused(f"{short} is at step {at + 1} ({describe(step)}), which waits for nobody")
+    draft.change(release.name, step=status.step.model_copy(update={"passed": True}))
+    return f"accepted: {short} goes on past step {at + 1}", Reason.PROMOTE_REQUESTED
 
 
 def _refused(why: str) -> Answer:

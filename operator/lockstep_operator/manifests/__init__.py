@@ -13,7 +13,6 @@ from lockstep_operator.manifests.names import (
     short_name,
 )
 from lockstep_operator.manifests.releases import release_manifest
-from lockstep_operator.manifests.routes import GATEWAY_API_VERSION, http_route
 from lockstep_operator.manifests.serving import (
     encoder_deployment,
     encoder_service,
@@ -23,7 +22,6 @@ from lockstep_operator.manifests.serving import (
 )
 
 __all__ = [
-    "GATEWAY_API_VERSION",
     "JobKind",
     "build_job",
     "encoder_deployment",
@@ -31,7 +29,6 @@ __all__ = [
     "encoder_service",
     "entry_service",
     "evaluation_job",
-    "http_route",
     "index_deployment",
     "index_name",
     "index_service",

@@ -210,10 +210,11 @@ def replay_job(
         program,
         template=model.spec.serving.template,
         deadline=model.spec.rollout.progress_deadline_seconds,
-        index=gate.name,
+        index=index.name,
+        suffix=gate.name,
         pull_secrets=pull_secrets,
     )
-    job["metadata"]["labels"] |= {names.INDEX: index.name, names.GATE: gate.name}
+    job["metadata"]["labels"][names.GATE] = gate.name
     job["metadata"]["annotations"] = {names.ANALYSIS: analysis}
     return job
 
@@ -232,6 +233,7 @@ def _job(
     template: PodTemplate,
     deadline: int,
     index: str | None = None,
+    suffix: str | None = None,
     pull_secrets: Sequence[str] = (),
 ) -> Object:
     labels = standard_labels(
@@ -245,7 +247,7 @@ def _job(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": metadata(
-            job_name(release.name, kind, attempt, index),
+            job_name(release.name, kind, attempt, suffix or index),
             release.namespace,
             labels,
             owned_by_release(release),

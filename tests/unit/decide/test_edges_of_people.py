@@ -230,7 +230,7 @@ def test_edge_19_stable_takes_the_traffic_back_only_when_it_can() -> None:
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
     world.annotate("abort", "r2").settle()
     assert world.stage(2) == "RollingBack" and world.entry() == "glyphs-r2"
-    assert "no ready pods to go back to" in world.status["message"]
+    assert "r2 keeps its traffic, as r1 has no pods ready" in world.status["message"]
     world.run()
     assert world.entry() == "glyphs-r1" and world.stage(2) == "Superseded"
 

@@ -65,7 +65,11 @@ def _judge(draft: Draft, name: str) -> bool:
     status = draft.release(name).status
     assert status.evaluation is not None
     verdicts = gates.judge(
-        draft.model.spec.rollout.gates, status.evaluation, status.gates or (), draft.now
+        draft.model.spec.rollout.gates,
+        status.evaluation,
+        status.gates or (),
+        draft.now,
+        short_name(draft.stable.name) if draft.stable else None,
     )
     draft.change(name, gates=verdicts)
     verdict = gates.overall(verdicts)
@@ -88,4 +92,4 @@ def _judge(draft: Draft, name: str) -> bool:
 
 def _counts(found: GateVerdict, verdict: Verdict) -> bool:
     """The lines that a person needs: all of a pass, else the gates that are in the way."""
-    return verdict is Verdict.PASS or found.verdict != Verdict.PASS
+    return verdict is Verdict.PASS or (found.verdict != Verdict.PASS and not found.dry_run)

@@ -4,33 +4,70 @@ from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
+from lockstep_operator.api.rollout import Capacity
+from lockstep_operator.decide import entry
 from lockstep_operator.decide.children import REMNANT_SECONDS, upkeep
 from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.pauses import is_held
+from lockstep_operator.decide.giving_up import roll_back
+from lockstep_operator.decide.pair import Pair
+from lockstep_operator.decide.pauses import is_held, seconds_left
 from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.routers.router import Traffic
 from lockstep_operator.decide.stages.finalizing import retain_others
-from lockstep_operator.decide.traffic import entry_conflict, entry_remnant, selected_release
+from lockstep_operator.decide.traffic import has_all_requests, selected_release
 from lockstep_operator.manifests import short_name
+
+STARTS_THE_REST = "starts the rest of its pods, then takes all requests"
 
 
 def promoting(draft: Draft, release: Release) -> None:
     name, pair = release.name, upkeep(draft, release)
-    if selected_release(draft) == name:
+    if has_all_requests(draft, name):
         _finalize(draft, release)
         return
-    conflict, remnant = entry_conflict(draft), entry_remnant(draft)
+    _keep_share(draft, release)
+    conflict, remnant = entry.conflict(draft), entry.remnant(draft)
     if remnant is not None:
         draft.wake_in(REMNANT_SECONDS)
         draft.say(name, Reason.PROMOTING, f"is whole, and waits: {remnant}")
     elif conflict is not None:
         draft.fail(name, Reason.NAME_CONFLICT, conflict)
     elif not pair.whole:
-        _step_back(draft, release, pair.told())
+        _wait_for_pods(draft, release, pair)
     elif is_held(draft, release):
         draft.say(name, Reason.PAUSED, "is whole, held before the entry point moves")
     else:
-        draft.entry_target = name
+        draft.traffic = Traffic(name)
         draft.say(name, Reason.PROMOTING, "is whole: the entry point moves to it")
+
+
+def _keep_share(draft: Draft, release: Release) -> None:
+    """Until the switch, the requests go where the canary left them, or where they went."""
+    stable, weights = draft.stable, release.status.weights
+    if selected_release(draft) == release.name:
+        draft.traffic = Traffic(release.name)
+    elif stable is not None and weights is not None and weights.asked:
+        draft.traffic = Traffic(stable.name, release.name, weights.asked)
+
+
+def _wait_for_pods(draft: Draft, release: Release, pair: Pair) -> None:
+    """After a canary, or where pods are shared, the rest of the pods starts only now."""
+    name = release.name
+    shared = draft.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
+    left = seconds_left(draft, name, release.status.stage_started_at or draft.now)
+    grows = release.status.step is not None or shared
+    if not grows:
+        _step_back(draft, release, pair.told())
+    elif left is None or left > 0:
+        if left is not None:
+            draft.wake_in(left)
+        draft.say(name, Reason.PROMOTING, STARTS_THE_REST)
+    elif release.status.step is None:
+        _step_back(draft, release, pair.told())
+    else:
+        limit = draft.model.spec.rollout.progress_deadline_seconds
+        told = f"after {limit} s (`spec.rollout.progressDeadlineSeconds`): {pair.told()}"
+        roll_back(draft, release, Reason.PROGRESS_DEADLINE_EXCEEDED, told)
 
 
 def _finalize(draft: Draft, release: Release) -> None:
@@ -42,6 +79,9 @@ def _finalize(draft: Draft, release: Release) -> None:
         promoted_at=draft.now,
         finished_at=None,
         outcome=Outcome.PROMOTED,
+        step=None,
+        weights=None,
+        approved_at=None,
     )
     draft.event(Reason.FINALIZING, f"the entry point selects {short_name(name)}")
     draft.say(name, Reason.FINALIZING, "has the entry point")

@@ -6,32 +6,49 @@ from lockstep_core.protocol.exitcodes import RETRYABLE, UNCOUNTED, ExitCode
 from lockstep_core.protocol.result import Program
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.decide import pods
+from lockstep_operator.decide import pods, rollout
 from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pair import Pair
-from lockstep_operator.decide.pauses import forward, seconds_left
+from lockstep_operator.decide.pauses import forward, resume, seconds_left, wait_for_person
 from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide.steps import begin_at, has_canary, plan_of, say_step
 
 _SERVERS = (Program.SERVE_ENCODER, Program.SERVE_INDEX)
 _TRANSIENT = {ExitCode.OK, *RETRYABLE, *UNCOUNTED}
 
 
 def warming(draft: Draft, release: Release) -> None:
-    name = release.name
+    name, stable = release.name, draft.stable
+    canary = has_canary(draft, release)
+    if canary and stable is not None and release.status.canary_of != stable.name:
+        draft.change(name, canary_of=stable.name)
+        release = draft.release(name)
     pair = upkeep(draft, release)
     if pair.conflict is not None:
         draft.fail(name, Reason.NAME_CONFLICT, pair.conflict)
         return
-    crash = _fatal_crash(draft, release)
+    crash = fatal_crash(draft, release)
     if crash is not None and crash.result is not None:
         result = crash.result
         draft.fail(name, result.reason, result.message, exit_code=crash.exit_code, pod=crash.pod)
         return
-    if pair.whole:
+    if not pair.whole:
+        _wait(draft, release, pair)
+        return
+    refused = rollout.problem(draft) if canary else None
+    if refused is not None:
+        told = f"is whole, and waits: {refused}"
+        wait_for_person(draft, name, Reason.STEPS_REFUSED, told)
+        return
+    if release.status.pause_reason == Reason.STEPS_REFUSED:
+        resume(draft, name)
+    if not canary:
         forward(draft, name, Stage.PROMOTING)
         return
-    _wait(draft, release, pair)
+    steps = plan_of(draft)
+    if forward(draft, name, Stage.CANARY, step=begin_at(0, steps, draft.now)):
+        say_step(draft, name, steps)
 
 
 def _wait(draft: Draft, release: Release, pair: Pair) -> None:
@@ -53,7 +70,7 @@ def _wait(draft: Draft, release: Release, pair: Pair) -> None:
     draft.fail(name, Reason.PROGRESS_DEADLINE_EXCEEDED, message, pod=pod)
 
 
-def _fatal_crash(draft: Draft, release: Release) -> pods.Ended | None:
+def fatal_crash(draft: Draft, release: Release) -> pods.Ended | None:
     """A server that says itself that starting it again will not help."""
     since = release.status.stage_started_at or ""
     for pod in draft.scene.serving_pods(release.name):

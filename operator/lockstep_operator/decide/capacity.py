@@ -1,0 +1,62 @@
+"""How many encoder pods each release should have: the one place that knows.
+
+`Availability` gives stable all of `serving.replicas` until it is replaced, and the candidate its
+own pods beside. `ResourceAware` shares `serving.replicas` between both, so that a rollout needs no
+spare GPU (at `replicas: 1` it needs one all the same: nothing can be halved).
+"""
+
+from __future__ import annotations
+
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Stage
+from lockstep_operator.api.rollout import Capacity
+from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.routers.choice import router_of
+from lockstep_operator.decide.steps import has_canary, mirror_at, plan_of, weight_at
+
+_STARTING = (Stage.WARMING, Stage.PROMOTING)
+
+
+def encoder_replicas(draft: Draft, release: Release) -> int:
+    """Encoder pods that a release should have now."""
+    total = draft.model.spec.serving.replicas
+    candidate, stable = draft.candidate, draft.stable
+    if candidate is not None and release.name == candidate.name:
+        return _of_candidate(draft, release, total)
+    if not _is_shared(draft):
+        return total
+    if release.status.stage is Stage.RETAINED:
+        return 0
+    if candidate is None or stable is None or release.name != stable.name:
+        return total
+    if candidate.status.stage in (Stage.WARMING, Stage.CANARY, Stage.PROMOTING):
+        # At least one: a release that answers requests is never scaled away.
+        return max(1, total - _of_candidate(draft, candidate, total))
+    return total
+
+
+def is_cold(draft: Draft, release: Release) -> bool:
+    """Whether a kept release has given its encoder pods to the one that replaced it."""
+    return _is_shared(draft) and release.status.stage is Stage.RETAINED
+
+
+def _is_shared(draft: Draft) -> bool:
+    return draft.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
+
+
+def _of_candidate(draft: Draft, release: Release, total: int) -> int:
+    status = release.status
+    if draft.stable is None:
+        return total
+    if status.stage is Stage.PROMOTING and not _is_shared(draft):
+        return total
+    if not has_canary(draft, release):
+        return max(1, total // 2) if _is_shared(draft) and status.stage in _STARTING else total
+    steps, router = plan_of(draft), router_of(draft)
+    if status.stage is Stage.ROLLING_BACK:
+        asked = status.weights.asked if status.weights else 0
+        return router.replicas_for(draft, asked, 0)
+    at = status.step.index if status.step and status.stage is not Stage.WARMING else 0
+    if status.stage is Stage.WARMING:
+        at = steps.first_with_traffic
+    return router.replicas_for(draft, weight_at(steps, at), mirror_at(steps, at))

@@ -1,0 +1,50 @@
+"""`ErrorRatio`: the share of requests that the encoder answered with a 5xx status.
+
+Refusals are no errors: 429 says that it is busy, and 409 that a client asked for another space.
+"""
+
+from __future__ import annotations
+
+from lockstep_core.quality.verdicts import Verdict, judge_share_at_most
+from lockstep_operator.api.gates import Gate
+from lockstep_operator.api.status import GateVerdict
+from lockstep_operator.decide.gates.live import Context, Look, measured
+from lockstep_operator.decide.gates.shares import lacking, percent, sides
+from lockstep_operator.decide.gates.traffic import scrape
+from lockstep_operator.decide.lines import word_of
+from lockstep_operator.decide.measurements import Answer, Tally
+
+TOLD = ("429", "409")
+
+
+def error_ratio(context: Context) -> Look:
+    return measured(context, scrape(context), _judge)
+
+
+def _judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
+    assert isinstance(reading, Tally) and gate.max_ratio
+    n = sum(reading.codes.values())
+    failed = sum(count for code, count in reading.codes.items() if code.startswith("5"))
+    confidence = float(gate.one_sided)
+    found = judge_share_at_most(failed, n, float(gate.max_ratio), confidence, gate.samples_needed)
+    share = "no requests" if found.value is None else percent(found.value)
+    sign = "<=" if (found.value or 0.0) <= found.bound else ">"
+    refused = [f"{code}: {reading.codes[code]:,}" for code in TOLD if reading.codes.get(code)]
+    line = (
+        f"5xx {share} {sign} {percent(found.bound)} {word_of(found.verdict)}"
+        f" ({sides(found, confidence)})"
+        + (f"; no errors, but refused: {', '.join(refused)}" if refused else "")
+        + f"; n={n}"
+    )
+    if found.verdict is Verdict.FAIL:
+        line += f"; read the log of its pods, or raise `maxRatio` of gate {gate.name}"
+    elif found.verdict is Verdict.INCONCLUSIVE:
+        line += lacking(gate, found)
+    return GateVerdict(
+        name=gate.name,
+        verdict=found.verdict,
+        line=line,
+        value=None if found.value is None else percent(found.value),
+        bound=percent(found.bound),
+        samples=n,
+    )

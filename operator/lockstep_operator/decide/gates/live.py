@@ -1,0 +1,117 @@
+"""What all live gates share: when a measurement is due, and what the series says so far."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lockstep_core.quality.verdicts import Verdict
+from lockstep_operator.api.gates import Gate
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.status import GateVerdict
+from lockstep_operator.decide import clock
+from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.gates.limits import settle
+from lockstep_operator.decide.measurements import (
+    Answer,
+    MeasureRequest,
+    Query,
+    Scrape,
+    Series,
+    SeriesKey,
+    Tally,
+    Unmeasured,
+)
+
+INTERVAL_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Context:
+    """One live gate of the analysis that began at `started_at` as step `step` of a release."""
+
+    draft: Draft
+    release: Release
+    gate: Gate
+    step: int
+    started_at: str
+
+    @property
+    def analysis(self) -> str:
+        return f"{self.step}@{self.started_at}"
+
+    @property
+    def interval(self) -> float:
+        return float(self.gate.interval_seconds or INTERVAL_SECONDS)
+
+    @property
+    def series(self) -> SeriesKey:
+        wire = self.gate.model_dump_json(by_alias=True, exclude_defaults=True)
+        digest = hashlib.sha256(wire.encode()).hexdigest()[:12]
+        return SeriesKey(self.release.name, self.analysis, f"{self.gate.name}-{digest}")
+
+    def until(self, since: str) -> float:
+        """Seconds until an interval has passed; never more than one, however clocks are set."""
+        left = self.interval - clock.seconds_since(since, self.draft.scene.now)
+        return min(self.interval, max(0.0, left))
+
+
+@dataclass(frozen=True)
+class Look:
+    """`settled` once the gate has decided. Until then `problem` is why it cannot be measured."""
+
+    settled: GateVerdict | None
+    problem: str | None = None
+
+
+LiveGate = Callable[[Context], Look]
+Judge = Callable[[Gate, Tally | Answer], GateVerdict]
+
+
+def measured(context: Context, what: Scrape | Query, judge: Judge) -> Look:
+    """The series so far, judged; asks for the next measurement while it is open."""
+    draft, gate = context.draft, context.gate
+    series = draft.scene.observed.measurements.get(context.series, ())
+    verdicts = _verdicts(gate, series, judge)
+    settled = settle(gate, verdicts)
+    due_in = math.inf if settled is not None else _due_in(context, what, series)
+    draft.measure.append(MeasureRequest(context.series, len(series), what, due_in))
+    if settled is None:
+        draft.wake_in(due_in if due_in > 0 else context.interval)
+    return Look(settled, problem_of(verdicts))
+
+
+def problem_of(verdicts: Sequence[GateVerdict]) -> str | None:
+    """What the last two measurements could not be made for: one that is lost is no news."""
+    last = [found for found in verdicts[-2:] if found.verdict == Verdict.ERROR]
+    return last[-1].line if len(last) == 2 else None
+
+
+def unmeasured(gate: Gate, message: str) -> GateVerdict:
+    """A measurement that could not be made."""
+    return GateVerdict(name=gate.name, verdict=Verdict.ERROR, line=message)
+
+
+def _verdicts(gate: Gate, series: Series, judge: Judge) -> list[GateVerdict]:
+    """Requests are counted from the first tally on, so that one is no measurement yet."""
+    verdicts, counting = [], False
+    for found in series:
+        at = clock.text(found.at)
+        if isinstance(found.reading, Unmeasured):
+            verdict = unmeasured(gate, found.reading.message)
+        elif isinstance(found.reading, Tally) and not counting:
+            counting = True
+            continue
+        else:
+            verdict = judge(gate, found.reading)
+        verdicts.append(verdict.model_copy(update={"observed_at": at}))
+    return verdicts
+
+
+def _due_in(context: Context, what: Scrape | Query, series: Series) -> float:
+    """The first scrape is due at once; the first answer, when an interval of traffic is there."""
+    if series:
+        return context.until(clock.text(series[-1].at))
+    return 0.0 if isinstance(what, Scrape) else context.until(context.started_at)

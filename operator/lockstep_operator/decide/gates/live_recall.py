@@ -1,0 +1,189 @@
+"""`LiveRecall`: relevance recall@k of held-out queries, through the candidate's own servers.
+
+Each measurement is a Job. Its measurements are its Jobs: they carry the analysis that they were
+made for, so nothing of them need be written down, and a restart of the operator finds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lockstep_core.protocol import labels
+from lockstep_core.protocol.result import ReplayFacts
+from lockstep_core.quality.verdicts import Judgement, Verdict, Why, judge_at_least
+from lockstep_operator import manifests
+from lockstep_operator.api.gates import Gate
+from lockstep_operator.api.objects import Object
+from lockstep_operator.api.release import FrozenIndex
+from lockstep_operator.api.status import GateVerdict
+from lockstep_operator.decide.clock import seconds_since
+from lockstep_operator.decide.gates.limits import as_told, settle, undecided
+from lockstep_operator.decide.gates.live import Context, Look, problem_of, unmeasured
+from lockstep_operator.decide.jobs import JobState, Report, ended_at, is_over, read_job
+from lockstep_operator.decide.lines import bound_text, interval_text, needed
+from lockstep_operator.decide.runner import REFUSED_AGAIN_SECONDS, reference
+from lockstep_operator.manifests import JobKind, job_name
+
+
+def live_recall(context: Context) -> Look:
+    """The verdict of the replays so far; starts the next one when it is due."""
+    gate, index = context.gate, _index(context)
+    if isinstance(index, str):
+        return Look(as_told(gate, undecided(gate, unmeasured(gate, index))))
+    jobs = _jobs(context)
+    ours = [job for job in jobs if _analysis(job) == _id(context)]
+    reports = [_read(context, job) for job in ours]
+    verdicts = [
+        found
+        for job, report in zip(ours, reports, strict=True)
+        if (found := _verdict(gate, index, job, report)) is not None
+    ]
+    settled = settle(gate, verdicts)
+    if settled is not None:
+        return Look(settled)
+    if len(verdicts) < len(ours):
+        return Look(None, _trouble(context, reports[-1]) or problem_of(verdicts))
+    return _next(context, index, jobs, ours, verdicts)
+
+
+def _id(context: Context) -> str:
+    """The analysis with the gate as it stands: other bounds are measured anew."""
+    return f"{context.analysis}/{context.series.gate.rpartition('-')[2]}"
+
+
+def _jobs(context: Context) -> list[Object]:
+    """All replays of the gate, of every analysis of this release, by attempt."""
+    found = [
+        job
+        for job in context.draft.scene.children("Job", context.release.uid)
+        if (job["metadata"].get("labels") or {}).get(labels.COMPONENT) == JobKind.REPLAY
+        and job["metadata"]["labels"].get(labels.GATE) == context.gate.name
+    ]
+    return sorted(found, key=_attempt)
+
+
+def _attempt(job: Object) -> int:
+    return int(job["metadata"]["labels"].get(labels.ATTEMPT, 0))
+
+
+def _analysis(job: Object) -> str:
+    return str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS))
+
+
+def _index(context: Context) -> FrozenIndex | str:
+    """The index to search, or why there is none."""
+    indexes, wanted = context.release.spec.indexes, context.gate.index
+    names = ", ".join(index.name for index in indexes) or "none"
+    if wanted is None and len(indexes) == 1:
+        return indexes[0]
+    if wanted is None:
+        return f"not measured: set `index` to one of the indexes of this release: {names}"
+    found = next((index for index in indexes if index.name == wanted), None)
+    return found or f"not measured: no index {wanted} in this release; its indexes are: {names}"
+
+
+def _read(context: Context, job: Object) -> Report:
+    scene = context.draft.scene
+    report = read_job(job, scene.pods_of_job(job), JobKind.REPLAY, scene.now)
+    if report.look_again_in is not None:
+        context.draft.wake_in(report.look_again_in)
+    return report
+
+
+def _verdict(gate: Gate, index: FrozenIndex, job: Object, report: Report) -> GateVerdict | None:
+    """None while the Job may still measure something."""
+    if report.state is JobState.FAILED:
+        name = job["metadata"]["name"]
+        found = unmeasured(gate, f"Job {name} did not measure: {report.reason}: {report.message}")
+    elif report.state is not JobState.COMPLETE:
+        return None
+    elif report.result is None or report.result.replay is None:
+        found = unmeasured(gate, f"Job {job['metadata']['name']} ended well without a measurement")
+    else:
+        found = _judge(gate, index, report.result.replay)
+    return found.model_copy(update={"observed_at": ended_at(job)})
+
+
+def _judge(gate: Gate, index: FrozenIndex, facts: ReplayFacts) -> GateVerdict:
+    if (facts.index, facts.k) != (index.name, gate.neighbours):
+        told = f"the replay measured recall@{facts.k} of index {facts.index}, not what was asked"
+        return unmeasured(gate, told)
+    assert gate.min is not None
+    confidence = float(gate.one_sided)
+    found = judge_at_least(facts.recall, float(gate.min), confidence, gate.samples_needed)
+    line = (
+        f"live recall@{gate.neighbours} of {index.name} {bound_text(found)}"
+        f" ({interval_text(found, confidence)}); n={found.n}{_advice(gate, found, facts)}"
+    )
+    return GateVerdict(
+        name=gate.name,
+        verdict=found.verdict,
+        line=line,
+        value=None if found.value is None else f"{found.value:.3f}",
+        bound=gate.min,
+        samples=found.n,
+    )
+
+
+def _advice(gate: Gate, found: Judgement, facts: ReplayFacts) -> str:
+    if found.verdict is Verdict.FAIL:
+        return f"; compare it with the offline recall, or lower `min` of gate {gate.name}"
+    if found.verdict is Verdict.PASS:
+        return ""
+    if found.reason in (Why.NO_DATA, Why.TOO_FEW_SAMPLES):
+        unlabelled = facts.sent - facts.recall.n
+        why = f"; {unlabelled} queries have no item of their class in the index"
+        return f" of {gate.samples_needed} needed (`minSamples`){why if unlabelled else ''}"
+    wanted = needed(found)
+    if wanted is None:
+        return ": too few queries to show that it fails"
+    return f": about {wanted:,} would decide (`maxSamples`)"
+
+
+def _trouble(context: Context, report: Report) -> str | None:
+    """Why a Job that is there does not come to measure."""
+    if report.state in (JobState.STUCK, JobState.QUEUED):
+        return report.message
+    return None
+
+
+def _next(
+    context: Context,
+    index: FrozenIndex,
+    jobs: Sequence[Object],
+    ours: Sequence[Object],
+    verdicts: Sequence[GateVerdict],
+) -> Look:
+    """Starts another replay once it is due, and no other one of this gate is alive."""
+    draft, release = context.draft, context.release
+    last = ended_at(ours[-1]) if ours else None
+    wait = context.until(last) if last is not None else 0.0
+    alive = [job for job in jobs if not is_over(job)]
+    draft.delete.extend(
+        reference(job) for job in alive if "deletionTimestamp" not in job["metadata"]
+    )
+    if wait > 0 or alive:
+        draft.wake_in(wait or 1.0)
+        return Look(None, problem_of(verdicts))
+    attempt = (_attempt(jobs[-1]) if jobs else 0) + 1
+    name = job_name(release.name, JobKind.REPLAY, attempt, context.gate.name)
+    refusal = draft.scene.refusal("Job", name)
+    job = manifests.replay_job(
+        draft.model,
+        release,
+        index,
+        context.gate,
+        attempt,
+        analysis=_id(context),
+        pull_secrets=draft.scene.settings.image_pull_secrets,
+    )
+    if refusal is None:
+        draft.create.append(job)
+        return Look(None, problem_of(verdicts))
+    told = f"the API server refused Job {name}: {refusal.message}"
+    limit = draft.model.spec.rollout.progress_deadline_seconds
+    if seconds_since(context.started_at, draft.scene.now) >= limit:
+        return Look(as_told(context.gate, undecided(context.gate, unmeasured(context.gate, told))))
+    draft.create.append(job)
+    draft.wake_in(REFUSED_AGAIN_SECONDS)
+    return Look(None, told)

@@ -1,0 +1,56 @@
+"""How a candidate ends: at once where it never had traffic, else after its traffic went back."""
+
+from __future__ import annotations
+
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Ending, Stage
+from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.manifests import short_name
+
+
+def give_up(draft: Draft, release: Release, outcome: Outcome, reason: Reason, message: str) -> bool:
+    """Ends a candidate; False while its traffic must be brought back first."""
+    status = release.status
+    if status.stage is Stage.ROLLING_BACK:
+        return False
+    promoting = status.stage is Stage.PROMOTING and status.promoted_at is None
+    if status.stage is not Stage.CANARY and not promoting:
+        draft.end(release.name, outcome, reason, message)
+        return True
+    _enter(
+        draft, release, Ending(stage=status.stage, outcome=outcome, reason=reason, message=message)
+    )
+    return False
+
+
+def roll_back(
+    draft: Draft,
+    release: Release,
+    reason: str,
+    message: str,
+    *,
+    exit_code: int | None = None,
+    pod: str | None = None,
+) -> None:
+    """The candidate failed while it had traffic: stable takes that back, then it is Failed."""
+    stage = release.status.stage
+    assert stage is not None
+    ending = Ending(
+        stage=stage,
+        outcome=Outcome.FAILED,
+        reason=reason,
+        message=message[:2000],
+        exit_code=exit_code,
+        pod=pod,
+    )
+    _enter(draft, release, ending)
+
+
+def _enter(draft: Draft, release: Release, ending: Ending) -> None:
+    name = release.name
+    draft.enter(name, Stage.ROLLING_BACK, ending=ending)
+    told = f"gives its traffic back: {ending.reason}: {ending.message}"
+    draft.say(name, Reason.ROLLING_BACK, told)
+    failed = ending.outcome == Outcome.FAILED
+    draft.event(Reason.ROLLING_BACK, f"{short_name(name)} {told}", warning=failed)

@@ -1,0 +1,257 @@
+"""Canary: the candidate takes its share of the requests, step by step, and is judged on it.
+
+The record is written when a step begins, with what the step before it achieved; nothing is written
+while a step is under way. A step is over when its weight was read back, its time has passed, or its
+gates have decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lockstep_core.quality.verdicts import Verdict
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Stage, StepRecord, Weights
+from lockstep_operator.api.rollout import Promotion, Step
+from lockstep_operator.decide import clock, rollout
+from lockstep_operator.decide.analysis import analyse
+from lockstep_operator.decide.children import upkeep
+from lockstep_operator.decide.commands import number_of
+from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.gates import merged
+from lockstep_operator.decide.giving_up import roll_back
+from lockstep_operator.decide.pauses import (
+    forward,
+    is_held,
+    paused_seconds,
+    resume,
+    seconds_left,
+    wait_for_person,
+)
+from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide.routers.choice import router_of
+from lockstep_operator.decide.routers.router import Traffic
+from lockstep_operator.decide.stages.promoting import STARTS_THE_REST
+from lockstep_operator.decide.stages.warming import fatal_crash
+from lockstep_operator.decide.steps import (
+    Steps,
+    begin_at,
+    describe,
+    mirror_at,
+    place,
+    plan_of,
+    say_step,
+    weight_at,
+)
+from lockstep_operator.manifests import short_name
+
+
+def canary(draft: Draft, release: Release) -> None:
+    name, stable = release.name, draft.stable
+    if stable is None:
+        forward(draft, name, Stage.PROMOTING)
+        return
+    if release.status.canary_of != stable.name:
+        draft.enter(name, Stage.WARMING, canary_of=stable.name, step=None)
+        draft.say(name, Reason.WARMING, f"starts its pods beside {short_name(stable.name)}")
+        return
+    if _must_stop(draft, release):
+        return
+    steps = plan_of(draft)
+    record = release.status.step
+    if record is None or record.hash != steps.hash:
+        record = _restart(draft, release, steps)
+    refused = rollout.problem(draft)
+    if refused is not None:
+        wait_for_person(draft, name, Reason.STEPS_REFUSED, f"waits: {refused}")
+    elif is_held(draft, release):
+        told = f"is held at step {place(record, steps)}"
+        draft.say(name, Reason.PAUSED, told)
+    elif record.index >= len(steps.steps):
+        _finish(draft, release)
+    elif _is_capped(draft, record):
+        held = f"waits at `spec.rollout.holdAtStep: {record.index}`: raise it to go on"
+        wait_for_person(draft, name, Reason.HELD_AT_STEP, held)
+    else:
+        _end_level(draft, name)
+        step = steps.steps[record.index]
+        _act_of(step)(draft, draft.release(name), steps, step)
+    _steer(draft, name, stable.name, steps)
+
+
+def _steer(draft: Draft, name: str, holder: str, steps: Steps) -> None:
+    """A weight goes up only when the pods for it are there. It may always come down."""
+    status = draft.release(name).status
+    had = status.weights.asked if status.weights else 0
+    if status.stage is Stage.PROMOTING:
+        draft.traffic = Traffic(holder, name, had)
+    elif status.stage is Stage.CANARY and status.step is not None:
+        at = status.step.index
+        asked = weight_at(steps, at)
+        ready = asked <= had or upkeep(draft, draft.release(name)).whole
+        draft.traffic = Traffic(holder, name, asked if ready else had, mirror_at(steps, at))
+
+
+def _must_stop(draft: Draft, release: Release) -> bool:
+    """A candidate that cannot answer takes no more traffic."""
+    name, pair = release.name, upkeep(draft, release)
+    if pair.conflict is not None:
+        roll_back(draft, release, Reason.NAME_CONFLICT, pair.conflict)
+        return True
+    crash = fatal_crash(draft, release)
+    if crash is not None and crash.result is not None:
+        found = crash.result
+        roll_back(
+            draft, release, found.reason, found.message, exit_code=crash.exit_code, pod=crash.pod
+        )
+        return True
+    if pair.serving:
+        return False
+    told = f"answers no more: {pair.told()}"
+    roll_back(draft, draft.release(name), Reason.PODS_NOT_READY, told)
+    return True
+
+
+def _restart(draft: Draft, release: Release, steps: Steps) -> StepRecord:
+    """The first step of these steps: of a new canary, or of one whose steps were changed."""
+    found, name = begin_at(0, steps, draft.now), release.name
+    if release.status.step is not None:
+        told = f"{short_name(name)} begins its steps anew: `spec.rollout.steps` changed"
+        draft.event(Reason.CANARY, told)
+    draft.change(name, step=found, paused_at=None, pause_reason=None, paused_seconds=None)
+    return found
+
+
+def _next(draft: Draft, name: str, steps: Steps, **fields: object) -> None:
+    """Ends the step; the next one begins, and with it another clock."""
+    status = draft.release(name).status
+    assert status.step is not None
+    done = status.step
+    begun = begin_at(done.index + 1, steps, draft.now)
+    draft.change(
+        name,
+        **{
+            "step": begun,
+            "paused_at": None,
+            "pause_reason": None,
+            "paused_seconds": None,
+            **fields,
+        },
+    )
+    told = f"{describe(steps.steps[done.index])} is done"
+    draft.event(Reason.STEP_DONE, f"{short_name(name)} step {place(done, steps)}: {told}")
+    say_step(draft, name, steps)
+
+
+def _is_capped(draft: Draft, record: StepRecord) -> bool:
+    limit = draft.model.spec.rollout.hold_at_step
+    return limit is not None and record.index >= limit
+
+
+def _end_level(draft: Draft, name: str) -> None:
+    """What held the candidate as a level holds it no more."""
+    if draft.release(name).status.pause_reason in (Reason.STEPS_REFUSED, Reason.HELD_AT_STEP):
+        resume(draft, name)
+
+
+def is_approved(draft: Draft, release: Release) -> bool:
+    """Whether a person approved the release, in the spec or by the annotation."""
+    named = draft.model.spec.rollout.approved_release
+    in_spec = named is not None and number_of(named, draft.model.name) == release.spec.number
+    return in_spec or release.status.approved_at is not None
+
+
+def _finish(draft: Draft, release: Release) -> None:
+    name, asked = release.name, draft.model.spec.rollout
+    capped = asked.hold_at_step is not None and asked.hold_at_step < len(asked.steps)
+    if asked.promotion is Promotion.MANUAL and not is_approved(draft, release):
+        told = "took all of its steps, and waits to be approved (`promotion: Manual`)"
+        wait_for_person(draft, name, Reason.APPROVAL_REQUIRED, told)
+    elif capped:
+        told = f"waits at `spec.rollout.holdAtStep: {asked.hold_at_step}`: raise it to go on"
+        wait_for_person(draft, name, Reason.HELD_AT_STEP, told)
+    else:
+        _end_level(draft, name)
+        if forward(draft, name, Stage.PROMOTING):
+            draft.say(name, Reason.PROMOTING, STARTS_THE_REST)
+
+
+def _route(draft: Draft, release: Release, steps: Steps, _: Step) -> None:
+    """`setWeight` and `mirror`: over when all pods are there and the router was read back."""
+    name, record = release.name, release.status.step
+    assert record is not None and draft.stable is not None
+    wanted = Traffic(
+        draft.stable.name, name, weight_at(steps, record.index), mirror_at(steps, record.index)
+    )
+    routed, pair = router_of(draft).verify(draft, wanted), upkeep(draft, release)
+    if pair.whole and routed.holds:
+        weights = Weights(asked=wanted.weight, achieved=routed.achieved, since=draft.now)
+        _next(draft, name, steps, weights=weights)
+        return
+    left = seconds_left(draft, name, record.started_at)
+    if left is not None and left <= 0:
+        limit = draft.model.spec.rollout.progress_deadline_seconds
+        lacking = "; ".join(part for part in (pair.told(), routed.told) if part)
+        told = f"after {limit} s (`spec.rollout.progressDeadlineSeconds`): {lacking}"
+        roll_back(draft, release, Reason.PROGRESS_DEADLINE_EXCEEDED, told)
+        return
+    if left is not None:
+        draft.wake_in(left)
+    say_step(draft, name, steps)
+
+
+def _soak(draft: Draft, release: Release, steps: Steps, step: Step) -> None:
+    name, record = release.name, release.status.step
+    assert record is not None and step.pause is not None
+    if record.passed or (step.pause.seconds is None and is_approved(draft, release)):
+        _next(draft, name, steps)
+        return
+    if step.pause.seconds is None:
+        told = f"waits for a person at step {place(record, steps)}"
+        wait_for_person(draft, name, Reason.STEP_PAUSE, told)
+        return
+    spent = clock.seconds_since(record.started_at, draft.scene.now)
+    left = step.pause.seconds - spent + paused_seconds(draft, release.status)
+    if left <= 0:
+        _next(draft, name, steps)
+        return
+    draft.wake_in(left)
+    say_step(draft, name, steps)
+
+
+def _analyse(draft: Draft, release: Release, steps: Steps, step: Step) -> None:
+    name, record = release.name, release.status.step
+    assert record is not None and step.analysis is not None
+    if record.passed:
+        told = f"{short_name(name)} goes on past its gates, as a person asked"
+        draft.event(Reason.GATES_WAIVED, told, warning=True)
+        _next(draft, name, steps)
+        return
+    if release.status.pause_reason == Reason.GATE_INCONCLUSIVE:
+        # What was measured is in the record; measuring goes on when a person asks for it.
+        told = "; ".join(f"{g.name}: {g.line}" for g in release.status.gates or () if _open(g))
+        draft.say(name, Reason.GATE_INCONCLUSIVE, f"waits for a person at gate {told}")
+        return
+    found = analyse(draft, release, step.analysis.gates)
+    if found.verdict is None:
+        say_step(draft, name, steps)
+        return
+    draft.change(name, gates=merged(release.status.gates or (), found.verdicts))
+    if found.verdict is Verdict.PASS:
+        draft.event(Reason.GATES_PASSED, f"{short_name(name)}: {found.told}")
+        _next(draft, name, steps)
+    elif found.verdict is Verdict.FAIL:
+        roll_back(draft, draft.release(name), Reason.GATE_FAILED, found.told)
+    else:
+        told = f"waits for a person at gate {found.told}"
+        wait_for_person(draft, name, Reason.GATE_INCONCLUSIVE, told)
+
+
+def _open(found: object) -> bool:
+    return getattr(found, "verdict", "") in (Verdict.INCONCLUSIVE, Verdict.ERROR)
+
+
+def _act_of(step: Step) -> Callable[[Draft, Release, Steps, Step], None]:
+    if step.pause is not None:
+        return _soak
+    return _route if step.analysis is None else _analyse

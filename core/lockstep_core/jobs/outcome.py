@@ -13,13 +13,14 @@ from lockstep_core.protocol.result import (
     BuildFacts,
     EvaluationFacts,
     Program,
+    ReplayFacts,
     Result,
     TrainingFacts,
 )
 
 log = logging.getLogger(__name__)
 
-Facts = TrainingFacts | EvaluationFacts | BuildFacts
+Facts = TrainingFacts | EvaluationFacts | BuildFacts | ReplayFacts
 MESSAGE_CHARACTERS = 1500
 
 
@@ -33,6 +34,7 @@ def success(program: Program, facts: Facts) -> Result:
         training=facts if isinstance(facts, TrainingFacts) else None,
         evaluation=facts if isinstance(facts, EvaluationFacts) else None,
         build=facts if isinstance(facts, BuildFacts) else None,
+        replay=facts if isinstance(facts, ReplayFacts) else None,
     )
     try:
         result.to_json()

@@ -39,6 +39,7 @@ def answers(result: Result, program: Program) -> bool:
         Program.TRAIN: result.training,
         Program.EVALUATE: result.evaluation,
         Program.BUILD: result.build,
+        Program.REPLAY: result.replay,
     }
     whole = result.program is program and result.exit_code is ExitCode.OK
     return whole and facts.get(program) is not None

@@ -67,6 +67,25 @@ class BuildConfig(JobConfig):
     seed: int = Field(default=0, ge=0)
 
 
+class ReplayConfig(JobConfig):
+    """`lockstep-encoder replay`: send held-out queries through a release that serves.
+
+    `analysis` tells one measurement from the next: each asks the servers anew. `data` and `source`
+    carry the digests of what was evaluated and what was built, where they are known.
+    """
+
+    analysis: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    url: Annotated[str, StringConstraints(pattern=r"^http://", max_length=512)]
+    space_id: SpaceID = Field(alias="spaceID")
+    index: KindName
+    build_digest: Sha256
+    data: LabelledDataset
+    source: DatasetSpec
+    k: int = Field(default=1, ge=1, le=MAX_RECALL_K)
+    max_samples: int = Field(default=1000, ge=1, le=100_000)
+    seed: int = Field(default=0, ge=0)
+
+
 class IndexEndpoint(Contract):
     """One index of a release, as its encoder reaches it."""
 

@@ -22,6 +22,7 @@ class Program(StrEnum):
     TRAIN = "Train"
     EVALUATE = "Evaluate"
     BUILD = "Build"
+    REPLAY = "Replay"
     SERVE_ENCODER = "ServeEncoder"
     SERVE_INDEX = "ServeIndex"
 
@@ -92,6 +93,23 @@ class BuildFacts(Contract):
     seconds: float = Field(ge=0)
 
 
+class ReplayFacts(Contract):
+    """Relevance recall@k of held-out queries, as the servers of a release answered them.
+
+    `sent` queries were answered; those of a class that the index does not hold measure nothing, so
+    `recall` may be of fewer.
+    """
+
+    index: str
+    build_digest: Sha256
+    space_id: SpaceID = Field(alias="spaceID")
+    dataset_digest: Sha256
+    k: int = Field(ge=1)
+    sent: int = Field(ge=0)
+    recall: SampleStatistics
+    seconds: float = Field(ge=0)
+
+
 Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]{0,63}$")]
 
 
@@ -106,6 +124,7 @@ class Result(Contract):
     training: TrainingFacts | None = None
     evaluation: EvaluationFacts | None = None
     build: BuildFacts | None = None
+    replay: ReplayFacts | None = None
 
     def to_json(self) -> str:
         """Compact JSON, at most `TERMINATION_LIMIT` bytes; raises ValueError when larger."""

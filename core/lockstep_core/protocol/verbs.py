@@ -24,6 +24,11 @@ class Verb(StrEnum):
     PAUSE = "pause"
 
 
+def short_name(release: str) -> str:
+    """`r13` of `products-r13`: what people and verbs call it."""
+    return release.rpartition("-")[2]
+
+
 def annotation(verb: Verb) -> str:
     """`lockstep.dev/promote`."""
     return f"{GROUP}/{verb}"
@@ -48,4 +53,4 @@ def fresh_token(release: str, used: Iterable[str]) -> str:
 
 
 def _is_about(token: str, release: str) -> bool:
-    return token.partition(".")[0].rpartition("-")[2] == release
+    return short_name(token.partition(".")[0]) == release

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lockstep_core.protocol.result import SampleStatistics
-from lockstep_core.quality.intervals import mean_interval
+from lockstep_core.quality.intervals import mean_interval, share_interval
 
 
 class Verdict(StrEnum):
@@ -27,6 +27,8 @@ class Why(StrEnum):
 
     LOWER_BOUND_REACHED = "LowerBoundReached"
     UPPER_BOUND_BELOW = "UpperBoundBelow"
+    UPPER_BOUND_WITHIN = "UpperBoundWithin"
+    LOWER_BOUND_ABOVE = "LowerBoundAbove"
     INTERVAL_SPANS_BOUND = "IntervalSpansBound"
     TOO_FEW_SAMPLES = "TooFewSamples"
     NO_DATA = "NoData"
@@ -63,6 +65,27 @@ def judge_at_least(
     verdict, reason = _decide(stats.n, lower, upper, bound, min_samples)
     value = stats.mean if stats.n else None
     return Judgement(verdict, value, lower, upper, bound, stats.n, reason)
+
+
+def judge_share_at_most(
+    events: int, n: int, bound: float, confidence: float, min_samples: int
+) -> Judgement:
+    """Is the probability of an event, of which `events` were seen in `n` trials, at most `bound`?
+
+    Pass when the upper confidence bound stays within it, Fail when the lower one is above it, else
+    Inconclusive; with fewer than `min_samples` trials Inconclusive always.
+    """
+    lower, upper = share_interval(events, n, confidence)
+    verdict, reason = Verdict.INCONCLUSIVE, Why.INTERVAL_SPANS_BOUND
+    if n == 0:
+        reason = Why.NO_DATA
+    elif n < min_samples:
+        reason = Why.TOO_FEW_SAMPLES
+    elif upper <= bound:
+        verdict, reason = Verdict.PASS, Why.UPPER_BOUND_WITHIN
+    elif lower > bound:
+        verdict, reason = Verdict.FAIL, Why.LOWER_BOUND_ABOVE
+    return Judgement(verdict, events / n if n else None, lower, upper, bound, n, reason)
 
 
 def _decide(

@@ -19,7 +19,9 @@ from lockstep_operator.runtime.events import Recorder
 from lockstep_operator.runtime.heartbeat import Heartbeat
 from lockstep_operator.runtime.leader import Leader, LeaseTimes
 from lockstep_operator.runtime.queue import WorkQueue
-from lockstep_operator.runtime.reconcile import Reconciler, start_workers
+from lockstep_operator.runtime.measuring import Measurer
+from lockstep_operator.runtime.probing import Prober
+from lockstep_operator.runtime.reconcile import Reconciler, start_workers, utc_now
 from lockstep_operator.runtime.resources import ResourceKind
 from lockstep_operator.runtime.sync import Synchroniser
 
@@ -42,6 +44,7 @@ class Operator:
         self._api: Api | None = None
         self.synced = False
 
+        self._measurer: Measurer | None = None
     def __copy__(self) -> Operator:
         """kopf copies the memo for each object it sees; there is one operator for all of them."""
         return self
@@ -71,10 +74,12 @@ class Operator:
         self._tasks += start_workers(reconciler, count=self._config.workers)
         self._spawn(synchroniser.run(), "resync")
         self.synced = True
+        self._measurer = Measurer(Prober(), wake=self._queue.add, now=utc_now)
         logger.info("synced", extra={"models": len(self._cache.models())})
         if self._leader.is_stopping:
             # SIGTERM came before kopf's own handlers were in place: tell kopf now.
             signal.raise_signal(signal.SIGTERM)
+            measurer=self._measurer,
 
     def observe(self, kind: ResourceKind, event: Any) -> None:
         """Takes in one watch event and asks for a reconcile of whom it changed."""
@@ -100,3 +105,5 @@ class Operator:
 
     def _spawn(self, work: Any, name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
+        if self._measurer is not None:
+            await self._measurer.close()

@@ -63,6 +63,12 @@ STAGE_TRANSITIONS = Counter(
     ["stage"],
     registry=REGISTRY,
 )
+MEASUREMENTS = Counter(
+    "lockstep_measurements_total",
+    "Measurements of live gates that ended, by kind (Scrape, Query) and result.",
+    ["kind", "result"],
+    registry=REGISTRY,
+)
 RESYNC_REPAIRS = Counter(
     "lockstep_resync_repairs_total",
     "Changes that a resync found and no watch had told of.",

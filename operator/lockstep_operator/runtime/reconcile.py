@@ -15,6 +15,7 @@ from lockstep_operator.runtime.applier import Applier, Outcome
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.errors import ApiError, Conflict, NotLeading, Unavailable
 from lockstep_operator.runtime.queue import Key, ShutDown, WorkQueue
+from lockstep_operator.runtime.measuring import Measurer
 
 WORKERS = 16
 # Passes in a row that wrote something. A plan settles in a handful; more is two programs fighting
@@ -43,6 +44,7 @@ class Reconciler:
         applier: Applier,
         decide: Decide,
         settings: Settings,
+        measurer: Measurer,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._queue = queue
@@ -51,6 +53,7 @@ class Reconciler:
         self._decide = decide
         self._settings = settings
         self._now = now
+        self._measurer = measurer
         self._refusals: dict[Key, tuple[Refusal, ...]] = {}
         self._crashes: dict[Key, str] = {}
         self._writing_passes: dict[Key, int] = {}
@@ -75,6 +78,7 @@ class Reconciler:
         """One worker, until the queue shuts down. No exception of a key ends it."""
         while True:
             try:
+            measurements=self._measurer.series(key),
                 key = await self._queue.get()
             except ShutDown:
                 return
@@ -129,6 +133,7 @@ class Reconciler:
             if is_news:
                 # The status should say it now, not after the backoff.
                 self._again(key)
+        self._measurer.follow(key, plan.measure)
             return "refused"
         had_refusals = self._refusals.pop(key, None) is not None
         if outcome.writes or had_refusals:

@@ -70,6 +70,13 @@ class World:
                 },
             },
         )
+        # A pod that is scheduled at the moment when its claim is bound may be looked at again only
+        # five minutes later.
+        wait_until(self._is_bound, what="the claim to be bound")
+
+    def _is_bound(self) -> bool:
+        claim = self.kube.get(self.namespace, "persistentvolumeclaim", CLAIM) or {}
+        return bool(claim.get("status", {}).get("phase") == "Bound")
 
     def close(self) -> None:
         """Removes the namespace and its volume."""

@@ -566,9 +566,31 @@ class World:
         return found
 
     def entry(self) -> str | None:
-        """The release that the entry point really selects."""
+        """The release that holds the entry point: alone, or with a candidate beside it."""
         found = self.objects.get(("Service", MODEL))
-        return None if found is None else str(found["spec"]["selector"]["lockstep.dev/release"])
+        if found is None:
+            return None
+        selector = found["spec"]["selector"]
+        doors = [key.partition("/")[2] for key in selector if key.startswith("entry.lockstep.dev/")]
+        return str(selector.get("lockstep.dev/release") or doors[0])
+
+    def behind_entry(self) -> set[str]:
+        """Every release whose encoder pods the entry point's selector really matches."""
+        found = self.objects.get(("Service", MODEL))
+        if found is None:
+            return set()
+        wanted = found["spec"]["selector"].items()
+        return {
+            str(raw["metadata"]["labels"]["lockstep.dev/release"])
+            for (kind, _), raw in self.objects.items()
+            if kind == "Deployment"
+            and wanted <= raw["spec"]["template"]["metadata"]["labels"].items()
+        }
+
+    def replicas(self, number: int) -> int:
+        """Encoder pods that a release is asked to have."""
+        raw = self.objects["Deployment", f"{MODEL}-r{number}-encoder"]
+        return int(raw["spec"]["replicas"])
 
     def reasons(self) -> list[str]:
         return [str(event.reason) for event in self.events]
@@ -590,6 +612,35 @@ def second(stage: str) -> World:
     return _remembered(
         f"second {stage}", lambda: healthy().change_model("training.seed", 7).run_to(stage, 2)
     )
+
+
+STEPS = [
+    {"setWeight": 25},
+    {"pause": {"seconds": 60}},
+    {"setWeight": 50},
+    {"pause": {}},
+    {"setWeight": 100},
+]
+
+
+def canary(steps: Any = STEPS, replicas: int = 3, at: int | None = 0, **rollout: Any) -> World:
+    """r1 serves, r2 is in Canary (before `at` it takes a pass at a time, until step `at`)."""
+
+    def make() -> World:
+        spec = model_spec(serving={"replicas": replicas})
+        spec["rollout"] |= {"steps": copy.deepcopy(list(steps)), **rollout}
+        world = World().apply_model(**spec).apply_index().run()
+        return world.change_model("training.seed", 7).run_to("Canary", 2)
+
+    world = _remembered(f"canary {steps} {replicas} {rollout}", make)
+    for _ in range(40):
+        world.settle()
+        if at is None or world.record(2)["step"]["index"] >= at:
+            return world
+        world.ready_all().settle()
+        if world.record(2)["step"]["index"] < at and world.look_again_after is not None:
+            world.pass_time(world.look_again_after + 1)
+    raise AssertionError(f"r2 does not reach step {at}: {world.record(2)}")
 
 
 def two() -> World:

@@ -1,0 +1,144 @@
+"""The API server, dict in and dict out, with the login of kubectl: the plugin's only I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes import client as official
+from kubernetes import config as official_config
+
+from lockstep_core.protocol.environment import PROGRESS_PORT, SERVING_PORT
+
+GROUP_PATH = "/apis/lockstep.dev/v1alpha1"
+MERGE_PATCH = "application/merge-patch+json"
+TIMEOUT_SECONDS = 10.0
+PAGE = 500
+
+Object = dict[str, Any]
+"""A Kubernetes object, as JSON has it."""
+
+
+class ApiError(Exception):
+    """A call failed, in words for the person at the terminal. `code` is 0 when no answer came."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API server. `namespace` is that of the kubeconfig's context."""
+
+    client: official.ApiClient
+    namespace: str
+
+    @classmethod
+    def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Api:
+        """Logs in as kubectl would. Raises ApiError when the kubeconfig does not say how."""
+        configuration = official.Configuration()
+        try:
+            official_config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig,
+                context=context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+            contexts, active = official_config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig
+            )
+        except official_config.ConfigException as error:
+            told = f"{error}. Set KUBECONFIG, or give --kubeconfig and --context"
+            raise ApiError(0, told) from error
+        chosen = next((found for found in contexts if found["name"] == context), active)
+        namespace = (chosen.get("context") or {}).get("namespace") or "default"
+        return cls(official.ApiClient(configuration), namespace)
+
+    def get(self, path: str, query: Mapping[str, str] | None = None) -> Object:
+        """The JSON at a path."""
+        found: Object = json.loads(self._call("GET", path, query))
+        return found
+
+    def list(self, path: str, selector: str | None = None) -> list[Object]:
+        """All objects of a collection, page by page."""
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
+        items: list[Object] = []
+        while True:
+            page = self.get(path, query)
+            items += page["items"]
+            token = page["metadata"].get("continue")
+            if not token:
+                return items
+            query["continue"] = token
+
+    def merge(self, path: str, body: Object) -> Object:
+        """A merge patch."""
+        query = {"fieldManager": "kubectl-lockstep"}
+        found: Object = json.loads(self._call("PATCH", path, query, body, MERGE_PATCH))
+        return found
+
+    def progress(self, namespace: str, pod: str, timeout: float = 2.0) -> Object:
+        """`GET /progress` of a Job's pod, through the API server's proxy."""
+        path = f"{core_path('pods', namespace)}/{pod}:{PROGRESS_PORT}/proxy/progress"
+        found: Object = json.loads(self._call("GET", path, timeout=timeout))
+        return found
+
+    def ask_entry(self, namespace: str, model: str, path: str, body: Object) -> Object:
+        """A POST to the entry point of a model, through the API server's proxy."""
+        service = f"{core_path('services', namespace)}/{model}:{SERVING_PORT}/proxy{path}"
+        found: Object = json.loads(self._call("POST", service, body=body, timeout=30.0))
+        return found
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = "application/json",
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> bytes:
+        resource = f"{path}?{urlencode(query)}" if query else path
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        request = self.client.param_serialize(
+            method, resource, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            answer = self.client.call_api(*request, _request_timeout=timeout)
+            content: bytes = answer.read()  # type: ignore[no-untyped-call]
+        except (urllib3.exceptions.HTTPError, OSError, official.ApiException) as error:
+            server = self.client.configuration.host
+            raise ApiError(0, f"no answer from the API server {server}: {error}") from error
+        if answer.status >= 400:
+            raise ApiError(answer.status, _told(answer.status, content))
+        return content
+
+
+def own_path(plural: str, namespace: str | None, name: str = "") -> str:
+    """The path of objects of our kinds; of all namespaces for None."""
+    return _path(GROUP_PATH, plural, namespace, name)
+
+
+def core_path(plural: str, namespace: str | None) -> str:
+    """The path of a collection of the core group, of `apps` or of `batch`."""
+    root = {"deployments": "/apis/apps/v1", "jobs": "/apis/batch/v1"}.get(plural, "/api/v1")
+    return _path(root, plural, namespace, "")
+
+
+def _path(root: str, plural: str, namespace: str | None, name: str) -> str:
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}{scope}/{plural}" + (f"/{name}" if name else "")
+
+
+def _told(code: int, content: bytes) -> str:
+    """The API server's own sentence, or what a proxy said instead."""
+    try:
+        message = json.loads(content).get("message")
+    except (ValueError, AttributeError):
+        message = None
+    return message or f"HTTP {code}: {content[:200].decode(errors='replace')}"

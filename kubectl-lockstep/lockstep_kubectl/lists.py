@@ -1,0 +1,103 @@
+"""History and gates as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lockstep_core.protocol.verbs import short_name
+from lockstep_kubectl.api import Object
+from lockstep_kubectl.tree import ago, gate_line
+from lockstep_kubectl.view import GateView, gates_of, time_of
+
+OUTCOMES = {"Promoted": "green", "Failed": "red", "Aborted": "yellow", "RolledBack": "yellow"}
+
+
+@dataclass(frozen=True)
+class Past:
+    """One release of the history. `stage` is None where its record is gone."""
+
+    release: str
+    stage: str | None
+    outcome: str | None
+    cause: str | None
+    reason: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    message: str
+
+
+def history_of(model: Object, releases: Sequence[Object]) -> list[Past]:
+    """Every known release, the newest first: the records, then what only the model still tells."""
+    told = {entry["release"]: entry for entry in (model.get("status") or {}).get("history") or ()}
+    found = []
+    for release in reversed(releases):
+        status, name = release.get("status") or {}, release["metadata"]["name"]
+        entry = told.pop(name, {})
+        found.append(
+            Past(
+                release=short_name(name),
+                stage=status.get("stage"),
+                outcome=status.get("outcome"),
+                cause=release["spec"].get("cause"),
+                reason=entry.get("reason"),
+                started_at=time_of(status.get("startedAt")),
+                finished_at=time_of(status.get("finishedAt") or status.get("promotedAt")),
+                message=status.get("message") or "",
+            )
+        )
+    found += [_only_told(entry) for entry in told.values()]
+    return found
+
+
+def _only_told(entry: Object) -> Past:
+    return Past(
+        release=short_name(entry["release"]),
+        stage=None,
+        outcome=entry["outcome"],
+        cause=None,
+        reason=entry["reason"],
+        started_at=time_of(entry.get("startedAt")),
+        finished_at=time_of(entry.get("finishedAt")),
+        message="",
+    )
+
+
+def history_table(entries: Sequence[Past], now: datetime) -> RenderableType:
+    """A row a release. `now` is for ages."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("RELEASE", "STAGE", "OUTCOME", "REASON", "MADE FOR", "STARTED", "TOOK"):
+        table.add_column(title, no_wrap=True)
+    for entry in entries:
+        started, finished = entry.started_at, entry.finished_at
+        reason = entry.reason if entry.reason != entry.cause else None
+        table.add_row(
+            entry.release,
+            entry.stage or "",
+            Text(entry.outcome or "", style=OUTCOMES.get(entry.outcome or "", "")),
+            reason or "",
+            entry.cause or "",
+            f"{ago(started, now)} ago" if started else "",
+            ago(started, finished) if started and finished else "",
+        )
+    return table
+
+
+def gates_of_release(
+    model: Object, releases: Sequence[Object], short: str | None
+) -> list[GateView]:
+    """The verdicts of a release; without a name those that the model's status shows."""
+    if short is None:
+        return list(gates_of(model.get("status") or {}))
+    record = next((r for r in releases if f"r{r['spec']['number']}" == short), {})
+    return list(gates_of(record.get("status") or {}))
+
+
+def gate_lines(gates: Sequence[GateView]) -> RenderableType:
+    """A line a gate."""
+    return Group(*(gate_line(gate) for gate in gates))

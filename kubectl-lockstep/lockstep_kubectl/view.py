@@ -1,0 +1,253 @@
+"""One model as a person on call wants to see it: plain data, made of raw objects alone.
+
+The operator may be older or newer than the plugin, so nothing here is an error: what a status does
+not say is not shown. `--output json` prints these classes as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockstep_core.protocol.labels import RELEASE
+from lockstep_core.protocol.verbs import short_name
+from lockstep_kubectl.api import Object
+from lockstep_kubectl.gather import Snapshot
+from lockstep_kubectl.work import Server, Work, servers_of, work_of
+
+# A message ends with its commands: `Continue: kubectl annotate ...; Stop: kubectl annotate ...`.
+_FIRST_COMMAND = re.compile(r"(?:^| )(?=[A-Z][a-z ]*(?:r[0-9]+)?: kubectl )")
+_NEXT_COMMAND = re.compile(r"; (?=[A-Z][a-z ]*(?:r[0-9]+)?: kubectl )")
+ENDED_BADLY = ("Failed", "Superseded")
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the message offers: `Stop`, and the command that does it."""
+
+    label: str
+    command: str
+
+
+@dataclass(frozen=True)
+class StepView:
+    """One step of the canary. `state` is Done, Current or Next."""
+
+    text: str
+    state: str
+
+
+@dataclass(frozen=True)
+class FailureView:
+    """What failed last, and where to look."""
+
+    stage: str
+    reason: str
+    message: str
+    pod: str | None
+    exit_code: int | None
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """A release with its steps, what works for it and what serves it."""
+
+    role: str
+    name: str
+    stage: str
+    space: str | None
+    weight: int | None
+    asked_weight: int | None
+    since: datetime | None
+    message: str
+    steps: tuple[StepView, ...] = ()
+    work: tuple[Work, ...] = ()
+    servers: tuple[Server, ...] = ()
+    failure: FailureView | None = None
+
+
+@dataclass(frozen=True)
+class GateView:
+    name: str
+    verdict: str
+    line: str
+    value: str | None
+    bound: str | None
+    samples: int | None
+
+
+@dataclass(frozen=True)
+class ConditionView:
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """The whole picture. `observed` is False while the operator has not seen the newest spec, and
+    `judged` is the release that the gates are of."""
+
+    namespace: str
+    name: str
+    phase: str
+    observed: bool
+    step: str | None
+    weight: str | None
+    message: str
+    commands: tuple[Command, ...]
+    releases: tuple[ReleaseView, ...]
+    judged: str | None
+    gates: tuple[GateView, ...]
+    conditions: tuple[ConditionView, ...]
+
+
+def view_of(found: Snapshot) -> ModelView:
+    """The picture of one snapshot."""
+    status = found.model.get("status") or {}
+    message, commands = split_message(status.get("message") or "")
+    generation = found.model["metadata"].get("generation")
+    return ModelView(
+        namespace=found.namespace,
+        name=found.name,
+        phase=status.get("phase") or "Pending",
+        observed=status.get("observedGeneration") == generation,
+        step=status.get("stepDisplay"),
+        weight=status.get("weightDisplay"),
+        message=message or "The operator has not looked at this model yet.",
+        commands=commands,
+        releases=tuple(_releases(found, status)),
+        judged=_judged(found, status),
+        gates=gates_of(status),
+        conditions=tuple(
+            ConditionView(c["type"], c["status"], c.get("reason", ""), c.get("message", ""))
+            for c in status.get("conditions") or ()
+        ),
+    )
+
+
+def split_message(message: str) -> tuple[str, tuple[Command, ...]]:
+    """The sentences of a status message, and the commands at its end."""
+    found = _FIRST_COMMAND.search(message)
+    if found is None:
+        return message, ()
+    prose, rest = message[: found.start()], message[found.end() :]
+    commands = []
+    for part in _NEXT_COMMAND.split(rest):
+        label, _, command = part.partition(": ")
+        commands.append(Command(label, command))
+    return prose, tuple(commands)
+
+
+def gates_of(status: Object) -> tuple[GateView, ...]:
+    """The verdicts of a model's or of a release's status."""
+    return tuple(
+        GateView(
+            name=gate["name"],
+            verdict=gate.get("verdict", ""),
+            line=gate.get("line", ""),
+            value=gate.get("value"),
+            bound=gate.get("bound"),
+            samples=gate.get("samples"),
+        )
+        for gate in status.get("gates") or ()
+    )
+
+
+def _judged(found: Snapshot, status: Object) -> str | None:
+    """The release whose gates the model's status shows."""
+    gates = status.get("gates")
+    for release in reversed(found.releases):
+        if gates and (release.get("status") or {}).get("gates") == gates:
+            return short_name(release["metadata"]["name"])
+    return None
+
+
+def time_of(text: str | None) -> datetime | None:
+    """A time of a status."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _releases(found: Snapshot, status: Object) -> Iterable[ReleaseView]:
+    """Stable, candidate, what just ended badly, and what is kept for a rollback."""
+    stable, candidate = status.get("stable") or {}, status.get("candidate") or {}
+    shown = {stable.get("release"): "stable", candidate.get("release"): "candidate"}
+    records = {release["metadata"]["name"]: release for release in found.releases}
+    for name, role in shown.items():
+        if name in records:
+            pointer = stable if role == "stable" else candidate
+            yield _release(found, records[name], role, pointer, status)
+    rest = [release for release in found.releases if release["metadata"]["name"] not in shown]
+    newest = found.releases[-1] if found.releases else None
+    for release in reversed(rest):
+        stage = _stage(release)
+        if stage == "Retained":
+            yield _release(found, release, "kept", {}, status)
+        elif release is newest and stage in ENDED_BADLY:
+            yield _release(found, release, "ended", {}, status)
+
+
+def _stage(release: Object) -> str:
+    return str((release.get("status") or {}).get("stage") or "Pending")
+
+
+def _release(
+    found: Snapshot, release: Object, role: str, pointer: Object, model_status: Object
+) -> ReleaseView:
+    name, status = release["metadata"]["name"], release.get("status") or {}
+    step = (model_status.get("step") or {}) if role == "candidate" else {}
+    failure = status.get("lastFailure")
+    return ReleaseView(
+        role=role,
+        name=short_name(name),
+        stage=_stage(release),
+        space=(status.get("training") or {}).get("spaceID"),
+        weight=step.get("achievedWeight", pointer.get("weight")),
+        asked_weight=step.get("askedWeight"),
+        since=time_of(pointer.get("since") or status.get("stageStartedAt")),
+        message=status.get("message") or "",
+        steps=_steps(found.model, step),
+        work=work_of(found, _of_release(found.jobs, name)),
+        servers=servers_of(found, _of_release(found.deployments, name)),
+        failure=_failure(failure) if failure else None,
+    )
+
+
+def _of_release(objects: Iterable[Object], name: str) -> list[Object]:
+    return [found for found in objects if found["metadata"]["labels"].get(RELEASE) == name]
+
+
+def _failure(failure: Object) -> FailureView:
+    return FailureView(
+        stage=failure["stage"],
+        reason=failure["reason"],
+        message=failure.get("message", ""),
+        pod=failure.get("pod"),
+        exit_code=failure.get("exitCode"),
+    )
+
+
+def _steps(model: Object, step: Object) -> tuple[StepView, ...]:
+    if not step:
+        return ()
+    declared = (model["spec"].get("rollout") or {}).get("steps") or []
+    at = int(step["index"]) - 1
+    states = ["Done" if i < at else "Current" if i == at else "Next" for i in range(len(declared))]
+    return tuple(
+        StepView(_step_text(found), state) for found, state in zip(declared, states, strict=True)
+    )
+
+
+def _step_text(step: Object) -> str:
+    """A step as the spec declares it, in few words."""
+    if "setWeight" in step:
+        return f"{step['setWeight']}%"
+    if "mirror" in step:
+        return f"mirror {step['mirror']}%"
+    if "analysis" in step:
+        return "analysis " + ", ".join(step["analysis"]["gates"])
+    seconds = (step.get("pause") or {}).get("seconds")
+    return "pause" if seconds is None else f"pause {seconds} s"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import generate_latest
 
+from devcluster.host import packages
 from lockstep_operator.__main__ import config_from
 from lockstep_operator.runtime import errors, metrics
 from lockstep_operator.runtime import logging as logs
@@ -23,6 +23,8 @@ from lockstep_operator.runtime.leader import LeaseTimes
 from lockstep_operator.runtime.resources import JOB, POD, resource_of
 
 pytestmark = pytest.mark.unit
+
+PROMTOOL = packages.found("promtool")
 
 IMAGES = ["--trainer-image", "t:1", "--encoder-image", "e:1", "--indexer-image", "i:1"]
 
@@ -81,12 +83,12 @@ def test_a_log_line_is_one_line_of_json_with_its_facts() -> None:
     assert "model=a/b" in logs.TextFormatter().format(record)
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.skipif(PROMTOOL is None, reason="no promtool: `make promtool` fetches it")
 def test_promtool_accepts_the_metrics() -> None:
     metrics.WATCH_AGES.touch("Job")
     metrics.API_CALLS.labels(verb="get", resource="jobs", code="200").inc()
     checked = subprocess.run(
-        ["promtool", "check", "metrics"],
+        [str(PROMTOOL), "check", "metrics"],
         input=generate_latest(metrics.REGISTRY),
         capture_output=True,
         check=False,

@@ -12,6 +12,7 @@ from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
 from lockstep_core.serving.options import add_server_options, at_least_one, server_options
 from lockstep_core.threads import add_threads_option
 from lockstep_encoder.evaluate import evaluate
+from lockstep_encoder.replay import replay
 from lockstep_encoder.serve import ServeOptions, serve
 
 SERVE_HELP = f"""\
@@ -50,11 +51,20 @@ The config (JSON) comes from {CONFIG_VARIABLE} or --config.
 """
 
 
+REPLAY_HELP = f"""\
+Send held-out queries to a release that serves, through its own encoder and index, and measure
+relevance recall@k by the labels of the rows that come back.
+
+Reports and judges nothing, as `evaluate`. An answer of another release, space or build is refused.
+The config (JSON) comes from {CONFIG_VARIABLE} or --config.
+"""
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="lockstep-encoder", description="Serves or evaluates one release of an encoder."
+        prog="lockstep-encoder", description="Serves or measures one release of an encoder."
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|evaluate")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|evaluate|replay")
     raw = argparse.RawDescriptionHelpFormatter
     one = commands.add_parser(
         "serve",
@@ -69,8 +79,15 @@ def _parser() -> argparse.ArgumentParser:
         description=EVALUATE_HELP,
         formatter_class=raw,
     )
-    for command in (one, two):
+    three = commands.add_parser(
+        "replay",
+        help="measure relevance recall of a release that serves",
+        description=REPLAY_HELP,
+        formatter_class=raw,
+    )
+    for command in (one, two, three):
         command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
+    for command in (one, two):
         add_threads_option(command, "threads of one inference")
     add_server_options(one)
     defaults = ServeOptions()
@@ -91,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     if given.command == "evaluate":
         return evaluate(given.config, threads=given.threads)
+    if given.command == "replay":
+        return replay(given.config)
     return serve(
         given.config,
         ServeOptions(

@@ -35,12 +35,28 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class GatewayFacts:
+    """What a Gateway that a model names can do.
+
+    `features` are those that its class lists in `status.supportedFeatures`; None: that could not be
+    read, and `told` says why.
+    """
+
+    namespace: str
+    name: str
+    class_name: str = ""
+    features: frozenset[str] | None = None
+    told: str = ""
+
+
+@dataclass(frozen=True)
 class Observed:
     """Raw objects, as last seen. Children carry the label `lockstep.dev/model`.
 
     `indexes` are the VectorIndexes whose `modelRef` names this model. `refusals` are what the
     applier could not carry out in its last try. `measurements` are what was measured so far of what
-    plans asked for.
+    plans asked for. `gateway_api`: the cluster has the kind HTTPRoute. `gateways` are those that
+    the model names, where its steps mirror.
     """
 
     namespace: str
@@ -52,5 +68,8 @@ class Observed:
     pods: tuple[Object, ...] = ()
     deployments: tuple[Object, ...] = ()
     services: tuple[Object, ...] = ()
+    routes: tuple[Object, ...] = ()
+    gateway_api: bool = False
+    gateways: tuple[GatewayFacts, ...] = ()
     refusals: tuple[Refusal, ...] = field(default=())
     measurements: Mapping[SeriesKey, Series] = field(default_factory=dict)

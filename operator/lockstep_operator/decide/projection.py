@@ -207,7 +207,7 @@ def _states(draft: Draft, picture: Picture) -> list[State]:
     ]
     if draft.model.spec.indexing is Indexing.REQUIRED:
         found.append(_index_fresh(draft))
-    if draft.model.spec.rollout.steps:
+    if draft.model.spec.rollout.steps or rollout.problem(draft) is not None:
         found.append(_steps_accepted(draft))
     if picture.reconciling:
         found.append(true_or_false("Reconciling", True, picture.reason, picture.message))

@@ -8,9 +8,12 @@ from lockstep_operator.decide.routers.choice import router_of
 
 
 def problem(draft: Draft) -> str | None:
-    """Why the steps cannot be taken, with the fix; None when they can, or when there are none."""
+    """Why the steps cannot be taken, with the fix; None when they can, or when there are none.
+
+    A route that a Gateway refuses is told without steps too: nobody gets through it.
+    """
     spec = draft.model.spec
-    if not spec.rollout.steps:
+    if not spec.rollout.steps and spec.rollout.traffic.router is RouterName.REPLICAS:
         return None
     autoscaled = getattr(spec.serving, "autoscaling", None) is not None
     if autoscaled and spec.rollout.traffic.router is RouterName.REPLICAS:

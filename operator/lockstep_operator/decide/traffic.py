@@ -6,6 +6,7 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.decide import entry
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.routers.choice import router_of
+from lockstep_operator.decide.routers.gateway import withdraw
 from lockstep_operator.decide.routers.router import Traffic
 
 
@@ -40,6 +41,7 @@ def steer(draft: Draft) -> None:
 
     So a hand edit is undone, and nothing else than a stage of the candidate ever moves it.
     """
+    withdraw(draft)
     wanted = draft.traffic
     if wanted is None and draft.stable is not None:
         wanted = Traffic(draft.stable.name)

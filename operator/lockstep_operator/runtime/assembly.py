@@ -16,11 +16,13 @@ from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.client import Api, connect
 from lockstep_operator.runtime.config import Config
 from lockstep_operator.runtime.events import Recorder
+from lockstep_operator.runtime.gateways import Gateways
 from lockstep_operator.runtime.heartbeat import Heartbeat
 from lockstep_operator.runtime.leader import Leader, LeaseTimes
-from lockstep_operator.runtime.queue import WorkQueue
 from lockstep_operator.runtime.measuring import Measurer
+from lockstep_operator.runtime.optional import OptionalKinds
 from lockstep_operator.runtime.probing import Prober
+from lockstep_operator.runtime.queue import WorkQueue
 from lockstep_operator.runtime.reconcile import Reconciler, start_workers, utc_now
 from lockstep_operator.runtime.resources import ResourceKind
 from lockstep_operator.runtime.sync import Synchroniser
@@ -42,9 +44,9 @@ class Operator:
         self._queue = WorkQueue()
         self._tasks: list[asyncio.Task[None]] = []
         self._api: Api | None = None
+        self._measurer: Measurer | None = None
         self.synced = False
 
-        self._measurer: Measurer | None = None
     def __copy__(self) -> Operator:
         """kopf copies the memo for each object it sees; there is one operator for all of them."""
         return self
@@ -62,24 +64,35 @@ class Operator:
             period=self._config.resync_seconds,
             rng=random.Random(),
         )
+        optional = OptionalKinds(
+            self._api,
+            self._cache,
+            self._queue,
+            namespaces=self._config.namespaces,
+            rng=random.Random(),
+        )
         await synchroniser.load()
+        # After their owners, as all children.
+        await optional.load()
         recorder = Recorder(self._api, instance=self._config.pod_name)
+        self._measurer = Measurer(Prober(), wake=self._queue.add, now=utc_now)
         reconciler = Reconciler(
             queue=self._queue,
             cache=self._cache,
             applier=Applier(self._api, self._cache, recorder),
+            measurer=self._measurer,
             decide=decide,
             settings=self._config.settings,
+            gateways=Gateways(self._api),
         )
         self._tasks += start_workers(reconciler, count=self._config.workers)
         self._spawn(synchroniser.run(), "resync")
+        self._spawn(optional.run(), "optional kinds")
         self.synced = True
-        self._measurer = Measurer(Prober(), wake=self._queue.add, now=utc_now)
         logger.info("synced", extra={"models": len(self._cache.models())})
         if self._leader.is_stopping:
             # SIGTERM came before kopf's own handlers were in place: tell kopf now.
             signal.raise_signal(signal.SIGTERM)
-            measurer=self._measurer,
 
     def observe(self, kind: ResourceKind, event: Any) -> None:
         """Takes in one watch event and asks for a reconcile of whom it changed."""
@@ -99,11 +112,11 @@ class Operator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._measurer is not None:
+            await self._measurer.close()
         self._heartbeat.stop()
         if self._api is not None:
             await self._api.close()
 
     def _spawn(self, work: Any, name: str) -> None:
         self._tasks.append(asyncio.create_task(work, name=name))
-        if self._measurer is not None:
-            await self._measurer.close()

@@ -84,6 +84,7 @@ class Cache:
         self._objects: dict[str, dict[Key, Object]] = defaultdict(dict)
         self._tombstones: dict[str, dict[Key, _Tombstone]] = defaultdict(dict)
         self._aggregates: dict[Key, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self._served: set[tuple[str, str | None]] = set()
 
     def get(self, kind: ResourceKind, namespace: str, name: str) -> Object | None:
         return self._objects[kind.kind].get(Key(namespace, name))
@@ -99,6 +100,18 @@ class Cache:
     def models(self) -> tuple[Key, ...]:
         """All keys with at least one object."""
         return tuple(self._aggregates)
+
+    def serves(self, kind: ResourceKind, namespace: str) -> bool:
+        """Whether the API server has a kind that it may lack (`resources.OPTIONAL`)."""
+        return bool({(kind.kind, namespace), (kind.kind, None)} & self._served)
+
+    def note_served(self, kind: ResourceKind, namespace: str | None, served: bool) -> set[Key]:
+        """What a list of such a kind found, in one namespace or in all. Returns whom it is news."""
+        at = (kind.kind, namespace)
+        if (at in self._served) == served:
+            return set()
+        (self._served.add if served else self._served.discard)(at)
+        return {key for key in self._aggregates if namespace in (None, key.namespace)}
 
     def observe(self, kind: ResourceKind, event: str | None, body: Object) -> set[Key]:
         """Takes in a watch event. Returns the keys that it changed something for."""

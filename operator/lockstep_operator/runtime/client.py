@@ -19,7 +19,7 @@ from kubernetes.aio import config as official_config
 
 from lockstep_operator.api.objects import Object
 from lockstep_operator.runtime import metrics
-from lockstep_operator.runtime.errors import Unavailable, error_from
+from lockstep_operator.runtime.errors import ApiError, Unavailable, error_from
 from lockstep_operator.runtime.resources import ResourceKind
 
 FIELD_MANAGER = "lockstep"
@@ -78,7 +78,7 @@ class Api:
     async def close(self) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]
 
-    async def get(self, kind: ResourceKind, namespace: str, name: str) -> Object:
+    async def get(self, kind: ResourceKind, namespace: str | None, name: str) -> Object:
         return await self._call("get", "GET", kind, kind.path(namespace, name))
 
     async def pages(self, kind: ResourceKind, namespace: str | None) -> AsyncIterator[Object]:
@@ -93,6 +93,43 @@ class Api:
             if not token:
                 return
             query["continue"] = token
+
+    async def watch(
+        self, kind: ResourceKind, namespace: str | None, version: int, *, seconds: int
+    ) -> AsyncIterator[Object]:
+        """What changed after `version`, until the server ends the stream after `seconds`.
+
+        Events are `{"type": …, "object": …}`. Raises `ApiError`, also for an event that is an error
+        (410: what was listed is too old).
+        """
+        query = {"watch": "1", "resourceVersion": str(version), "timeoutSeconds": str(seconds)}
+        if kind.selector is not None:
+            query["labelSelector"] = kind.selector
+        path = kind.path(namespace)
+        timeout = aiohttp.ClientTimeout(total=seconds + 10.0, sock_connect=5.0)
+        try:
+            request = await self._client.param_serialize(
+                "GET", f"{path}?{urlencode(query)}", auth_settings=["BearerToken"]
+            )
+            answer = await self._client.call_api(
+                request[0], request[1], request[2], _request_timeout=timeout
+            )
+            stream: aiohttp.ClientResponse = answer.response
+            try:
+                metrics.API_CALLS.labels(
+                    verb="watch", resource=kind.plural, code=str(stream.status)
+                ).inc()
+                if stream.status >= 400:
+                    raise error_from(stream.status, await stream.read(), stream.headers)
+                while line := await stream.content.readline():
+                    event = orjson.loads(line)
+                    if event["type"] == "ERROR":
+                        raise _error_of(event["object"])
+                    yield event
+            finally:
+                stream.close()
+        except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
+            raise Unavailable(0, type(error).__name__, f"watch of {path}: {error}") from error
 
     async def create(self, kind: ResourceKind, namespace: str, body: Object) -> Object:
         query = {"fieldManager": FIELD_MANAGER}
@@ -178,3 +215,8 @@ class Api:
         )
         content: bytes = await response.read()  # type: ignore[no-untyped-call]
         return response.status, content, response.headers
+
+
+def _error_of(status: Object) -> ApiError:
+    """The error that a watch told."""
+    return error_from(int(status.get("code") or 500), orjson.dumps(status), {})

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from lockstep_operator.decide.observed import Observed, Refusal, Settings
@@ -14,8 +15,9 @@ from lockstep_operator.runtime import metrics, resources
 from lockstep_operator.runtime.applier import Applier, Outcome
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.errors import ApiError, Conflict, NotLeading, Unavailable
-from lockstep_operator.runtime.queue import Key, ShutDown, WorkQueue
+from lockstep_operator.runtime.gateways import Gateways
 from lockstep_operator.runtime.measuring import Measurer
+from lockstep_operator.runtime.queue import Key, ShutDown, WorkQueue
 
 WORKERS = 16
 # Passes in a row that wrote something. A plan settles in a handful; more is two programs fighting
@@ -42,18 +44,20 @@ class Reconciler:
         queue: WorkQueue,
         cache: Cache,
         applier: Applier,
+        measurer: Measurer,
         decide: Decide,
         settings: Settings,
-        measurer: Measurer,
+        gateways: Gateways | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._queue = queue
         self._cache = cache
         self._applier = applier
+        self._measurer = measurer
         self._decide = decide
         self._settings = settings
+        self._gateways = gateways
         self._now = now
-        self._measurer = measurer
         self._refusals: dict[Key, tuple[Refusal, ...]] = {}
         self._crashes: dict[Key, str] = {}
         self._writing_passes: dict[Key, int] = {}
@@ -71,14 +75,16 @@ class Reconciler:
             pods=of(key, resources.POD),
             deployments=of(key, resources.DEPLOYMENT),
             services=of(key, resources.SERVICE),
+            routes=of(key, resources.HTTP_ROUTE),
+            gateway_api=self._cache.serves(resources.HTTP_ROUTE, key.namespace),
             refusals=self._refusals.get(key, ()),
+            measurements=self._measurer.series(key),
         )
 
     async def work(self) -> None:
         """One worker, until the queue shuts down. No exception of a key ends it."""
         while True:
             try:
-            measurements=self._measurer.series(key),
                 key = await self._queue.get()
             except ShutDown:
                 return
@@ -92,7 +98,7 @@ class Reconciler:
 
     async def _reconcile(self, key: Key) -> str:
         try:
-            observed = self.gather(key)
+            observed = await self._with_gateways(self.gather(key))
             plan = self._decide(observed, self._settings, self._now())
             outcome = await self._applier.carry_out(key, plan, observed.refusals)
         except ApiError as error:
@@ -101,6 +107,11 @@ class Reconciler:
             return self._crashed(key, error)
         self._crashes.pop(key, None)
         return self._settle(key, observed, plan, outcome)
+
+    async def _with_gateways(self, observed: Observed) -> Observed:
+        if self._gateways is None or not observed.gateway_api:
+            return observed
+        return replace(observed, gateways=await self._gateways.of(observed.model))
 
     def _retry(self, key: Key, error: ApiError) -> str:
         wait = error.retry_after if isinstance(error, Unavailable) else 0.0
@@ -122,6 +133,7 @@ class Reconciler:
         return "crashed"
 
     def _settle(self, key: Key, observed: Observed, plan: Plan, outcome: Outcome) -> str:
+        self._measurer.follow(key, plan.measure)
         if plan.look_again_after is not None:
             # Also beside a refusal: its backoff grows, and a deadline must not wait for it.
             self._queue.add_after(key, plan.look_again_after)
@@ -133,7 +145,6 @@ class Reconciler:
             if is_news:
                 # The status should say it now, not after the backoff.
                 self._again(key)
-        self._measurer.follow(key, plan.measure)
             return "refused"
         had_refusals = self._refusals.pop(key, None) is not None
         if outcome.writes or had_refusals:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from lockstep_core.protocol.labels import MODEL
 from lockstep_operator.api.objects import API_VERSION
+from lockstep_operator.manifests.routes import GATEWAY_API_VERSION
 
 
 @dataclass(frozen=True)
 class ResourceKind:
-    """One namespaced kind. `selector` narrows lists and watches to objects of ours."""
+    """One kind. `selector` narrows lists and watches to objects of ours."""
 
     api_version: str
     kind: str
@@ -34,6 +35,7 @@ JOB = ResourceKind("batch/v1", "Job", "jobs", MODEL)
 POD = ResourceKind("v1", "Pod", "pods", MODEL)
 DEPLOYMENT = ResourceKind("apps/v1", "Deployment", "deployments", MODEL)
 SERVICE = ResourceKind("v1", "Service", "services", MODEL)
+HTTP_ROUTE = ResourceKind(GATEWAY_API_VERSION, "HTTPRoute", "httproutes", MODEL)
 
 # Owners come first: a list of children is never older than the list of what owns them.
 WATCHED = (
@@ -46,10 +48,16 @@ WATCHED = (
     SERVICE,
 )
 
+# Kinds that a cluster may lack, now or always: `runtime.optional` watches them.
+OPTIONAL = (HTTP_ROUTE,)
+
+# Read by name, never watched.
+GATEWAY = ResourceKind(GATEWAY_API_VERSION, "Gateway", "gateways")
+GATEWAY_CLASS = ResourceKind(GATEWAY_API_VERSION, "GatewayClass", "gatewayclasses")
 EVENT = ResourceKind("events.k8s.io/v1", "Event", "events")
 LEASE = ResourceKind("coordination.k8s.io/v1", "Lease", "leases")
 
-_BY_KIND = {(known.api_version, known.kind): known for known in (*WATCHED, EVENT, LEASE)}
+_BY_KIND = {(known.api_version, known.kind): known for known in (*WATCHED, *OPTIONAL, EVENT, LEASE)}
 
 
 def resource_of(api_version: str, kind: str) -> ResourceKind:

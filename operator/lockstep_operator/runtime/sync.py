@@ -88,12 +88,21 @@ class Synchroniser:
     async def _list(self, kind: ResourceKind) -> set[Key]:
         changed: set[Key] = set()
         for namespace in self._namespaces:
-            listed: set[Key] = set()
-            version = 0
-            async for page in self._api.pages(kind, namespace):
-                version = int(page["metadata"]["resourceVersion"])
-                for body in page["items"]:
-                    listed.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
-                    changed |= self._cache.put(kind, body)
-            changed |= self._cache.prune(kind, namespace, listed, version)
+            changed |= (await list_into(self._cache, self._api, kind, namespace))[0]
         return changed
+
+
+async def list_into(
+    cache: Cache, api: Api, kind: ResourceKind, namespace: str | None
+) -> tuple[set[Key], int]:
+    """Takes in a whole list: the keys that it changed something for, and its resourceVersion."""
+    changed: set[Key] = set()
+    listed: set[Key] = set()
+    version = 0
+    async for page in api.pages(kind, namespace):
+        version = int(page["metadata"]["resourceVersion"])
+        for body in page["items"]:
+            listed.add(Key(body["metadata"]["namespace"], body["metadata"]["name"]))
+            changed |= cache.put(kind, body)
+    changed |= cache.prune(kind, namespace, listed, version)
+    return changed, version

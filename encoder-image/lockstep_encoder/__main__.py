@@ -12,6 +12,8 @@ from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
 from lockstep_core.serving.options import add_server_options, at_least_one, server_options
 from lockstep_core.threads import add_threads_option
 from lockstep_encoder.evaluate import evaluate
+from lockstep_encoder.importing import import_model
+from lockstep_encoder.inspecting import inspect
 from lockstep_encoder.replay import replay
 from lockstep_encoder.serve import ServeOptions, serve
 
@@ -59,12 +61,39 @@ Reports and judges nothing, as `evaluate`. An answer of another release, space o
 The config (JSON) comes from {CONFIG_VARIABLE} or --config.
 """
 
+IMPORT_HELP = f"""\
+Take a model artifact of another store over into this release's store.
+
+The config (JSON) comes from {CONFIG_VARIABLE} or --config:
+  {{"release": "glyphs-r1", "releaseUID": "any", "artifacts": {{"uri": "file:///artifacts",
+    "claimName": "any"}}, "artifact": {{"uri": "file:///artifacts/imports/store",
+                                      "digest": "sha256:..."}}}}
+
+The manifest is checked against the digest, every file against the manifest before it is parsed,
+the model must load and give the embeddings that were published with it. Then it is copied, under
+the same digest. The result is the JSON in the termination message.
+"""
+
+IMPORT_EXITS = """\
+exit codes: 0 taken over; 2 bad config; 6 artifact missing, corrupt or of another layout; 9 golden
+vectors differ, or the model does not load; 70 internal; 74 store out of reach; 75 stopped
+"""
+
+INSPECT_HELP = """\
+Print the model artifacts of a store as JSON: digest (what `spec.artifact.digest` takes), spaceID,
+dimension and manifest. Every byte is checked. Credentials come from the environment (AWS_*,
+GOOGLE_*, AZURE_*).
+"""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="lockstep-encoder", description="Serves or measures one release of an encoder."
+        prog="lockstep-encoder",
+        description="Serves, measures or imports one release of an encoder.",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve|evaluate|replay")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="serve|evaluate|replay|import|inspect"
+    )
     raw = argparse.RawDescriptionHelpFormatter
     one = commands.add_parser(
         "serve",
@@ -85,9 +114,17 @@ def _parser() -> argparse.ArgumentParser:
         description=REPLAY_HELP,
         formatter_class=raw,
     )
-    for command in (one, two, three):
+    four = commands.add_parser(
+        "import",
+        help="take a model artifact of another store over",
+        description=IMPORT_HELP,
+        epilog=IMPORT_EXITS,
+        formatter_class=raw,
+    )
+    _add_inspect(commands.add_parser("inspect", help="show the model artifacts of a store"))
+    for command in (one, two, three, four):
         command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
-    for command in (one, two):
+    for command in (one, two, four):
         add_threads_option(command, "threads of one inference")
     add_server_options(one)
     defaults = ServeOptions()
@@ -103,9 +140,21 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_inspect(command: argparse.ArgumentParser) -> None:
+    command.description = INSPECT_HELP
+    command.add_argument("uri", metavar="URI", help="root of the store, such as file:///artifacts")
+    command.add_argument("digest", metavar="DIGEST", nargs="?", help="one artifact alone")
+    command.add_argument("--endpoint", metavar="URL", help="endpoint of an S3-compatible store")
+    command.add_argument("--region", metavar="NAME", help="region of an S3 store")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     log_to_stderr()
     given = _parser().parse_args(arguments)
+    if given.command == "inspect":
+        return inspect(given.uri, given.digest, endpoint=given.endpoint, region=given.region)
+    if given.command == "import":
+        return import_model(given.config, threads=given.threads)
     if given.command == "evaluate":
         return evaluate(given.config, threads=given.threads)
     if given.command == "replay":

@@ -22,7 +22,14 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from lockstep_core.artifacts.backend import Absent, Backend, connect, local_root, prefix_of
+from lockstep_core.artifacts.backend import (
+    Absent,
+    Backend,
+    bucket_of,
+    connect,
+    local_root,
+    prefix_of,
+)
 from lockstep_core.artifacts.digests import PREFIX, sha256_bytes, sha256_file
 from lockstep_core.artifacts.errors import ArtifactError, StoreError, mismatch
 from lockstep_core.artifacts.manifest import (
@@ -40,7 +47,13 @@ from lockstep_core.protocol.storage import ArtifactsSpec
 
 log = logging.getLogger(__name__)
 
+MANIFESTS = "manifests/sha256"
 MANIFEST_LIMIT = 4 * 1024 * 1024
+LOST = "it was never published there, or was deleted. Check artifacts.uri, or train again."
+LOST_IN_SOURCE = (
+    "the URI of the source must name the root of a store, the folder that holds manifests/ and"
+    " blobs/, and the digest an artifact of it."
+)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -50,9 +63,10 @@ M = TypeVar("M", bound=Manifest)
 class ArtifactStore:
     """Artifacts, results and data sets of one EmbeddingModel."""
 
-    def __init__(self, backend: Backend, datasets: DatasetSource) -> None:
+    def __init__(self, backend: Backend, datasets: DatasetSource, *, lost: str = LOST) -> None:
         self._backend = backend
         self._datasets = datasets
+        self._lost = lost
 
     @classmethod
     def open(cls, spec: ArtifactsSpec) -> ArtifactStore:
@@ -66,17 +80,50 @@ class ArtifactStore:
         whole = backend if root is not None else Backend(connect(spec, ""), None)
         return cls(backend, DatasetSource(spec.uri, whole))
 
+    @classmethod
+    def open_source(cls, spec: ArtifactsSpec, uri: str) -> ArtifactStore:
+        """Another store, reached as that of `spec` is: on its volume or in its bucket.
+
+        Raises ArtifactError when `uri` is not there or lies elsewhere, else as `open` does.
+        """
+        root, mount = local_root(uri), local_root(spec.uri)
+        if root is None or mount is None:
+            if root is not mount or bucket_of(uri) != bucket_of(spec.uri):
+                raise ArtifactError(f"{uri} is not in the bucket of the artifact store {spec.uri}")
+        elif not root.resolve().is_relative_to(mount.resolve()):
+            # After resolving: neither `..` nor a link may lead out of the volume.
+            raise ArtifactError(f"{uri} lies outside of the artifact store {spec.uri}")
+        elif not root.is_dir():
+            raise ArtifactError(f"{uri} is not a folder: {LOST_IN_SOURCE}")
+        store = connect(spec.model_copy(update={"uri": uri}), prefix_of(uri))
+        backend = Backend(store, root)
+        return cls(backend, DatasetSource(uri, backend), lost=LOST_IN_SOURCE)
+
     def publish(self, directory: Path, manifest: ModelManifest | BuildManifest) -> Sha256:
         """Stores the files that `manifest` lists, then the manifest; returns its digest.
 
         Safe to repeat and to run twice at once: what is there already is verified, and replaced
         when it is corrupt. Raises ArtifactError when a file of `directory` is not as listed.
         """
+        return self._publish(directory, manifest, manifest.to_bytes())
+
+    def take_over(
+        self, source: ArtifactStore, digest: Sha256, directory: Path, manifest: ModelManifest
+    ) -> None:
+        """Publishes here what `source.fetch(digest, directory)` gave, under the same digest.
+
+        The manifest goes over byte by byte: one that is not canonical JSON keeps its name too.
+        Raises as `publish` and `fetch` do.
+        """
+        self._publish(directory, manifest, source._manifest_bytes(digest))
+
+    def _publish(
+        self, directory: Path, manifest: ModelManifest | BuildManifest, data: bytes
+    ) -> Sha256:
         for entry in manifest.files:
             _check_listed(directory, entry)
         for entry in manifest.files:
             self._publish_file(directory / entry.path, entry)
-        data = manifest.to_bytes()
         digest = sha256_bytes(data)
         key = _manifest_key(digest)
         if not self._backend.put(key, data) and self._backend.stored(key).sha256 != digest:
@@ -121,17 +168,32 @@ class ArtifactStore:
                 pass
         return manifest
 
-    def _manifest(self, digest: Sha256, kind: type[M]) -> M:
+    def digests(self) -> list[Sha256]:
+        """Names of all artifacts, sorted. Raises StoreError."""
+        keys = self._backend.keys_below(MANIFESTS)
+        return [
+            PREFIX + name for key in keys if _DIGEST.fullmatch(PREFIX + (name := Path(key).name))
+        ]
+
+    def is_model(self, digest: Sha256) -> bool:
+        """Whether it calls itself a model, whole or not; raises ArtifactError and StoreError."""
+        schema = ModelManifest.model_fields["schema_"].default
+        return f'"{schema}"'.encode() in self._manifest_bytes(digest)
+
+    def _manifest_bytes(self, digest: Sha256) -> bytes:
         key = _manifest_key(digest)
         try:
             data = self._backend.read(key, MANIFEST_LIMIT)
         except Absent as error:
             raise ArtifactError(
-                f"artifact {digest} is not in the store ({error}): it was never published there,"
-                " or was deleted. Check artifacts.uri, or train again."
+                f"artifact {digest} is not in the store ({error}): {self._lost}"
             ) from error
         if (found := sha256_bytes(data)) != digest:
             raise mismatch(f"manifest of artifact {digest} ({key})", expected=digest, found=found)
+        return data
+
+    def _manifest(self, digest: Sha256, kind: type[M]) -> M:
+        data = self._manifest_bytes(digest)
         try:
             return kind.model_validate_json(data)
         except ValidationError as error:
@@ -233,7 +295,7 @@ def _blob_key(digest: Sha256) -> str:
 
 
 def _manifest_key(digest: Sha256) -> str:
-    return f"manifests/sha256/{_hex(digest)}"
+    return f"{MANIFESTS}/{_hex(digest)}"
 
 
 def _hex(digest: str) -> str:

@@ -13,10 +13,10 @@ from lockstep_core.protocol.result import Program, Result
 # field which comes later belongs to it, unless somebody decides otherwise here.
 _NOT_ASKED = frozenset({"release", "releaseUID", "artifacts"})
 
-# Training and building make artifacts, which are addressed by their content: one that is whole
-# answers every attempt, and costs hours to make anew. Measuring makes nothing, and a person who
-# retries it has changed what is measured, such as the file behind an unpinned data set.
-_ANSWERS_EVERY_ATTEMPT = frozenset({Program.TRAIN, Program.BUILD})
+# Training, importing and building make artifacts, which are addressed by their content: one that is
+# whole answers every attempt, and may cost hours to make anew. Measuring makes nothing, and a
+# person who retries it has changed what is measured, such as the file behind an unpinned data set.
+_ANSWERS_EVERY_ATTEMPT = frozenset({Program.TRAIN, Program.IMPORT, Program.BUILD})
 
 
 def result_key(program: Program, config: JobConfig) -> str:
@@ -37,6 +37,7 @@ def answers(result: Result, program: Program) -> bool:
     """Whether a kept result is a success of `program` with the facts that belong to it."""
     facts = {
         Program.TRAIN: result.training,
+        Program.IMPORT: result.training,
         Program.EVALUATE: result.evaluation,
         Program.BUILD: result.build,
         Program.REPLAY: result.replay,

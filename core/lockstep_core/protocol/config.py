@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, field_validator
 from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
 from lockstep_core.protocol.datasets import DatasetSpec, LabelledDataset
 from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
-from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.storage import ArtifactSource, ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 
 MAX_RECALL_K = 1000
@@ -35,6 +35,12 @@ class TrainConfig(JobConfig):
     """`lockstep-train run`."""
 
     training: TrainingSpec
+
+
+class ImportConfig(JobConfig):
+    """`lockstep-encoder import`: take a model artifact of another store over into this one."""
+
+    artifact: ArtifactSource
 
 
 class EvaluateConfig(JobConfig):

@@ -20,6 +20,7 @@ RESULT_SCHEMA = "lockstep.dev/result/v1"
 
 class Program(StrEnum):
     TRAIN = "Train"
+    IMPORT = "Import"
     EVALUATE = "Evaluate"
     BUILD = "Build"
     REPLAY = "Replay"
@@ -39,7 +40,7 @@ class SampleStatistics(Contract):
 
 
 class TrainingFacts(Contract):
-    """The model artifact that training published."""
+    """The model artifact that training published. An import has no steps and no items."""
 
     artifact_digest: Sha256
     model_digest: Sha256

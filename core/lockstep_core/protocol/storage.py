@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, rule, validations
+from lockstep_core.protocol.base import Contract, Sha256, rule, validations
 
 ObjectName = Annotated[
     str,
@@ -97,4 +97,31 @@ class ArtifactsSpec(Contract):
         default=None,
         description="Secret whose keys become environment variables of the pods that use the"
         " store (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, ...).",
+    )
+
+
+class ArtifactSource(Contract):
+    """A model artifact that was published elsewhere: another store of the same layout."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!self.uri.matches('(^file://[^/]|[^:/]//|/[.][.]?(/|$)|/$)')",
+                "`uri` must name the root of a store by a plain absolute path, such as"
+                " `file:///artifacts/imports/store`: no `//`, `.` or `..` within, no slash at its"
+                " end",
+                ".uri",
+            ),
+        )
+    )
+
+    uri: Annotated[
+        str, StringConstraints(pattern=r"^(file|s3|gs|az)://.+", min_length=8, max_length=512)
+    ] = Field(
+        description="Root of the store that holds the artifact: the folder or prefix with"
+        " `manifests/` and `blobs/` in it. It lies on the volume, or in the bucket, of `artifacts`."
+    )
+    digest: Sha256 = Field(
+        description="The artifact: sha256 of its manifest, as the release that trained it shows in"
+        " `status.training.artifactDigest`, and as `lockstep-encoder inspect` prints."
     )

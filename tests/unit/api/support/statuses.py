@@ -26,6 +26,7 @@ GATE = {
     "bound": "0.950",
     "samples": 2160,
     "observedAt": AT,
+    "dryRun": True,
 }
 STATISTICS = {"n": 2160, "mean": 0.991, "standardDeviation": 0.09}
 
@@ -42,7 +43,17 @@ MODEL = EmbeddingModelStatus.model_validate(
             "readyReplicas": 2,
             "indexes": ["catalogue"],
         },
-        "candidate": {"release": "r3", "stage": "Evaluating", "since": AT},
+        "candidate": {"release": "r3", "stage": "Canary", "since": AT, "weight": 25},
+        "step": {
+            "index": 2,
+            "total": 4,
+            "state": "measures latency",
+            "askedWeight": 25,
+            "achievedWeight": 20,
+            "startedAt": AT,
+        },
+        "stepDisplay": "2/4",
+        "weightDisplay": "25% (20%)",
         "gates": [GATE],
         "gatesSummary": "1/1",
         "recall": "0.991",
@@ -109,6 +120,18 @@ RELEASE = EmbeddingReleaseStatus.model_validate(
         "pauseReason": "UserPaused",
         "pausedSeconds": 12,
         "failedStage": "Evaluating",
+        "canaryOf": "glyphs-r1",
+        "step": {"index": 1, "hash": "0123456789ab", "startedAt": AT, "passed": True},
+        "weights": {"asked": 25, "achieved": 20, "since": AT},
+        "approvedAt": AT,
+        "ending": {
+            "stage": "Canary",
+            "outcome": "Failed",
+            "reason": "GateFailed",
+            "message": "latency failed",
+            "exitCode": 0,
+            "pod": "glyphs-r3-encoder-x",
+        },
         "training": {**samples.training_facts(), "metrics": {"loss": 0.25}},
         "evaluation": {
             "artifactDigest": samples.digest("a"),

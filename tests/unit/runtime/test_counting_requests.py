@@ -1,0 +1,131 @@
+"""Counters of pods: restarts, pods that come and go, and what is left out. Real metrics text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from lockstep_core.protocol import metrics as names
+from lockstep_core.serving.observe import request_metrics
+from lockstep_operator.decide.measurements import Tally
+from lockstep_operator.runtime.counting import Counters, Counting, parse
+
+pytestmark = pytest.mark.unit
+
+
+class Pod:
+    """The series of one encoder process, made by the code that makes them there."""
+
+    def __init__(self, release: str = "glyphs-r2") -> None:
+        self.registry = CollectorRegistry()
+        self.requests, self.seconds = request_metrics(
+            self.registry, names.ENCODER_REQUESTS, names.ENCODER_REQUEST_SECONDS
+        )
+        info = Gauge(names.ENCODER_INFO, "Who.", ("release", "space"), registry=self.registry)
+        info.labels(release, "0" * 12).set(1)
+
+    def answer(self, code: int = 200, seconds: float = 0.004, *, api: str = "search") -> None:
+        self.requests.labels(api, str(code)).inc()
+        self.seconds.labels(api).observe(seconds)
+
+    def text(self) -> str:
+        return generate_latest(self.registry).decode()
+
+    def counters(self) -> Counters:
+        return parse(self.text())
+
+
+def test_the_encoders_own_text_is_read() -> None:
+    pod = Pod()
+    for seconds in (0.004, 0.04, 0.4):
+        pod.answer(200, seconds)
+    pod.answer(503, 0.004, api="embeddings")
+    pod.answer(200, 0.004, api="models")
+    found = pod.counters()
+    assert (found.release, found.codes, found.timed) == ("glyphs-r2", {"200": 3, "503": 1}, 4)
+    assert (found.within[0.003], found.within[0.005], found.within[0.04]) == (0, 2, 3)
+    assert len(found.within) >= 30
+
+
+def test_text_that_is_no_metrics_is_refused() -> None:
+    with pytest.raises(ValueError):
+        parse("<html>not here</html>")
+    assert parse("") == Counters()
+
+
+def test_a_pod_of_the_first_scrape_counts_from_there_and_a_later_one_from_zero() -> None:
+    counting, old, new = Counting(), Pod(), Pod()
+    for _ in range(5):
+        old.answer()
+    assert counting.add({"old": old.counters()}) == Tally({"200": 0}, dict.fromkeys(_edges(), 0), 0)
+    old.answer()
+    new.answer(500)
+    found = counting.add({"old": old.counters(), "new": new.counters()})
+    assert (found.codes, found.timed) == ({"200": 1, "500": 1}, 2)
+
+
+def test_a_restart_counts_from_zero_and_a_pod_that_is_gone_stays_counted() -> None:
+    counting, pod = Counting(), Pod()
+    pod.answer()
+    counting.add({"a": pod.counters()})
+    for _ in range(7):
+        pod.answer()
+    assert counting.add({"a": pod.counters()}).timed == 7
+    again = Pod()
+    again.answer()
+    found = counting.add({"a": again.counters()})
+    assert (found.timed, found.codes["200"]) == (8, 8)
+    assert counting.add({}).timed == 8
+
+
+def test_pods_with_other_edges_are_counted_at_the_common_ones() -> None:
+    counting = Counting()
+    counting.add({})
+    one = Counters("r", {"200": 4}, {0.01: 1, 0.1: 3}, 4)
+    other = Counters("r", {"200": 2}, {0.05: 1, 0.1: 2}, 2)
+    found = counting.add({"a": one, "b": other})
+    assert (found.within, found.timed) == ({0.1: 5}, 6)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abc"), st.sampled_from(["answer", "restart", "scrape"])),
+        max_size=40,
+    )
+)
+def test_what_is_counted_is_what_was_answered_since_the_first_scrape(
+    story: list[tuple[str, str]],
+) -> None:
+    """Only what a process answered after its last scrape is lost when it restarts."""
+    counting, pods = Counting(), {name: Counters("r") for name in "abc"}
+    counting.add(pods)
+    counted, pending = 0, Counter[str]()
+    for name, deed in story:
+        known = pods[name]
+        if deed == "answer":
+            pods[name] = Counters(
+                "r", {"200": known.timed + 1}, {1.0: known.timed + 1}, known.timed + 1
+            )
+            pending[name] += 1
+        elif deed == "restart":
+            pods[name] = Counters("r")
+            pending[name] = 0
+            # A restart is seen by a counter that went back, so it is scraped before it counts on.
+            counted += pending.total()
+            pending.clear()
+            assert counting.add(pods).timed == counted
+        else:
+            counted += pending.total()
+            pending.clear()
+            found = counting.add(pods)
+            assert (found.timed, found.codes.get("200", 0)) == (counted, counted)
+
+
+def _edges() -> list[float]:
+    pod = Pod()
+    pod.answer()
+    return list(pod.counters().within)

@@ -152,6 +152,21 @@ def scheduler(cluster: Cluster) -> Spec:
     )
 
 
+def _specs(cluster: Cluster) -> list[Spec]:
+    specs = [etcd(cluster), apiserver(cluster), controller_manager(cluster)]
+    return [*specs, scheduler(cluster)] if cluster.has_node else specs
+
+
+def outdated(cluster: Cluster) -> list[str]:
+    """Programs that run with other flags than they would be started with now."""
+    return [
+        spec.name
+        for spec in _specs(cluster)
+        if cluster.processes.alive(spec.name)
+        and cluster.processes.argv(spec.name) != list(spec.argv)
+    ]
+
+
 def start(cluster: Cluster) -> bool:
     """Bring up what does not run and wait until it answers and its controllers work.
 
@@ -159,12 +174,11 @@ def start(cluster: Cluster) -> bool:
     """
     processes, api = cluster.processes, Api(cluster)
     step("starting etcd and the API server")
+    if changed := outdated(cluster):
+        step(f"restarting with other flags: {', '.join(changed)}")
+        processes.stop(changed)
     processes.ensure(etcd(cluster))
-    wanted = apiserver(cluster)
-    if processes.alive(wanted.name) and processes.argv(wanted.name) != list(wanted.argv):
-        step("restarting the API server: its flags changed")
-        processes.stop([wanted.name])
-    started = processes.ensure(wanted)
+    started = processes.ensure(apiserver(cluster))
     needs = ["etcd", "kube-apiserver"]
     processes.wait("the API server is not ready", api.ready, needs=needs, timeout=90)
     processes.ensure(controller_manager(cluster))

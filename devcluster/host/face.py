@@ -193,7 +193,8 @@ def _process(cluster: Cluster, name: str) -> dict[str, Any]:
 def _as_asked(cluster: Cluster, options: UpOptions) -> bool:
     settings = cluster.settings
     port_fits = options.port in (None, settings.ports.get("apiserver"))
-    return port_fits and (settings.audit or not options.audit)
+    as_asked = port_fits and (settings.audit or not options.audit)
+    return as_asked and not controlplane.outdated(cluster)
 
 
 def _healthy(cluster: Cluster) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 
 from devcluster import __main__ as command_line
-from devcluster.host import cleanup, gateway, metrics, packages, prometheus, targets
+from devcluster.host import cleanup, controlplane, gateway, metrics, packages, prometheus, targets
 from devcluster.host.beside import Beside, answers
+from devcluster.host.processes import start_ticks
 from devcluster.host.programs import PROGRAMS, SOURCES
-from devcluster.host.state import Cluster, Settings
+from devcluster.host.state import PORTS, Cluster, Settings
 from devcluster.kind import KindFace
 from devcluster.layout import Layout
 from devcluster.report import DevclusterError
@@ -278,3 +280,19 @@ def test_without_debians_tools_the_error_names_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DevclusterError, match="promtool is needed: install it"):
         packages.unpack("promtool")
+
+
+def test_a_program_with_the_flags_of_an_older_checkout_is_told_from_a_current_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(controlplane.binaries, "binary", lambda name: Path("/bin") / name)
+    layout = Layout("t1")
+    layout.make()
+    ports = dict.fromkeys(PORTS, 20001)
+    cluster = Cluster(layout, Settings("control-plane", ports=ports))
+    wanted = controlplane.apiserver(cluster)
+    own = {"pid": os.getpid(), "startTicks": start_ticks(os.getpid())}
+    for argv, changed in ((wanted.argv, []), (wanted.argv[:-1], [wanted.name])):
+        record = {**own, "argv": argv}
+        (layout.run / f"{wanted.name}.pid").write_text(json.dumps(record))
+        assert controlplane.outdated(cluster) == changed

@@ -27,8 +27,11 @@ LIVE: dict[GateType, LiveGate] = {
 @dataclass(frozen=True)
 class Analysis:
     """`verdict` is Pass, Fail or Inconclusive once the gates have decided, None while they are
-    measured; `verdicts` are those of the gates that have. `told` stays the same from look to
-    look."""
+    measured; `verdicts` are those of the gates that have.
+
+    `told` are the lines that decided; until then what hinders the measuring, mostly nothing. It
+    stays the same from look to look: each change of it would be a write.
+    """
 
     verdict: Verdict | None
     verdicts: list[GateVerdict]
@@ -47,9 +50,8 @@ def analyse(draft: Draft, release: Release, names: Sequence[str]) -> Analysis:
     failed = [found for found in counted if found.verdict == Verdict.FAIL]
     if failed:
         return Analysis(Verdict.FAIL, verdicts, _lines(failed))
-    still = {name: look for name, look in looks.items() if look.settled is None}
-    if still:
-        return Analysis(None, verdicts, _measures(still))
+    if any(look.settled is None for look in looks.values()):
+        return Analysis(None, verdicts, _troubles(looks))
     undecided = [found for found in counted if found.verdict != Verdict.PASS]
     if undecided:
         return Analysis(Verdict.INCONCLUSIVE, verdicts, _lines(undecided))
@@ -69,6 +71,9 @@ def _lines(verdicts: Sequence[GateVerdict]) -> str:
     return "; ".join(f"{found.name}: {found.line}" for found in verdicts)
 
 
-def _measures(looks: dict[str, Look]) -> str:
-    troubles = [f"{name}: {look.problem}" for name, look in looks.items() if look.problem]
-    return "; ".join([f"measures {', '.join(looks)}", *troubles])
+def _troubles(looks: dict[str, Look]) -> str:
+    return "; ".join(
+        f"{name}: {look.problem}"
+        for name, look in looks.items()
+        if look.settled is None and look.problem
+    )

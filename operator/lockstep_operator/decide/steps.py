@@ -80,7 +80,7 @@ def place(record: StepRecord, steps: Steps) -> str:
     return f"{min(record.index + 1, steps.declared)}/{steps.declared}"
 
 
-def say_step(draft: Draft, name: str, steps: Steps) -> None:
+def say_step(draft: Draft, name: str, steps: Steps, trouble: str = "") -> None:
     """The same words from the first to the last look at a step: each change would be a write."""
     record = draft.release(name).status.step
     assert record is not None
@@ -94,7 +94,7 @@ def say_step(draft: Draft, name: str, steps: Steps) -> None:
         spent = paused_seconds(draft, draft.release(name).status)
         until = clock.later(clock.parse(record.started_at), step.pause.seconds + spent)
         told += f", until {until}"
-    draft.say(name, reason, told)
+    draft.say(name, reason, f"{told}; {trouble}" if trouble else told)
 
 
 def begin_at(index: int, steps: Steps, now: str) -> StepRecord:

@@ -234,7 +234,7 @@ def _analyse(draft: Draft, release: Release, steps: Steps, step: Step) -> None:
         return
     found = analyse(draft, release, step.analysis.gates)
     if found.verdict is None:
-        say_step(draft, name, steps)
+        say_step(draft, name, steps, found.told)
         return
     draft.change(name, gates=merged(release.status.gates or (), found.verdicts))
     if found.verdict is Verdict.PASS:

@@ -88,7 +88,9 @@ class Processes:
         except (OSError, ValueError):
             return None
         pid = int(record["pid"])
-        return pid if start_ticks(pid) == record["startTicks"] else None
+        ticks = start_ticks(pid)
+        # None on both sides is a program that ended before its start was recorded.
+        return pid if ticks is not None and ticks == record["startTicks"] else None
 
     def argv(self, name: str) -> list[str]:
         """The command line that a program was started with."""

@@ -38,10 +38,9 @@ def _judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
     elif passing.verdict is Verdict.FAIL:
         # Slow by the lower edge and not by the upper one: the truth lies between them.
         return _between(gate, passing, below, above)
-    name = f"p{Decimal(gate.quantile) * 100:f}".rstrip("0").rstrip(".")
     than = "" if edge is None else f" than {edge * 1000:g} ms"
     line = (
-        f"{name} <= {gate.max_milliseconds} ms {word_of(found.verdict)}:"
+        f"{_name(gate)} <= {gate.max_milliseconds} ms {word_of(found.verdict)}:"
         f" {_share(found)} slower{than}, {percent(found.bound)} allowed"
         f" ({sides(found, float(gate.one_sided))}); n={found.n}"
     )
@@ -53,14 +52,24 @@ def _judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
 
 
 def _between(gate: Gate, found: Judgement, below: float | None, above: float | None) -> GateVerdict:
-    low = f"{below * 1000:g}" if below is not None else "0"
-    high = f"{above * 1000:g}" if above is not None else "any"
+    """Requests are slower than one edge and not shown to be slower than the next."""
+    low, high = f"{(below or 0) * 1000:g} ms", f"{(above or 0) * 1000:g} ms"
+    if above is None:
+        why = f"no edge beyond {low}: set `maxMilliseconds` to at most that"
+    elif below is None:
+        why = f"no edge below {high}: set `maxMilliseconds` to at least that"
+    else:
+        why = f"no edge between {low} and {high}: set `maxMilliseconds` to one of them"
     line = (
-        f"p{float(gate.quantile or 0) * 100:g} <= {gate.max_milliseconds} ms not shown:"
-        f" {_share(found)} slower than {low} ms, and the encoder counts at no edge between {low}"
-        f" and {high} ms: set `maxMilliseconds` to one of them; n={found.n}"
+        f"{_name(gate)} <= {gate.max_milliseconds} ms not shown: {_share(found)} slower than {low},"
+        f" and the encoder counts at {why}; n={found.n}"
     )
     return _verdict(gate, found, line, Verdict.INCONCLUSIVE)
+
+
+def _name(gate: Gate) -> str:
+    """`p95`, `p99.9`."""
+    return f"p{(Decimal(gate.quantile or '0') * 100).normalize():f}"
 
 
 def _slow(gate: Gate, slow: int, n: int) -> Judgement:

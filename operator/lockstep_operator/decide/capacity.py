@@ -12,7 +12,7 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Capacity
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.routers.choice import router_of
-from lockstep_operator.decide.steps import has_canary, mirror_at, plan_of, weight_at
+from lockstep_operator.decide.steps import has_canary, mirror_at, plan_of, under_way, weight_at
 
 _STARTING = (Stage.WARMING, Stage.PROMOTING)
 
@@ -56,7 +56,6 @@ def _of_candidate(draft: Draft, release: Release, total: int) -> int:
     if status.stage is Stage.ROLLING_BACK:
         asked = status.weights.asked if status.weights else 0
         return router.replicas_for(draft, asked, 0)
-    at = status.step.index if status.step and status.stage is not Stage.WARMING else 0
-    if status.stage is Stage.WARMING:
-        at = steps.first_with_traffic
+    warms = status.stage is not Stage.CANARY
+    at = steps.first_with_traffic if warms else under_way(draft, release)
     return router.replicas_for(draft, weight_at(steps, at), mirror_at(steps, at))

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Stage
-from lockstep_operator.api.rollout import Capacity, Supersede
+from lockstep_operator.api.rollout import Supersede
 from lockstep_operator.decide import clock
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import ENDED, Draft
@@ -31,7 +31,6 @@ from lockstep_operator.decide.verbs import handle_verbs
 
 # Where a candidate whose indexes are out of date stops: its model is all that is still wanted.
 _AFTER_THE_VERDICT = frozenset({Stage.INDEXING, Stage.WARMING})
-_RESIZING = frozenset({Stage.CANARY, Stage.PROMOTING})
 
 
 def decide(observed: Observed, settings: Settings, now: datetime) -> Plan:
@@ -79,13 +78,8 @@ def _move(draft: Draft) -> None:
     update_pause(draft, candidate)
     desired = draft.desired
     outdated = isinstance(desired, Desired) and not desired.is_within(candidate)
-    rollout = draft.model.spec.rollout
-    stop_at = frozenset[Stage]()
-    if rollout.steps or rollout.capacity is Capacity.RESOURCE_AWARE:
-        # Each of these counts other pods than the stage before: they are looked at next time.
-        stop_at |= _RESIZING
-    if outdated and rollout.supersede is Supersede.RESTART:
-        stop_at |= _AFTER_THE_VERDICT
+    restarts = draft.model.spec.rollout.supersede is Supersede.RESTART
+    stop_at = _AFTER_THE_VERDICT if outdated and restarts else frozenset()
     advance(draft, candidate.name, stop_at=stop_at)
 
 

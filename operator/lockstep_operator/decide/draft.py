@@ -151,6 +151,13 @@ class Draft:
             },
         )
         self.notes.pop(name, None)
+        self.replan()
+
+    def replan(self) -> None:
+        """How many pods a release should have follows from the stages and steps of all of them."""
+        self.pairs.clear()
+        self.conflicts.clear()
+        self.apply = [child for child in self.apply if not _is_of_release(child)]
 
     def end(
         self, name: str, outcome: str, reason: Reason, message: str, *, stage: Stage | None = None
@@ -230,3 +237,8 @@ class Draft:
     @property
     def look_again_after(self) -> float | None:
         return min(self._wakes, default=None)
+
+
+def _is_of_release(child: Object) -> bool:
+    owners = child["metadata"].get("ownerReferences") or []
+    return any(owner.get("kind") == "EmbeddingRelease" for owner in owners)

@@ -24,7 +24,7 @@ from lockstep_operator.decide.plan import Reference, StatusWrite
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.decide.records import gates_state
 from lockstep_operator.decide.scene import Problem, Scene
-from lockstep_operator.decide.steps import describe, plan_of, weight_at
+from lockstep_operator.decide.steps import describe, plan_of, under_way, weight_at
 from lockstep_operator.decide.traffic import selected_release, shares
 from lockstep_operator.manifests import encoder_name, short_name
 from lockstep_operator.manifests.metadata import Component, selector_labels, selector_text
@@ -141,13 +141,17 @@ def _step(draft: Draft, candidate: Release) -> StepStatus | None:
     status, steps = candidate.status, plan_of(draft)
     if status.step is None or status.stage not in (Stage.CANARY, Stage.PROMOTING):
         return None
-    at = status.step.index
+    at, begun = status.step.index, under_way(draft, candidate)
     done = at >= len(steps.steps)
     return StepStatus(
         index=at + 1,
         total=steps.declared,
         state=status.pause_reason or ("Done" if done else describe(steps.steps[at])),
-        asked_weight=100 if status.stage is Stage.PROMOTING else weight_at(steps, at),
+        asked_weight=(
+            100
+            if status.stage is Stage.PROMOTING
+            else weight_at(steps, under_way(draft, candidate))
+        ),
         achieved_weight=status.weights.achieved if status.weights else 0,
         started_at=status.step.started_at,
     )

@@ -44,13 +44,13 @@ def _promotion(steps: tuple[Step, ...]) -> int:
 
 def weight_at(steps: Steps, index: int) -> int:
     """Percent of the requests for the candidate while step `index` is under way."""
-    asked = (s.set_weight for s in reversed(steps.steps[: index + 1]))
+    asked = (s.set_weight for s in reversed(steps.steps[: max(0, index + 1)]))
     return next((weight for weight in asked if weight is not None), 0)
 
 
 def mirror_at(steps: Steps, index: int) -> int:
     """Percent of the requests that are copied while step `index` is under way."""
-    asked = (s.mirror for s in reversed(steps.steps[: index + 1]))
+    asked = (s.mirror for s in reversed(steps.steps[: max(0, index + 1)]))
     return next((mirror for mirror in asked if mirror is not None), 0)
 
 
@@ -62,6 +62,13 @@ def has_canary(draft: Draft, release: Release) -> bool:
     if release.status.stage in (Stage.CANARY, Stage.ROLLING_BACK):
         return True
     return bool(plan_of(draft).steps)
+
+
+def under_way(draft: Draft, release: Release) -> int:
+    """The step whose traffic holds: a step beyond `holdAtStep` has not begun. -1: none has."""
+    at, limit = release.status.step, draft.model.spec.rollout.hold_at_step
+    index = at.index if at is not None else 0
+    return index if limit is None else min(index, limit - 1)
 
 
 def describe(step: Step) -> str:

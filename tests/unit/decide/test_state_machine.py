@@ -35,6 +35,7 @@ VERBS = ("promote", "abort", "rollback", "retry")
 pick = st.integers(min_value=0, max_value=1000)
 
 
+SHORT_STEPS = [{"setWeight": 50}, {"pause": {"seconds": 30}}]
 STARTS = {
     "model first": lambda: worlds.World().apply_model().apply_index(),
     "index first": lambda: worlds.World().apply_index().apply_model(),
@@ -42,6 +43,9 @@ STARTS = {
     "r2 is evaluated": lambda: worlds.second("Evaluating"),
     "r2 warms": lambda: worlds.second("Warming"),
     "r2 serves": worlds.two,
+    "r2 takes a step": lambda: worlds.canary(at=1),
+    "r2 waits at a step": lambda: worlds.canary(at=3),
+    "r2 shares the pods": lambda: worlds.canary(replicas=4, at=2, capacity="ResourceAware"),
 }
 
 
@@ -52,6 +56,7 @@ class Releases(RuleBasedStateMachine):
     def begin(self, start: str) -> None:
         self.world = STARTS[start]()
         self.facts: dict[str, dict[str, Any]] = {}
+        self.falling: dict[str, int] = {}
         self.tokens = 0
 
     # -- the operator and its watch
@@ -80,6 +85,7 @@ class Releases(RuleBasedStateMachine):
     def _operate(self, kill_after: int | None) -> None:
         world = self.world
         before, heard = world.entry(), dict(world.heard)
+        shared = self._shared()
         try:
             world.step(kill_after=kill_after)
         except worlds.Killed:
@@ -89,6 +95,14 @@ class Releases(RuleBasedStateMachine):
             assert after is not None, "the entry point disappeared"
         if after is not None and after != before:
             self._check_switch(after, heard)
+        elif self._shared() - shared:
+            (beside,) = self._shared() - shared - {after}
+            self._check_pair(beside, heard)
+
+    def _shared(self) -> set[str]:
+        """Who stands behind the entry point, where more than one does."""
+        found = self.world.behind_entry()
+        return found if len(found) > 1 else set()
 
     def _check_switch(self, release: str, heard: dict[Any, Any]) -> None:
         """What the operator knew when it moved the entry: a whole pair of one space."""
@@ -96,6 +110,17 @@ class Releases(RuleBasedStateMachine):
         status = raw["status"]
         if status.get("stage") not in ("Promoting", "Warming", "Retained"):
             return  # A hand edit or a deletion is put right.
+        self._check_pair(release, heard)
+        model = heard["EmbeddingModel", "glyphs"]
+        number = raw["spec"]["number"]
+        annotations = model["metadata"].get("annotations") or {}
+        assert annotations.get("lockstep.dev/pause") != f"r{number}"
+        if status.get("promotedAt") is None:
+            assert not model["spec"]["rollout"].get("paused")
+
+    def _check_pair(self, release: str, heard: dict[Any, Any]) -> None:
+        raw = heard["EmbeddingRelease", release]
+        status = raw["status"]
         encoder = heard["Deployment", f"{release}-encoder"]
         _assert_ready(encoder)
         space, told = worlds.served_space(encoder)
@@ -105,12 +130,6 @@ class Releases(RuleBasedStateMachine):
             _assert_ready(servers)
             assert worlds.served_build(servers) == told[index["name"]]
             assert told[index["name"]][1] == space
-        model = heard["EmbeddingModel", "glyphs"]
-        number = raw["spec"]["number"]
-        annotations = model["metadata"].get("annotations") or {}
-        assert annotations.get("lockstep.dev/pause") != f"r{number}"
-        if status.get("promotedAt") is None:
-            assert not model["spec"]["rollout"].get("paused")
 
     @rule(which=pick)
     def hear_one(self, which: int) -> None:
@@ -199,6 +218,19 @@ class Releases(RuleBasedStateMachine):
         numbers = [raw["spec"]["number"] for _, raw in self._releases()]
         self.world.annotate(verb, f"r{max(numbers, default=1)}.{self.tokens}")
 
+    @rule(
+        steps=st.sampled_from([[], SHORT_STEPS, worlds.STEPS, [{"setWeight": 7}]]),
+        hold=st.none() | st.just(1),
+        promotion=st.sampled_from(["Automatic", "Manual"]),
+        capacity=st.sampled_from(["Availability", "ResourceAware"]),
+        supersede=st.sampled_from(["Restart", "Queue"]),
+    )
+    def the_rollout_changes(self, **fields: Any) -> None:
+        steps, hold = fields.pop("steps"), fields.pop("hold")
+        fields |= {"steps": steps, "holdAtStep": hold if steps else None}
+        for name, value in fields.items():
+            self.world.change_model(f"rollout.{name}", value)
+
     @rule(number=st.none() | st.integers(min_value=1, max_value=5))
     def someone_pauses(self, number: int | None) -> None:
         self.world.annotate("pause", None if number is None else f"r{number}")
@@ -243,6 +275,32 @@ class Releases(RuleBasedStateMachine):
             facts.update({key: value for key, value in now.items() if value is not None})
 
     @invariant()
+    def the_entry_point_selects_stable_and_its_candidate_at_most(self) -> None:
+        found = self.world.behind_entry()
+        assert len(found) <= 2, found
+        if len(found) == 2:
+            (beside,) = found - {self.world.entry()}
+            record = self.world.objects["EmbeddingRelease", beside]["status"]
+            assert record.get("canaryOf") == self.world.entry()
+
+    @invariant()
+    def weights_sum_to_a_hundred(self) -> None:
+        status = self.world.objects["EmbeddingModel", "glyphs"].get("status") or {}
+        told = [(status.get(k) or {}).get("weight") for k in ("stable", "candidate")]
+        assert sum(weight or 0 for weight in told) in (0, 100), told
+
+    @invariant()
+    def a_candidate_that_gives_its_traffic_back_gets_no_more(self) -> None:
+        for name, raw in self._releases():
+            asked = (raw["status"].get("weights") or {}).get("asked", 0)
+            uid = raw["metadata"]["uid"]
+            if raw["status"].get("stage") == "RollingBack":
+                assert asked <= self.falling.get(uid, 100), name
+                self.falling[uid] = asked
+            else:
+                self.falling.pop(uid, None)
+
+    @invariant()
     def at_most_one_release_serves_when_all_is_said(self) -> None:
         stages = [raw["status"].get("stage") for _, raw in self._releases()]
         assert stages.count("Serving") + stages.count("Finalizing") <= 2
@@ -257,12 +315,19 @@ class Releases(RuleBasedStateMachine):
         world.annotate("pause", None)
         world.change_model("rollout.paused", False)
         world.change_model("rollout.gates", [worlds.GATE])
+        world.change_model("rollout.holdAtStep", None)
+        if world.objects["EmbeddingModel", "glyphs"]["spec"]["rollout"].get("steps"):
+            world.change_model("rollout.steps", SHORT_STEPS)
         self._run_out()
-        if world.status.get("phase") == "Paused":
-            # What was measured does not decide: a person does.
-            assert world.says("Reconciling") == ("True", "GateInconclusive")
+        for _ in range(4):
+            if world.status.get("phase") != "Paused":
+                break
+            # What was measured does not decide, or a promotion is to be approved: a person does it.
+            waits = world.says("Reconciling")
+            assert waits in (("True", "GateInconclusive"), ("True", "ApprovalRequired")), waits
             candidate = world.status["candidate"]["release"]
-            world.annotate("promote", f"{candidate}.{self.tokens + 1}")
+            self.tokens += 1
+            world.annotate("promote", f"{candidate}.{self.tokens}")
             self._run_out()
         assert worlds.is_empty(world.decide()), world.decide()
         stages = {name: raw["status"].get("stage") for name, raw in self._releases()}

@@ -20,7 +20,13 @@ from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Images
 from lockstep_operator.decide import decide
 from lockstep_operator.decide.compare import difference, with_hash
-from lockstep_operator.decide.observed import FOREIGN_OWNER, Observed, Refusal, Settings
+from lockstep_operator.decide.observed import (
+    FOREIGN_OWNER,
+    GatewayFacts,
+    Observed,
+    Refusal,
+    Settings,
+)
 from lockstep_operator.decide.plan import Event, Plan
 
 NAMESPACE, MODEL = "shop", "glyphs"
@@ -81,6 +87,8 @@ class World:
     objects: dict[Key, Object] = field(default_factory=dict)
     heard: dict[Key, Object] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
+    gateway_api: bool = False
+    gateways: tuple[GatewayFacts, ...] = ()
     events: list[Event] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     settings: Settings = SETTINGS
@@ -181,6 +189,9 @@ class World:
             pods=all_of("Pod"),
             deployments=all_of("Deployment"),
             services=all_of("Service"),
+            routes=all_of("HTTPRoute"),
+            gateway_api=self.gateway_api,
+            gateways=self.gateways,
             refusals=self.refusals,
         )
 
@@ -623,16 +634,22 @@ STEPS = [
 ]
 
 
-def canary(steps: Any = STEPS, replicas: int = 3, at: int | None = 0, **rollout: Any) -> World:
-    """r1 serves, r2 is in Canary (before `at` it takes a pass at a time, until step `at`)."""
+def canary(
+    steps: Any = STEPS,
+    replicas: int = 3,
+    at: int | None = 0,
+    stage: str = "Canary",
+    **rollout: Any,
+) -> World:
+    """r1 serves, r2 is in `stage`, and at the step `at` where one is given."""
 
     def make() -> World:
         spec = model_spec(serving={"replicas": replicas})
         spec["rollout"] |= {"steps": copy.deepcopy(list(steps)), **rollout}
         world = World().apply_model(**spec).apply_index().run()
-        return world.change_model("training.seed", 7).run_to("Canary", 2)
+        return world.change_model("training.seed", 7).run_to(stage, 2)
 
-    world = _remembered(f"canary {steps} {replicas} {rollout}", make)
+    world = _remembered(f"canary {steps} {replicas} {stage} {rollout}", make)
     for _ in range(40):
         world.settle()
         if at is None or world.record(2)["step"]["index"] >= at:

@@ -41,6 +41,7 @@ from lockstep_operator.decide.steps import (
     place,
     plan_of,
     say_step,
+    under_way,
     weight_at,
 )
 from lockstep_operator.manifests import short_name
@@ -60,13 +61,26 @@ def canary(draft: Draft, release: Release) -> None:
     steps = plan_of(draft)
     record = release.status.step
     if record is None or record.hash != steps.hash:
-        record = _restart(draft, release, steps)
+        _restart(draft, release, steps)
+    while True:
+        before = draft.release(name).status.step
+        _take(draft, name, steps)
+        status = draft.release(name).status
+        if status.stage is not Stage.CANARY or status.step == before:
+            break
+    _steer(draft, name, stable.name, steps)
+
+
+def _take(draft: Draft, name: str, steps: Steps) -> None:
+    """One look at the step that is under way. Each ends at most once in a pass."""
+    release = draft.release(name)
+    record = release.status.step
+    assert record is not None
     refused = rollout.problem(draft)
     if refused is not None:
         wait_for_person(draft, name, Reason.STEPS_REFUSED, f"waits: {refused}")
     elif is_held(draft, release):
-        told = f"is held at step {place(record, steps)}"
-        draft.say(name, Reason.PAUSED, told)
+        draft.say(name, Reason.PAUSED, f"is held at step {place(record, steps)}")
     elif record.index >= len(steps.steps):
         _finish(draft, release)
     elif _is_capped(draft, record):
@@ -76,7 +90,6 @@ def canary(draft: Draft, release: Release) -> None:
         _end_level(draft, name)
         step = steps.steps[record.index]
         _act_of(step)(draft, draft.release(name), steps, step)
-    _steer(draft, name, stable.name, steps)
 
 
 def _steer(draft: Draft, name: str, holder: str, steps: Steps) -> None:
@@ -86,7 +99,7 @@ def _steer(draft: Draft, name: str, holder: str, steps: Steps) -> None:
     if status.stage is Stage.PROMOTING:
         draft.traffic = Traffic(holder, name, had)
     elif status.stage is Stage.CANARY and status.step is not None:
-        at = status.step.index
+        at = under_way(draft, draft.release(name))
         asked = weight_at(steps, at)
         ready = asked <= had or upkeep(draft, draft.release(name)).whole
         draft.traffic = Traffic(holder, name, asked if ready else had, mirror_at(steps, at))
@@ -112,14 +125,14 @@ def _must_stop(draft: Draft, release: Release) -> bool:
     return True
 
 
-def _restart(draft: Draft, release: Release, steps: Steps) -> StepRecord:
+def _restart(draft: Draft, release: Release, steps: Steps) -> None:
     """The first step of these steps: of a new canary, or of one whose steps were changed."""
     found, name = begin_at(0, steps, draft.now), release.name
     if release.status.step is not None:
         told = f"{short_name(name)} begins its steps anew: `spec.rollout.steps` changed"
         draft.event(Reason.CANARY, told)
     draft.change(name, step=found, paused_at=None, pause_reason=None, paused_seconds=None)
-    return found
+    draft.replan()
 
 
 def _next(draft: Draft, name: str, steps: Steps, **fields: object) -> None:
@@ -138,6 +151,7 @@ def _next(draft: Draft, name: str, steps: Steps, **fields: object) -> None:
             **fields,
         },
     )
+    draft.replan()
     told = f"{describe(steps.steps[done.index])} is done"
     draft.event(Reason.STEP_DONE, f"{short_name(name)} step {place(done, steps)}: {told}")
     say_step(draft, name, steps)

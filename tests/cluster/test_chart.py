@@ -161,6 +161,11 @@ def test_a_namespaced_installation_has_no_cluster_role(helm: Helm) -> None:
         ("lockstep-system", "lockstep-operator-lease"),
     }
     assert environment(objects)["LOCKSTEP_WATCH_NAMESPACES"] == "a,b"
+    for role in of_kind(objects, "Role"):
+        if role["metadata"]["namespace"] == "lockstep-system":
+            continue
+        # No Role can give a right to a kind of the whole cluster.
+        assert rights_in(role["rules"]) == allowed() - {(GATEWAY_CLASSES, "get")}
 
 
 def test_a_namespaced_installation_watches_its_own_namespace_by_default(helm: Helm) -> None:
@@ -264,6 +269,7 @@ def _review(verb: str, text: str, who: str, namespace: str) -> dict[str, Any]:
     }
 
 
+GATEWAY_CLASSES = "gatewayclasses.gateway.networking.k8s.io"
 ALLOWED = {
     "embeddingmodels.lockstep.dev": "get list watch",
     "vectorindexes.lockstep.dev": "get list watch",
@@ -276,6 +282,9 @@ ALLOWED = {
     "jobs.batch": "get list watch create patch delete",
     "deployments.apps": "get list watch create patch delete",
     "services": "get list watch create patch delete",
+    "httproutes.gateway.networking.k8s.io": "get list watch create patch delete",
+    "gateways.gateway.networking.k8s.io": "get",
+    GATEWAY_CLASSES: "get",
     "pods": "list watch",
     "events.events.k8s.io": "create",
 }
@@ -290,9 +299,11 @@ NEVER = (
 
 def test_the_operator_may_do_this_and_nothing_else(granted: ControlPlane) -> None:
     """SelfSubjectRulesReview of the service account, against the table above."""
-    allowed = rules_of(granted, "default")
-    wanted = {(r, verb) for r, verbs in ALLOWED.items() for verb in verbs.split()}
-    assert allowed == wanted
+    assert rules_of(granted, "default") == allowed()
+
+
+def allowed() -> set[tuple[str, str]]:
+    return {(r, verb) for r, verbs in ALLOWED.items() for verb in verbs.split()}
 
 
 def rules_of(control_plane: ControlPlane, namespace: str) -> set[tuple[str, str]]:
@@ -304,8 +315,13 @@ def rules_of(control_plane: ControlPlane, namespace: str) -> set[tuple[str, str]
     done = control_plane.kubectl(
         "create", "--validate=false", "-o", "json", f"--as={OPERATOR}", "-f", "-", stdin=review
     )
+    return rights_in(json.loads(done.stdout)["status"]["resourceRules"])
+
+
+def rights_in(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    """(`resource[.group][/subresource]`, verb) of RBAC rules."""
     found: set[tuple[str, str]] = set()
-    for rule in json.loads(done.stdout)["status"]["resourceRules"]:
+    for rule in rules:
         for group in rule["apiGroups"]:
             if group in ("authentication.k8s.io", "authorization.k8s.io"):
                 continue  # what every account may ask about itself

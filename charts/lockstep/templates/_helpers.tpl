@@ -95,6 +95,13 @@ annotations:
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  # Whether the Gateways that a model names can copy requests, for `mirror` steps.
+  resources: [gateways]
+  verbs: [get]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]

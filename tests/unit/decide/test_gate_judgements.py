@@ -211,7 +211,7 @@ LATENCIES = [
 @pytest.mark.parametrize(("bound", "tally", "verdict", "line"), LATENCIES)
 def test_latency(bound: str, tally: Tally, verdict: str, line: str) -> None:
     gate = Gate.model_validate(SLOW | {"maxMilliseconds": int(bound)})
-    said = latency._judge(gate, tally)
+    said = latency.judge(gate, tally)
     assert (said.verdict, said.line) == (verdict, line)
 
 
@@ -247,7 +247,7 @@ ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.01", "minSample
     ],
 )
 def test_error_ratio(codes: dict[str, int], verdict: str, line: str) -> None:
-    said = errors._judge(Gate.model_validate(ERRORS), Tally(codes))
+    said = errors.judge(Gate.model_validate(ERRORS), Tally(codes))
     assert (said.verdict, said.line) == (verdict, line)
 
 
@@ -282,7 +282,7 @@ def test_prometheus(values: tuple[float, ...], verdict: str, line: str) -> None:
             "maxValue": "0.5",
         }
     )
-    said = prometheus._judge(gate, Answer(values))
+    said = prometheus.judge(gate, Answer(values))
     assert (said.verdict, said.line) == (verdict, line)
 
 

@@ -18,10 +18,10 @@ TOLD = ("429", "409")
 
 
 def error_ratio(context: Context) -> Look:
-    return measured(context, scrape(context), _judge)
+    return measured(context, scrape(context), judge)
 
 
-def _judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
+def judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
     assert isinstance(reading, Tally) and gate.max_ratio
     n = sum(reading.codes.values())
     failed = sum(count for code, count in reading.codes.items() if code.startswith("5"))

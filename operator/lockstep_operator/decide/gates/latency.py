@@ -20,10 +20,10 @@ from lockstep_operator.decide.measurements import Answer, Tally
 
 
 def latency(context: Context) -> Look:
-    return measured(context, scrape(context), _judge)
+    return measured(context, scrape(context), judge)
 
 
-def _judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
+def judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
     assert isinstance(reading, Tally) and gate.max_milliseconds and gate.quantile
     edges = sorted(reading.within)
     bound = gate.max_milliseconds / 1000

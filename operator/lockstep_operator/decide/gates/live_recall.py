@@ -20,7 +20,7 @@ from lockstep_operator.decide.clock import seconds_since
 from lockstep_operator.decide.gates.limits import as_told, settle, undecided
 from lockstep_operator.decide.gates.live import Context, Look, problem_of, unmeasured
 from lockstep_operator.decide.jobs import JobState, Report, ended_at, is_over, read_job
-from lockstep_operator.decide.lines import bound_text, interval_text, needed
+from lockstep_operator.decide.lines import UNMEASURED, bound_text, interval_text, needed
 from lockstep_operator.decide.runner import REFUSED_AGAIN_SECONDS, reference
 from lockstep_operator.manifests import JobKind, job_name
 
@@ -71,7 +71,9 @@ def _analysis(job: Object) -> str:
 
 
 def _index(context: Context) -> FrozenIndex | str:
-    """The index to search, or why there is none."""
+    """The index to search, or why nothing can be searched."""
+    if context.release.spec.held_out is None:
+        return f"not measured: {UNMEASURED}, and there are no queries to ask"
     indexes, wanted = context.release.spec.indexes, context.gate.index
     names = ", ".join(index.name for index in indexes) or "none"
     if wanted is None and len(indexes) == 1:

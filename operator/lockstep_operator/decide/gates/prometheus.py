@@ -14,7 +14,7 @@ from lockstep_operator.decide.measurements import Answer, Query, Tally
 def prometheus(context: Context) -> Look:
     asked = context.gate.prometheus
     assert asked is not None
-    return measured(context, Query(asked.url, _filled(context, asked.query)), _judge)
+    return measured(context, Query(asked.url, _filled(context, asked.query)), judge)
 
 
 def _filled(context: Context, query: str) -> str:
@@ -31,7 +31,7 @@ def _filled(context: Context, query: str) -> str:
     return query
 
 
-def _judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
+def judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
     assert isinstance(reading, Answer)
     if len(reading.values) > 1:
         return unmeasured(

@@ -1,15 +1,16 @@
-"""EmbeddingModel: what to train, how to serve it, how to release it."""
+"""EmbeddingModel: what to train or import, how to serve it, how to release it."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
+from lockstep_operator.api.importing import EvaluationSpec, ImportJobSpec
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.rollout import RolloutSpec
 from lockstep_operator.api.status import Condition, GateVerdict, HistoryEntry, Time
@@ -51,24 +52,51 @@ class ServingSpec(Contract):
     )
 
 
+def _reachable(parent: str, field: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Pods mount one volume and reach one bucket: that of the artifact store."""
+    itself = "self.artifact.uri == self.artifacts.uri || " if parent == "artifact" else ""
+    root = "self.artifacts.uri.split('/', 4)"
+    return (
+        rule(
+            f"!has(self.{parent}) || !self.artifacts.uri.startsWith('file://')"
+            f" || {itself}self.{field}.startsWith(self.artifacts.uri + '/')",
+            f"`{field}` must lie below `artifacts.uri`: pods mount nothing else",
+            f".{field}",
+        ),
+        rule(
+            f"!has(self.{parent}) || self.artifacts.uri.startsWith('file://')"
+            f" || (self.{field} + '/').startsWith({root}[0] + '//' + {root}[2] + '/')",
+            f"`{field}` must be in the bucket of `artifacts.uri`: pods reach no other",
+            f".{field}",
+        ),
+    )
+
+
 class EmbeddingModelSpec(Contract):
     """The desired model."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
             rule(
-                "!self.artifacts.uri.startsWith('file://')"
-                " || self.training.data.uri.startsWith(self.artifacts.uri + '/')",
-                "`training.data.uri` must lie below `artifacts.uri`: pods mount nothing else",
-                ".training.data.uri",
+                "has(self.training) != has(self.artifact)",
+                "exactly one of `training` (train the model) and `artifact` (import one that was"
+                " trained elsewhere) must be set",
+            ),
+            *_reachable("training", "training.data.uri"),
+            *_reachable("artifact", "artifact.uri"),
+            *_reachable("evaluation", "evaluation.data.uri"),
+            rule(
+                "!has(self.evaluation) || has(self.artifact)",
+                "`evaluation` must not be set with `training`: a trained model is measured on the"
+                " held-out classes of `training.data`",
+                ".evaluation",
             ),
             rule(
-                "self.artifacts.uri.startsWith('file://')"
-                " || (self.training.data.uri + '/').startsWith("
-                "self.artifacts.uri.split('/', 4)[0] + '//' + self.artifacts.uri.split('/', 4)[2]"
-                " + '/')",
-                "`training.data.uri` must be in the bucket of `artifacts.uri`: pods reach no other",
-                ".training.data.uri",
+                "!has(self.artifact) || has(self.evaluation) || !has(self.rollout.gates) ||"
+                " self.rollout.gates.all(g, g.type != 'Recall' && g.type != 'LiveRecall')",
+                "`evaluation.data` must be set for gates of type `Recall` and `LiveRecall`: an"
+                " imported model brings no labelled set; set it, or take these gates away",
+                ".evaluation",
             ),
             rule(
                 "!has(self.serving.minReadySeconds) || !has(self.rollout.progressDeadlineSeconds)"
@@ -81,7 +109,17 @@ class EmbeddingModelSpec(Contract):
     )
 
     artifacts: ArtifactsSpec = Field(description="The store of the model and of its indexes.")
-    training: TrainingJobSpec = Field(description="What to train.")
+    training: TrainingJobSpec | None = Field(default=None, description="What to train.")
+    artifact: ImportJobSpec | None = Field(
+        default=None,
+        description="What to import instead: a model artifact that was published elsewhere."
+        " Another digest is another release.",
+    )
+    evaluation: EvaluationSpec | None = Field(
+        default=None,
+        description="What an imported model is measured on; gates of type `Recall` and"
+        " `LiveRecall` need it. Without it the release goes on unmeasured, and its status says so.",
+    )
     indexing: Indexing = Field(
         default=Indexing.REQUIRED,
         description="`Required`: a release waits until at least one VectorIndex names this model."
@@ -92,6 +130,24 @@ class EmbeddingModelSpec(Contract):
     revision_history_limit: int = Field(
         default=5, ge=1, le=50, description="Ended releases that are kept as a record."
     )
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Self:
+        if (self.training is None) == (self.artifact is None):
+            raise ValueError("exactly one of `training` and `artifact` must be set")
+        return self
+
+    @property
+    def origin(self) -> TrainingJobSpec | ImportJobSpec:
+        """Where the model comes from: how often that is tried, and for how long."""
+        found = self.training or self.artifact
+        assert found is not None
+        return found
+
+    @property
+    def origin_field(self) -> str:
+        """The field of `origin`, for messages."""
+        return "spec.training" if self.training is not None else "spec.artifact"
 
 
 class Pointer(Contract):

@@ -13,11 +13,12 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, KindName, Sha256, rule, validations
 from lockstep_core.protocol.config import ReleaseName
-from lockstep_core.protocol.datasets import DatasetSpec
+from lockstep_core.protocol.datasets import DatasetSpec, LabelledDataset
 from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
 from lockstep_core.protocol.result import BuildFacts, EvaluationFacts, TrainingFacts
-from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.storage import ArtifactSource, ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
+from lockstep_operator.api.importing import EvaluationSpec
 from lockstep_operator.api.pods import ImageReference
 from lockstep_operator.api.status import Condition, Failure, GateVerdict, Time
 
@@ -73,16 +74,31 @@ class EmbeddingReleaseSpec(Contract):
     space_hash: Hash = Field(description="Hash of the fields that shape the embedding space.")
     index_hash: Hash = Field(description="Hash of the recipes of all indexes.")
     artifacts: ArtifactsSpec
-    training: TrainingSpec
+    training: TrainingSpec | None = None
+    artifact: ArtifactSource | None = None
+    evaluation: EvaluationSpec | None = None
     reuse: ReusedModel | None = None
     indexes: list[FrozenIndex] = Field(default_factory=list, max_length=32)
     images: Images
+
+    @property
+    def held_out(self) -> LabelledDataset | None:
+        """The labelled set that the model is measured on; None for an import without one."""
+        if self.training is not None:
+            return self.training.data
+        return self.evaluation.data if self.evaluation is not None else None
+
+    @property
+    def seed(self) -> int:
+        """Of what is chosen at random in builds and measurements."""
+        return self.training.seed if self.training is not None else 0
 
 
 class Stage(StrEnum):
     """Where a release is."""
 
     TRAINING = "Training"
+    IMPORTING = "Importing"
     EVALUATING = "Evaluating"
     INDEXING = "Indexing"
     VERIFYING = "Verifying"
@@ -102,10 +118,11 @@ class Attempts(Contract):
     """The current attempt of each kind of Job (it names the Job, and never goes back).
 
     `failures` are the attempts that failed and count against `maxAttempts`, by the Job's part of
-    the name (`train`, `evaluate`, `build-<index>`); a retry by hand clears them.
+    the name (`train`, `import`, `evaluate`, `build-<index>`); a retry by hand clears them.
     """
 
     training: int = 0
+    importing: int = 0
     evaluating: int = 0
     indexing: dict[str, int] = Field(default_factory=dict)
     failures: dict[str, int] = Field(default_factory=dict)

@@ -14,10 +14,15 @@ from lockstep_operator.manifests import JobKind
 BASE_SECONDS = 30.0
 LIMIT_SECONDS = 1800.0
 JITTER = 0.1
+_FIELDS = {
+    JobKind.TRAIN: "training",
+    JobKind.IMPORT: "importing",
+    JobKind.EVALUATE: "evaluating",
+}
 
 
 def key_of(kind: JobKind, index: str | None = None) -> str:
-    """The Job's part of the name: `train`, `evaluate`, `build-<index>`."""
+    """The Job's part of the name: `train`, `import`, `evaluate`, `build-<index>`."""
     return str(kind) if index is None else f"{kind}-{index}"
 
 
@@ -30,7 +35,8 @@ def current(status: EmbeddingReleaseStatus, kind: JobKind, index: str | None = N
     found = book(status)
     if kind is JobKind.BUILD:
         return found.indexing.get(index or "", 1)
-    return max(1, found.training if kind is JobKind.TRAIN else found.evaluating)
+    number: int = getattr(found, _FIELDS[kind])
+    return max(1, number)
 
 
 def failures(status: EmbeddingReleaseStatus, kind: JobKind, index: str | None = None) -> int:
@@ -43,8 +49,7 @@ def start(found: Attempts, kind: JobKind, index: str | None, attempt: int) -> At
     if kind is JobKind.BUILD:
         numbers = {**found.indexing, (index or ""): attempt}
         return found.model_copy(update={"indexing": numbers})
-    field = "training" if kind is JobKind.TRAIN else "evaluating"
-    return found.model_copy(update={field: attempt})
+    return found.model_copy(update={_FIELDS[kind]: attempt})
 
 
 def fail_one(

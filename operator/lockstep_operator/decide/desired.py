@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.base import Contract
+from lockstep_core.protocol.storage import ArtifactSource, ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_operator.api.model import Indexing
+from lockstep_operator.api.importing import EvaluationSpec
+from lockstep_operator.api.model import EmbeddingModelSpec, Indexing
 from lockstep_operator.api.objects import Index, Release
 from lockstep_operator.api.release import FrozenIndex
-from lockstep_operator.decide.hashing import index_hash, recipe, space_hash
+from lockstep_operator.decide.hashing import imported_space_hash, index_hash, recipe, space_hash
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.decide.scene import Problem, Scene
 
 MAX_INDEXES = 32
+
+C = TypeVar("C", bound=Contract)
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,9 @@ class Desired:
     space_hash: str
     index_hash: str
     artifacts: ArtifactsSpec
-    training: TrainingSpec
+    training: TrainingSpec | None
+    artifact: ArtifactSource | None
+    evaluation: EvaluationSpec | None
     indexes: tuple[FrozenIndex, ...]
 
     def is_release(self, release: Release) -> bool:
@@ -37,8 +45,13 @@ class Desired:
         Pods of a release keep the claim or the Secret that it was made with, so another one is
         another release: new pods beside the old, which the old ones outlive if they cannot start.
         """
-        spec = release.spec
-        return (spec.space_hash, spec.artifacts) == (self.space_hash, self.artifacts)
+        spec, status = release.spec, release.status
+        if (spec.space_hash, spec.artifacts) != (self.space_hash, self.artifacts):
+            return False
+        # Once it was taken over, it does not matter where from; once it served, not what it was
+        # measured on. Before that, another place or another set is another try.
+        taken = status.training is not None or spec.artifact == self.artifact
+        return taken and (status.promoted_at is not None or spec.evaluation == self.evaluation)
 
     def is_within(self, release: Release) -> bool:
         """Whether a release has all that is asked, and maybe indexes that were deleted since."""
@@ -61,30 +74,47 @@ def frozen_of(index: Index) -> FrozenIndex:
 def desired_state(scene: Scene) -> Desired | Problem:
     """The desired state, or why no release can be made of it."""
     model = scene.model
-    fields = model.spec.training.model_dump(by_alias=True, include=set(TrainingSpec.model_fields))
-    training = TrainingSpec.model_validate(fields)
+    training = _part(TrainingSpec, model.spec.training)
+    artifact = _part(ArtifactSource, model.spec.artifact)
     frozen: tuple[FrozenIndex, ...] = ()
     if model.spec.indexing is Indexing.REQUIRED:
         frozen = tuple(frozen_of(index) for index in scene.indexes)
-    problem = _problem(scene, training, frozen)
+    problem = _problem(scene, frozen)
     if problem is not None:
         return problem
     return Desired(
-        space_hash=space_hash(training, model.spec.artifacts.uri),
+        space_hash=_space_hash(training, artifact, model.spec.artifacts.uri),
         index_hash=index_hash(frozen),
         artifacts=model.spec.artifacts,
         training=training,
+        artifact=artifact,
+        evaluation=model.spec.evaluation,
         indexes=frozen,
     )
 
 
-def _problem(
-    scene: Scene, training: TrainingSpec, frozen: tuple[FrozenIndex, ...]
-) -> Problem | None:
+def _part(kind: type[C], whole: C | None) -> C | None:
+    """The fields of a base contract: what is made, without how its Jobs are run."""
+    if whole is None:
+        return None
+    return kind.model_validate(whole.model_dump(by_alias=True, include=set(kind.model_fields)))
+
+
+def _space_hash(
+    training: TrainingSpec | None, artifact: ArtifactSource | None, artifacts_uri: str
+) -> str:
+    if artifact is not None:
+        return imported_space_hash(artifact.digest, artifacts_uri)
+    assert training is not None
+    return space_hash(training, artifacts_uri)
+
+
+def _problem(scene: Scene, frozen: tuple[FrozenIndex, ...]) -> Problem | None:
     model = scene.model
-    wrong = unreachable(model.spec.artifacts, training.data.uri, "spec.training.data.uri")
-    if wrong is not None:
-        return Problem(Reason.INVALID_SPEC, wrong)
+    for uri, field in _read_from(model.spec):
+        wrong = unreachable(model.spec.artifacts, uri, field)
+        if wrong is not None:
+            return Problem(Reason.INVALID_SPEC, wrong)
     if model.spec.indexing is Indexing.NONE:
         return None
     for broken in scene.broken_indexes:
@@ -108,6 +138,17 @@ def _problem(
             waits=True,
         )
     return None
+
+
+def _read_from(spec: EmbeddingModelSpec) -> Iterator[tuple[str, str]]:
+    """What pods read besides the store, and the field that names it."""
+    if spec.training is not None:
+        yield spec.training.data.uri, "spec.training.data.uri"
+    # The store itself may be the source: what was published to it once is taken as it is.
+    if spec.artifact is not None and spec.artifact.uri != spec.artifacts.uri:
+        yield spec.artifact.uri, "spec.artifact.uri"
+    if spec.evaluation is not None:
+        yield spec.evaluation.data.uri, "spec.evaluation.data.uri"
 
 
 def unreachable(artifacts: ArtifactsSpec, uri: str, field: str) -> str | None:

@@ -24,6 +24,7 @@ UNFINISHED = frozenset(
     {
         None,
         Stage.TRAINING,
+        Stage.IMPORTING,
         Stage.EVALUATING,
         Stage.INDEXING,
         Stage.VERIFYING,

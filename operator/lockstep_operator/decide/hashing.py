@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.release import FrozenIndex
 
@@ -29,6 +30,11 @@ def space_hash(training: TrainingSpec, artifacts_uri: str) -> str:
         mode="json", by_alias=True, exclude_defaults=True, include=set(TrainingSpec.model_fields)
     )
     return _digest({"training": shaped, "artifacts": artifacts_uri})
+
+
+def imported_space_hash(digest: Sha256, artifacts_uri: str) -> str:
+    """Of an imported model: its artifact says all that shapes the space, wherever it comes from."""
+    return _digest({"artifact": digest, "artifacts": artifacts_uri})
 
 
 def index_hash(indexes: Iterable[FrozenIndex]) -> str:

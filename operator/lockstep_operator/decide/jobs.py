@@ -23,6 +23,7 @@ SIGTERM, SIGKILL = 128 + 15, 128 + 9
 
 PROGRAMS = {
     JobKind.TRAIN: Program.TRAIN,
+    JobKind.IMPORT: Program.IMPORT,
     JobKind.EVALUATE: Program.EVALUATE,
     JobKind.BUILD: Program.BUILD,
     JobKind.REPLAY: Program.REPLAY,

@@ -12,6 +12,9 @@ from lockstep_operator.api.release import FrozenIndex
 INDEX_RECALL_CONFIDENCE = 0.95
 
 
+UNMEASURED = "imported without `spec.evaluation`, so its recall was not measured"
+
+
 def bound_text(judgement: Judgement, *, signed: bool = False) -> str:
     """`0.991 >= 0.950 OK`, `0.884 < 0.950 FAIL`, `0.955 >= 0.950 not shown`."""
     if judgement.value is None:

@@ -19,7 +19,7 @@ from lockstep_operator.decide.verbs import return_to
 from lockstep_operator.manifests import release_name, short_name
 from lockstep_operator.manifests.facts import is_same_store
 
-_BEFORE_THE_VERDICT = (None, Stage.TRAINING, Stage.EVALUATING)
+_BEFORE_THE_VERDICT = (None, Stage.TRAINING, Stage.IMPORTING, Stage.EVALUATING)
 _SWITCHING = (Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
@@ -174,6 +174,8 @@ def _next_release(draft: Draft, desired: Desired) -> Object | None:
         index_hash=desired.index_hash,
         artifacts=desired.artifacts,
         training=desired.training,
+        artifact=desired.artifact,
+        evaluation=desired.evaluation,
         reuse=_reuse(source),
         indexes=list(desired.indexes),
         images=draft.scene.settings.images,
@@ -195,7 +197,7 @@ def _cause(draft: Draft, desired: Desired) -> Cause:
         return Cause.FIRST
     if before.spec.artifacts != desired.artifacts:
         return Cause.STORE_CHANGED
-    same = before.spec.space_hash == desired.space_hash
+    same = desired.has_model_of(before)
     return Cause.INDEX_CHANGED if same else Cause.MODEL_CHANGED
 
 

@@ -20,9 +20,7 @@ from lockstep_operator.decide.traffic import selected_release, shares
 from lockstep_operator.manifests import short_name
 
 # Gates, templates and deadlines are policy: a change of them is used, but starts nothing.
-CHANGE_THE_SPEC = (
-    "Change `spec.training`, `spec.artifacts` or an index, and a new release starts at once."
-)
+CHANGE_THE_SPEC = "Change `{}`, `spec.artifacts` or an index, and a new release starts at once."
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,10 @@ class Picture:
     ready: bool = False
     reconciling: bool = False
     stalled: bool = False
+
+
+def _change(draft: Draft) -> str:
+    return CHANGE_THE_SPEC.format(draft.model.spec.origin_field)
 
 
 def paint(draft: Draft) -> Picture:
@@ -179,7 +181,7 @@ def _not_served(draft: Draft) -> Picture:
         if newest is not None and newest.status.outcome == Outcome.ABORTED:
             told = f"{short_name(newest.name)}, which the spec asks for, was aborted."
             again = f"Or start it again: {ask(draft.model, Verb.RETRY, newest.name)}"
-            return _stalled(Reason.ABORTED, told, serving, CHANGE_THE_SPEC, again)
+            return _stalled(Reason.ABORTED, told, serving, _change(draft), again)
     message = f"The spec changed: a new release is made. {serving}"
     return Picture(Phase.PROGRESSING, Reason.CHANGE_WAITS, message, reconciling=True)
 
@@ -194,7 +196,7 @@ def _failed(draft: Draft, newest: Release, serving: str) -> Picture:
         f"Another change of the spec is seen: {draft.change_waits}." if draft.change_waits else ""
     )
     again = f"Or mend the cause and try again: {ask(draft.model, Verb.RETRY, newest.name)}"
-    return _stalled(reason, f"{told}.", serving, waits, CHANGE_THE_SPEC, again)
+    return _stalled(reason, f"{told}.", serving, waits, _change(draft), again)
 
 
 def _rolled_back(draft: Draft, release: Release, serving: str) -> Picture:

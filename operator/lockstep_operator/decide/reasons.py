@@ -14,6 +14,7 @@ class Reason(StrEnum):
 
     # What a release is doing: the name of its stage.
     TRAINING = "Training"
+    IMPORTING = "Importing"
     EVALUATING = "Evaluating"
     INDEXING = "Indexing"
     VERIFYING = "Verifying"

@@ -9,6 +9,7 @@ from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.conditions import State, conditions, true_or_false
 from lockstep_operator.decide.draft import UNFINISHED, Draft, Note
 from lockstep_operator.decide.gates import overall
+from lockstep_operator.decide.lines import UNMEASURED
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.manifests import short_name
 
@@ -65,6 +66,9 @@ def gates_state(release: Release) -> State | None:
     verdicts = status.gates or []
     told = "; ".join(f"{found.name}: {found.line}" for found in verdicts) or "model reused"
     short = short_name(release.name)
+    if release.spec.held_out is None and not verdicts:
+        told = f"{short}: {UNMEASURED}"
+        return State("GatesPassed", ConditionStatus.UNKNOWN, Reason.GATES_NOT_JUDGED, told)
     if status.gates_passed_at is not None:
         waived = bool(verdicts) and overall(verdicts) != "Pass"
         reason = Reason.GATES_WAIVED if waived else Reason.GATES_PASSED

@@ -10,6 +10,7 @@ from lockstep_operator.decide.draft import UNFINISHED, Draft
 from lockstep_operator.decide.stages.canary import canary
 from lockstep_operator.decide.stages.evaluating import evaluating
 from lockstep_operator.decide.stages.finalizing import finalizing
+from lockstep_operator.decide.stages.importing import importing
 from lockstep_operator.decide.stages.indexing import indexing
 from lockstep_operator.decide.stages.promoting import promoting
 from lockstep_operator.decide.stages.rolling_back import rolling_back
@@ -20,6 +21,7 @@ from lockstep_operator.decide.stages.warming import warming
 STAGES: dict[Stage | None, Callable[[Draft, Release], None]] = {
     None: begin,
     Stage.TRAINING: training,
+    Stage.IMPORTING: importing,
     Stage.EVALUATING: evaluating,
     Stage.INDEXING: indexing,
     Stage.VERIFYING: verifying,

@@ -19,6 +19,11 @@ from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.manifests import JobKind, job_name
 
 REFUSED_AGAIN_SECONDS = 30.0
+_DOINGS = {
+    JobKind.TRAIN: "trains",
+    JobKind.IMPORT: "is imported",
+    JobKind.EVALUATE: "is measured",
+}
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ def _start(draft: Draft, name: str, task: Task, attempt: int) -> None:
 def _failed(draft: Draft, name: str, task: Task, attempt: int, report: Report) -> None:
     release = draft.release(name)
     spent = attempts.failures(release.status, task.kind, task.index)
-    limit = draft.model.spec.training.max_attempts
+    limit = draft.model.spec.origin.max_attempts
     counted = report.retry is Retry.COUNTED
     if report.retry is Retry.NEVER or (counted and spent + 1 >= limit):
         tried = f" (attempt {spent + 1} of {limit})" if counted else ""
@@ -173,8 +178,8 @@ def _progress(draft: Draft, name: str, task: Task) -> None:
 def _what(draft: Draft, name: str, task: Task) -> str:
     status = draft.release(name).status
     tries = attempts.failures(status, task.kind, task.index) + 1
-    limit = draft.model.spec.training.max_attempts
-    verb = {"train": "trains", "evaluate": "is measured"}.get(task.kind, "is indexed")
+    limit = draft.model.spec.origin.max_attempts
+    verb = _DOINGS.get(task.kind, "is indexed")
     which = f" ({task.index})" if task.index else ""
     return f"{verb}{which}, attempt {tries} of {limit}"
 

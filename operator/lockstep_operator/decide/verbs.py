@@ -174,6 +174,8 @@ def _fresh(release: Release, stage: Stage) -> Attempts:
     book = attempts.book(status).model_copy(update={"failures": {}})
     if stage is Stage.TRAINING:
         return attempts.start(book, JobKind.TRAIN, None, book.training + 1)
+    if stage is Stage.IMPORTING:
+        return attempts.start(book, JobKind.IMPORT, None, book.importing + 1)
     if stage is Stage.EVALUATING:
         return attempts.start(book, JobKind.EVALUATE, None, book.evaluating + 1)
     built = {build.index for build in status.builds or ()}

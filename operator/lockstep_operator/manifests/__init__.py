@@ -3,7 +3,13 @@
 They hold only fields that the operator owns, for server-side apply; none reads a clock or a file.
 """
 
-from lockstep_operator.manifests.jobs import build_job, evaluation_job, replay_job, training_job
+from lockstep_operator.manifests.jobs import (
+    build_job,
+    evaluation_job,
+    import_job,
+    replay_job,
+    training_job,
+)
 from lockstep_operator.manifests.names import (
     JobKind,
     encoder_name,
@@ -29,6 +35,7 @@ __all__ = [
     "encoder_service",
     "entry_service",
     "evaluation_job",
+    "import_job",
     "index_deployment",
     "index_name",
     "index_service",

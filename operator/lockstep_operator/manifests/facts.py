@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lockstep_core.protocol.datasets import LabelledDataset
 from lockstep_core.protocol.result import BuildFacts, TrainingFacts
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_operator.api.objects import Release
@@ -25,6 +26,14 @@ def build_facts(release: Release, index: str) -> BuildFacts:
         if build.index == index:
             return build
     raise ValueError(f"release {release.name} has no build of index {index} yet")
+
+
+def held_out(release: Release) -> LabelledDataset:
+    """The labelled set that a release is measured on; raises ValueError where it has none."""
+    found = release.spec.held_out
+    if found is None:
+        raise ValueError(f"release {release.name} was imported without `spec.evaluation`")
+    return found
 
 
 def is_same_store(one: ArtifactsSpec, other: ArtifactsSpec) -> bool:

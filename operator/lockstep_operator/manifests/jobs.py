@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lockstep_core.protocol import labels as names
-from lockstep_core.protocol.config import BuildConfig, EvaluateConfig, ReplayConfig, TrainConfig
+from lockstep_core.protocol.config import (
+    BuildConfig,
+    EvaluateConfig,
+    ImportConfig,
+    ReplayConfig,
+    TrainConfig,
+)
 from lockstep_core.protocol.environment import PROGRESS_PORT, SERVING_PORT
-from lockstep_core.protocol.exitcodes import UNCOUNTED
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.index import BuildSpec
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
-from lockstep_operator.manifests.facts import build_facts, is_same_store, training_facts
-from lockstep_operator.manifests.metadata import (
-    Component,
-    metadata,
-    owned_by_release,
-    standard_labels,
-)
-from lockstep_operator.manifests.names import JobKind, encoder_name, job_name
-from lockstep_operator.manifests.pods import CONTAINER, PROGRESS_PORT_NAME, Program, pod_template
+from lockstep_operator.manifests.attempt import attempt_job
+from lockstep_operator.manifests.facts import build_facts, held_out, is_same_store, training_facts
+from lockstep_operator.manifests.names import JobKind, encoder_name
+from lockstep_operator.manifests.pods import PROGRESS_PORT_NAME, Program
 
 TRAIN_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
 EVALUATE_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
@@ -35,13 +35,19 @@ TRAIN_GRACE_SECONDS = 60
 def training_job(
     model: Model, release: Release, attempt: int, *, pull_secrets: Sequence[str] = ()
 ) -> Object:
-    """`lockstep-train run`: the data set in, a model artifact out."""
+    """`lockstep-train run`: the data set in, a model artifact out.
+
+    Raises ValueError for a release that is imported.
+    """
+    training, policy = release.spec.training, model.spec.training
+    if training is None:
+        raise ValueError(f"release {release.name} is imported: there is nothing to train")
     config = TrainConfig(
         release=release.name,
         release_uid=release.uid,
         attempt=attempt,
         artifacts=release.spec.artifacts,
-        training=release.spec.training,
+        training=training,
     )
     program = Program(
         command=("lockstep-train", "run"),
@@ -53,13 +59,50 @@ def training_job(
         requests=TRAIN_REQUESTS,
         grace_seconds=TRAIN_GRACE_SECONDS,
     )
-    return _job(
+    return attempt_job(
         release,
         JobKind.TRAIN,
         attempt,
         program,
-        template=model.spec.training.template,
-        deadline=model.spec.training.active_deadline_seconds,
+        template=policy.template if policy else PodTemplate(),
+        deadline=model.spec.origin.active_deadline_seconds,
+        pull_secrets=pull_secrets,
+    )
+
+
+def import_job(
+    model: Model, release: Release, attempt: int, *, pull_secrets: Sequence[str] = ()
+) -> Object:
+    """`lockstep-encoder import`: the artifact of another store in, this store's artifact out.
+
+    Raises ValueError for a release that is trained.
+    """
+    source = release.spec.artifact
+    if source is None:
+        raise ValueError(f"release {release.name} is trained: there is nothing to import")
+    config = ImportConfig(
+        release=release.name,
+        release_uid=release.uid,
+        attempt=attempt,
+        artifacts=release.spec.artifacts,
+        artifact=source,
+    )
+    program = Program(
+        command=("lockstep-encoder", "import"),
+        image=release.spec.images.encoder,
+        config=config,
+        artifacts=release.spec.artifacts,
+        writes_artifacts=True,
+        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
+        requests=EVALUATE_REQUESTS,
+    )
+    return attempt_job(
+        release,
+        JobKind.IMPORT,
+        attempt,
+        program,
+        template=model.spec.serving.template,
+        deadline=model.spec.origin.active_deadline_seconds,
         pull_secrets=pull_secrets,
     )
 
@@ -75,7 +118,8 @@ def evaluation_job(
     """`lockstep-encoder evaluate`: candidate and stable over the same held-out set.
 
     A stable model in another store is not measured: the pod reaches the candidate's store alone.
-    Raises ValueError while the release (or the stable one) has no model artifact.
+    Raises ValueError while the release (or the stable one) has no model artifact, and when there
+    is no labelled set to measure it on.
     """
     if stable is not None and not is_same_store(stable.spec.artifacts, release.spec.artifacts):
         stable = None
@@ -86,7 +130,7 @@ def evaluation_job(
         artifacts=release.spec.artifacts,
         artifact_digest=training_facts(release).artifact_digest,
         stable_artifact_digest=training_facts(stable).artifact_digest if stable else None,
-        data=release.spec.training.data,
+        data=held_out(release),
         recall_at=_recall_at(model),
     )
     program = Program(
@@ -98,13 +142,13 @@ def evaluation_job(
         port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
         requests=EVALUATE_REQUESTS,
     )
-    return _job(
+    return attempt_job(
         release,
         JobKind.EVALUATE,
         attempt,
         program,
         template=model.spec.serving.template,
-        deadline=model.spec.training.active_deadline_seconds,
+        deadline=model.spec.origin.active_deadline_seconds,
         pull_secrets=pull_secrets,
     )
 
@@ -135,7 +179,7 @@ def build_job(
         source=index.source,
         recipe=index.index,
         objectives=index.objectives,
-        seed=release.spec.training.seed,
+        seed=release.spec.seed,
     )
     program = Program(
         command=("lockstep-indexer", "build"),
@@ -147,7 +191,7 @@ def build_job(
         requests=BUILD_REQUESTS,
     )
     build = recipe.spec.build if recipe else BuildSpec()
-    return _job(
+    return attempt_job(
         release,
         JobKind.BUILD,
         attempt,
@@ -172,9 +216,10 @@ def replay_job(
     """`lockstep-encoder replay`: held-out queries through the release's own Service.
 
     It has `progressDeadlineSeconds`: an analysis does not wait longer for a pod than a weight does.
-    Raises ValueError while the release lacks its model artifact or the build.
+    Raises ValueError while the release lacks its model artifact or the build, and when there is no
+    labelled set.
     """
-    build, data = build_facts(release, index.name), release.spec.training.data
+    build, data = build_facts(release, index.name), held_out(release)
     if release.status.evaluation is not None:
         data = data.model_copy(update={"digest": release.status.evaluation.dataset_digest})
     service = f"{encoder_name(release.name)}.{release.namespace}.svc"
@@ -192,7 +237,7 @@ def replay_job(
         source=index.source.model_copy(update={"digest": build.source_digest}),
         k=gate.neighbours,
         max_samples=gate.max_samples or REPLAYED_QUERIES,
-        seed=release.spec.training.seed,
+        seed=release.spec.seed,
     )
     program = Program(
         command=("lockstep-encoder", "replay"),
@@ -203,7 +248,7 @@ def replay_job(
         port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
         requests=REPLAY_REQUESTS,
     )
-    job = _job(
+    job = attempt_job(
         release,
         JobKind.REPLAY,
         attempt,
@@ -222,65 +267,3 @@ def replay_job(
 def _recall_at(model: Model) -> tuple[int, ...]:
     wanted = {gate.neighbours for gate in model.spec.rollout.gates if not gate.is_live}
     return tuple(sorted(wanted)) or (1,)
-
-
-def _job(
-    release: Release,
-    kind: JobKind,
-    attempt: int,
-    program: Program,
-    *,
-    template: PodTemplate,
-    deadline: int,
-    index: str | None = None,
-    suffix: str | None = None,
-    pull_secrets: Sequence[str] = (),
-) -> Object:
-    labels = standard_labels(
-        release.spec.model,
-        Component(kind.value),
-        release=release.name,
-        index=index,
-        attempt=attempt,
-    )
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": metadata(
-            job_name(release.name, kind, attempt, suffix or index),
-            release.namespace,
-            labels,
-            owned_by_release(release),
-        ),
-        # No ttl: the Job is evidence until its release goes, and its name must stay taken.
-        "spec": {
-            "backoffLimit": 0,
-            "activeDeadlineSeconds": deadline,
-            # Two pods of one Job never write at the same time.
-            "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {"rules": _failure_rules()},
-            "template": pod_template(
-                program, template, labels, pull_secrets=pull_secrets, restartPolicy="Never"
-            ),
-        },
-    }
-
-
-def _failure_rules() -> list[Object]:
-    """Who retries what.
-
-    The operator retries failures: a failed attempt is a failed Job (`backoffLimit: 0`) and the
-    next attempt is another Job. A disruption (a drained or lost node, a preemption, exit 75) is
-    not a failure, and an evicted pod is often gone before anyone can ask it why. The Job
-    controller holds the pod by a finalizer until it has looked, so it alone replaces disrupted
-    pods, inside the same attempt, with the operator up or down; the deadline bounds it.
-    Every other exit code fails the Job at once by the last rule, whose condition message names
-    the code and so outlives the pod.
-    """
-    uncounted = sorted(int(code) for code in UNCOUNTED)
-    codes = {"containerName": CONTAINER, "values": uncounted}
-    return [
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-        {"action": "Ignore", "onExitCodes": {**codes, "operator": "In"}},
-        {"action": "FailJob", "onExitCodes": {**codes, "operator": "NotIn"}},
-    ]

@@ -18,6 +18,7 @@ class Component(StrEnum):
     """Value of the component labels."""
 
     TRAIN = "train"
+    IMPORT = "import"
     EVALUATE = "evaluate"
     BUILD = "build"
     REPLAY = "replay"

@@ -17,6 +17,7 @@ class JobKind(StrEnum):
     """The part of a Job's name, and the component label of its pods."""
 
     TRAIN = "train"
+    IMPORT = "import"
     EVALUATE = "evaluate"
     BUILD = "build"
     REPLAY = "replay"

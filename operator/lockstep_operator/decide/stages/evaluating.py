@@ -20,7 +20,12 @@ def evaluating(draft: Draft, release: Release) -> None:
         return
     if release.status.gates_passed_at is None and not _judge(draft, name):
         return
-    indexes = release.spec.indexes
+    to_indexing(draft, name)
+
+
+def to_indexing(draft: Draft, name: str) -> None:
+    """The model may be used: its indexes are built next, where it has any."""
+    indexes = draft.release(name).spec.indexes
     if not indexes:
         forward(draft, name, Stage.WARMING)
         return
@@ -40,7 +45,7 @@ def _measure(draft: Draft, name: str) -> bool:
             draft.model, draft.release(name), attempt, draft.stable, pull_secrets=secrets
         ),
         template="`spec.serving.template`",
-        deadline="`spec.training.activeDeadlineSeconds`",
+        deadline=f"`{draft.model.spec.origin_field}.activeDeadlineSeconds`",
     )
     result = runner.run(draft, name, task)
     if result is None:

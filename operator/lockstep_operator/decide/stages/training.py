@@ -15,11 +15,13 @@ FIELD = "`spec.training.template`"
 
 
 def begin(draft: Draft, release: Release) -> None:
-    """The first look at a new release: train, or take over the model that it reuses."""
+    """The first look at a new release: train, import, or take over the model that it reuses."""
     name = release.name
     if release.spec.reuse is None:
-        book = Attempts(training=1)
-        draft.enter(name, Stage.TRAINING, started_at=draft.now, attempts=book)
+        imports = release.spec.artifact is not None
+        book = Attempts(importing=1) if imports else Attempts(training=1)
+        stage = Stage.IMPORTING if imports else Stage.TRAINING
+        draft.enter(name, stage, started_at=draft.now, attempts=book)
     else:
         source = next((r for r in draft.releases if r.name == release.spec.reuse.release), None)
         draft.enter(
@@ -31,8 +33,8 @@ def begin(draft: Draft, release: Release) -> None:
             gates=source.status.gates if source else None,
             gates_passed_at=draft.now,
         )
-    stage = draft.release(name).status.stage
-    draft.event(Reason(stage or ""), f"{short_name(name)} entered {stage}")
+    entered = draft.release(name).status.stage
+    draft.event(Reason(entered or ""), f"{short_name(name)} entered {entered}")
 
 
 def training(draft: Draft, release: Release) -> None:
@@ -55,6 +57,11 @@ def training(draft: Draft, release: Release) -> None:
             draft.fail(name, Reason.INVALID_RESULT, message)
             return
         draft.change(name, training=result.training)
+    to_evaluating(draft, name)
+
+
+def to_evaluating(draft: Draft, name: str) -> None:
+    """There is a model: it is measured next."""
     book = attempts.book(draft.release(name).status)
     book = attempts.start(book, JobKind.EVALUATE, None, max(1, book.evaluating))
     forward(draft, name, Stage.EVALUATING, attempts=book)

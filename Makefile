@@ -70,7 +70,7 @@ lint: $(VENV)/.dev ## Style, types, import rules, generated files
 	@echo "== lint"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy core operator trainer-image encoder-image indexer-image kubectl-lockstep devcluster examples benchmarks
+	@$(BIN)/mypy core operator trainer-image encoder-image indexer-image kubectl-lockstep devcluster examples benchmarks gitops/argo-cd/configmap.py
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m lockstep_operator.api.crd --check
 

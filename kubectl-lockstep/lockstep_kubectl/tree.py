@@ -39,9 +39,8 @@ def tree(model: ModelView, now: datetime) -> RenderableType:
     for release in model.releases:
         _add_release(root, release, model.message, now)
     if model.gates:
-        passed = sum(gate.verdict == "Pass" for gate in model.gates)
         of = f" of {model.judged}" if model.judged else ""
-        branch = root.add(f"gates{of} {passed}/{len(model.gates)}")
+        branch = root.add(f"gates{of} {model.gates_summary or ''}")
         for gate in model.gates:
             branch.add(gate_line(gate))
     _add_conditions(root, model)

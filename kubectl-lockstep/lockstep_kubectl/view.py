@@ -101,6 +101,7 @@ class ModelView:
     commands: tuple[Command, ...]
     releases: tuple[ReleaseView, ...]
     judged: str | None
+    gates_summary: str | None
     gates: tuple[GateView, ...]
     conditions: tuple[ConditionView, ...]
 
@@ -121,6 +122,7 @@ def view_of(found: Snapshot) -> ModelView:
         commands=commands,
         releases=tuple(_releases(found, status)),
         judged=_judged(found, status),
+        gates_summary=status.get("gatesSummary"),
         gates=gates_of(status),
         conditions=tuple(
             ConditionView(c["type"], c["status"], c.get("reason", ""), c.get("message", ""))

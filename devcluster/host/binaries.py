@@ -60,10 +60,20 @@ def binary(name: str) -> Path:
 
 
 def bundle(name: str) -> Path:
-    """Path of one bundle of YAML files (`gateway-crds`, …), made when it is not cached."""
+    """Path of one bundle of YAML files (`gateway-crds`, …), made when it is not cached.
+
+    The module that it comes from is fetched, and nothing is built.
+    """
     for program in PROGRAMS.values():
-        if any(bundle.output == name for bundle in program.bundles):
-            return ensure(program.module)[name]
+        for found in (found for found in program.bundles if found.output == name):
+            path = _cached(program, name)
+            bin_dir().mkdir(parents=True, exist_ok=True)
+            with exclusive(f"build-{program.module}"):
+                if not path.exists():
+                    scratch = path.with_suffix(".new")
+                    scratch.write_text(_bundled(found, SOURCES / program.module))
+                    scratch.replace(path)
+            return path
     raise DevclusterError(f"no bundle {name!r}")
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import beta, binom
 
 from lockstep_core.protocol.result import SampleStatistics
-from lockstep_core.quality.intervals import mean_interval
+from lockstep_core.quality.intervals import mean_interval, share_interval
 from lockstep_core.quality.statistics import summarise
 
 pytestmark = pytest.mark.unit
@@ -136,3 +137,40 @@ def test_a_spread_is_used_when_there_is_one() -> None:
 def test_confidence_is_checked(confidence: float) -> None:
     with pytest.raises(ValueError, match="confidence"):
         mean_interval(stats(10, 0.5), confidence, bounded01=True)
+
+
+@pytest.mark.parametrize("n", [1, 20, 300, 1204, 100_000])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.5, 1.0])
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_bounds_of_a_share_are_those_of_clopper_and_pearson(
+    n: int, share: float, confidence: float
+) -> None:
+    events = round(n * share)
+    lower, upper = share_interval(events, n, confidence)
+    exact_lower = beta.ppf(1 - confidence, events, n - events + 1) if events else 0.0
+    exact_upper = beta.ppf(confidence, events + 1, n - events) if events < n else 1.0
+    assert lower == pytest.approx(exact_lower, rel=1e-6)
+    assert upper == pytest.approx(exact_upper, rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [50, 200, 500, 2000])
+@pytest.mark.parametrize("p", [0.001, 0.01, 0.05, 0.3])
+def test_a_share_is_covered_at_least_as_often_as_it_says(n: int, p: float) -> None:
+    """Not drawn but summed: every count that there can be, with its probability."""
+    counts = np.arange(n + 1)
+    chances = binom.pmf(counts, n, p)
+    likely = [(int(count), chances[count]) for count in counts if chances[count] > 1e-12]
+    bounds = {count: share_interval(count, n, 0.95) for count, _ in likely}
+    wrong_pass = sum(chance for count, chance in likely if bounds[count][1] <= p)
+    wrong_fail = sum(chance for count, chance in likely if bounds[count][0] > p)
+    assert wrong_pass <= 0.05 and wrong_fail <= 0.05
+    if n * p >= 25:
+        # Where the counts are fine enough, it is not much more cautious than it says.
+        assert wrong_pass > 0.03 and wrong_fail > 0.03
+
+
+def test_a_share_of_nothing_and_an_impossible_one() -> None:
+    assert share_interval(0, 0, 0.95) == (0.0, 1.0)
+    for events, n in ((1, 0), (-1, 5), (6, 5)):
+        with pytest.raises(ValueError, match="events of"):
+            share_interval(events, n, 0.95)

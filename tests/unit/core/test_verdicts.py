@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep_core.protocol.result import SampleStatistics
-from lockstep_core.quality.verdicts import Verdict, Why, combine, judge_at_least
+from lockstep_core.quality.verdicts import (
+    Verdict,
+    Why,
+    combine,
+    judge_at_least,
+    judge_share_at_most,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -97,3 +103,25 @@ def test_judgements_combine_by_their_verdict() -> None:
     good = judge_at_least(stats(300, 1.0), 0.5, 0.95, 1)
     assert combine([good]) is PASS
     assert combine([good, judge_at_least(stats(0, 0.0), 0.5, 0.95, 1)]) is INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("events", "n", "bound", "minimum", "verdict", "reason"),
+    [
+        (0, 0, 0.05, 1, INCONCLUSIVE, Why.NO_DATA),
+        (0, 199, 0.5, 200, INCONCLUSIVE, Why.TOO_FEW_SAMPLES),
+        (199, 199, 0.5, 200, INCONCLUSIVE, Why.TOO_FEW_SAMPLES),
+        (14, 1204, 0.05, 200, PASS, Why.UPPER_BOUND_WITHIN),
+        (120, 1204, 0.05, 200, FAIL, Why.LOWER_BOUND_ABOVE),
+        (16, 400, 0.05, 200, INCONCLUSIVE, Why.INTERVAL_SPANS_BOUND),
+        (0, 10, 1.0, 1, PASS, Why.UPPER_BOUND_WITHIN),
+        (1, 1_000_000, 0.0, 1, FAIL, Why.LOWER_BOUND_ABOVE),
+        (0, 1_000_000, 0.0, 1, INCONCLUSIVE, Why.INTERVAL_SPANS_BOUND),
+    ],
+)
+def test_a_share_at_most(
+    events: int, n: int, bound: float, minimum: int, verdict: Verdict, reason: Why
+) -> None:
+    found = judge_share_at_most(events, n, bound, 0.95, minimum)
+    assert (found.verdict, found.reason, found.n) == (verdict, reason, n)
+    assert found.value == (events / n if n else None)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import gates
 from lockstep_operator.decide.gates import errors, latency, prometheus
-from lockstep_operator.decide.gates.limits import settle
+from lockstep_operator.decide.gates.limits import looks, settle
 from lockstep_operator.decide.measurements import Answer, Tally
 
 pytestmark = pytest.mark.unit
@@ -160,29 +161,29 @@ LATENCIES = [
         "80",
         traffic(0, 1204, middle=14),
         "Pass",
-        "p95 <= 80 ms OK: 1.16% of 1,204 requests slower than 75 ms, 5% allowed (95% upper 1.81%);"
+        "p95 <= 80 ms OK: 1.16% of 1,204 requests slower than 75 ms, 5% allowed (95% over 4 looks: upper 2.07%);"
         " n=1204",
     ),
     (
         "80",
         traffic(120, 1204),
         "Fail",
-        "p95 <= 80 ms FAIL: 9.97% of 1,204 requests slower than 100 ms, 5% allowed (95% lower"
-        " 8.58%); n=1204; make it faster, or raise `maxMilliseconds` of gate latency",
+        "p95 <= 80 ms FAIL: 9.97% of 1,204 requests slower than 100 ms, 5% allowed (95% over"
+        " 4 looks: lower 8.12%); n=1204; make it faster, or raise `maxMilliseconds` of gate latency",
     ),
     (
         "100",
         traffic(16, 400),
         "Inconclusive",
-        "p95 <= 100 ms not shown: 4% of 400 requests slower than 100 ms, 5% allowed (95% from"
-        " 2.52% to 6.01%); n=400: about 1,620 would decide",
+        "p95 <= 100 ms not shown: 4% of 400 requests slower than 100 ms, 5% allowed (95% over"
+        " 4 looks: from 2.12% to 6.79%); n=400: about 3,108 would decide",
     ),
     (
         "100",
         traffic(0, 50),
         "Inconclusive",
-        "p95 <= 100 ms not shown: 0% of 50 requests slower than 100 ms, 5% allowed (95% from 0% to"
-        " 5.82%); n=50 of 200 needed (`minSamples`): send it more traffic",
+        "p95 <= 100 ms not shown: 0% of 50 requests slower than 100 ms, 5% allowed (95% over 4"
+        " looks: from 0% to 8.39%); n=50 of 200 needed (`minSamples`): send it more traffic",
     ),
     (
         "80",
@@ -224,24 +225,24 @@ ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.01", "minSample
         (
             {"200": 1200, "429": 3, "409": 1},
             "Pass",
-            "5xx 0% <= 1% OK (95% upper 0.249%); no errors, but refused: 429: 3, 409: 1; n=1204",
+            "5xx 0% <= 1% OK (95% over 4 looks: upper 0.363%); no errors, but refused: 429: 3, 409: 1; n=1204",
         ),
         (
             {"200": 1000, "503": 30, "500": 10},
             "Fail",
-            "5xx 3.85% > 1% FAIL (95% lower 2.92%); n=1040; read the log of its pods, or raise"
+            "5xx 3.85% > 1% FAIL (95% over 4 looks: lower 2.63%); n=1040; read the log of its pods, or raise"
             " `maxRatio` of gate errors",
         ),
         (
             {"200": 299, "500": 1},
             "Inconclusive",
-            "5xx 0.333% <= 1% not shown (95% from 0.0171% to 1.57%); n=300: about 1,035 would"
+            "5xx 0.333% <= 1% not shown (95% over 4 looks: from 0.00419% to 2.11%); n=300: about 2,126 would"
             " decide",
         ),
         (
             {},
             "Inconclusive",
-            "5xx no requests <= 1% not shown (95% from 0% to 100%); n=0 of 200 needed"
+            "5xx no requests <= 1% not shown (95% over 4 looks: from 0% to 100%); n=0 of 200 needed"
             " (`minSamples`): send it more traffic",
         ),
     ],
@@ -284,6 +285,45 @@ def test_prometheus(values: tuple[float, ...], verdict: str, line: str) -> None:
     )
     said = prometheus.judge(gate, Answer(values))
     assert (said.verdict, said.line) == (verdict, line)
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({}, 300),
+        ({}, 1000),
+        ({"inconclusiveLimit": 10}, 300),
+        ({"count": 2, "failureLimit": 1}, 500),
+    ],
+)
+def test_looking_again_and_again_errs_no_more_often_than_the_gate_says(
+    changes: dict[str, Any], step: int
+) -> None:
+    """A true share of exactly the bound, judged at every look over all requests so far.
+
+    At 95 % each, four looks err in about 10 % of the analyses on either side.
+    """
+    gate = limits(**{"maxRatio": "0.05", "minSamples": 200} | changes)
+    draws = np.random.default_rng(5).binomial(step, 0.05, size=(1500, looks(gate)))
+    ends = [_analysis(gate, tuple(row), step) for row in np.cumsum(draws, axis=1)]
+    for wrong in ("Pass", "Fail"):
+        rate = sum(end == wrong for end in ends) / len(ends)
+        # Nominal .05, three standard errors of 1500 analyses, and never toothless.
+        assert 0.01 < rate < 0.05 + 0.017, (wrong, rate)
+
+
+def _analysis(gate: Gate, failed: tuple[int, ...], step: int) -> str | None:
+    measured = [
+        errors.judge(gate, Tally({"500": bad, "200": step * at - bad}))
+        for at, bad in enumerate(map(int, failed), start=1)
+    ]
+    found = settle(gate, measured)
+    return found.verdict if found else None
+
+
+def test_a_gate_with_one_look_says_the_confidence_alone() -> None:
+    said = errors.judge(limits(inconclusiveLimit=0), Tally({"200": 1204}))
+    assert said.line == "5xx 0% <= 1% OK (95% upper 0.249%); n=1204"
 
 
 # -- limits

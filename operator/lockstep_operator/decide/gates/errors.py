@@ -5,11 +5,11 @@ Refusals are no errors: 429 says that it is busy, and 409 that a client asked fo
 
 from __future__ import annotations
 
-from lockstep_core.quality.verdicts import Verdict, judge_share_at_most
+from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.gates.live import Context, Look, measured
-from lockstep_operator.decide.gates.shares import lacking, percent, sides
+from lockstep_operator.decide.gates.shares import judge_share, lacking, percent, sides
 from lockstep_operator.decide.gates.traffic import scrape
 from lockstep_operator.decide.lines import word_of
 from lockstep_operator.decide.measurements import Answer, Tally
@@ -25,14 +25,13 @@ def judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
     assert isinstance(reading, Tally) and gate.max_ratio
     n = sum(reading.codes.values())
     failed = sum(count for code, count in reading.codes.items() if code.startswith("5"))
-    confidence = float(gate.one_sided)
-    found = judge_share_at_most(failed, n, float(gate.max_ratio), confidence, gate.samples_needed)
+    found = judge_share(gate, failed, n, float(gate.max_ratio))
     share = "no requests" if found.value is None else percent(found.value)
     sign = "<=" if (found.value or 0.0) <= found.bound else ">"
     refused = [f"{code}: {reading.codes[code]:,}" for code in TOLD if reading.codes.get(code)]
     line = (
         f"5xx {share} {sign} {percent(found.bound)} {word_of(found.verdict)}"
-        f" ({sides(found, confidence)})"
+        f" ({sides(gate, found)})"
         + (f"; no errors, but refused: {', '.join(refused)}" if refused else "")
         + f"; n={n}"
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from lockstep_core.quality.verdicts import Judgement, Verdict, judge_share_at_most
+from lockstep_core.quality.verdicts import Judgement, Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.gates.live import Context, Look, measured
-from lockstep_operator.decide.gates.shares import lacking, percent, sides
+from lockstep_operator.decide.gates.shares import judge_share, lacking, percent, sides
 from lockstep_operator.decide.gates.traffic import scrape
 from lockstep_operator.decide.lines import word_of
 from lockstep_operator.decide.measurements import Answer, Tally
@@ -42,7 +42,7 @@ def judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
     line = (
         f"{_name(gate)} <= {gate.max_milliseconds} ms {word_of(found.verdict)}:"
         f" {_share(found)} slower{than}, {percent(found.bound)} allowed"
-        f" ({sides(found, float(gate.one_sided))}); n={found.n}"
+        f" ({sides(gate, found)}); n={found.n}"
     )
     if found.verdict is Verdict.FAIL:
         line += f"; make it faster, or raise `maxMilliseconds` of gate {gate.name}"
@@ -73,8 +73,7 @@ def _name(gate: Gate) -> str:
 
 
 def _slow(gate: Gate, slow: int, n: int) -> Judgement:
-    allowed = float(1 - Decimal(gate.quantile or "0"))
-    return judge_share_at_most(slow, n, allowed, float(gate.one_sided), gate.samples_needed)
+    return judge_share(gate, slow, n, float(1 - Decimal(gate.quantile or "0")))
 
 
 def _share(found: Judgement) -> str:

@@ -38,6 +38,24 @@ def settle(gate: Gate, measured: Sequence[GateVerdict]) -> GateVerdict | None:
     return None
 
 
+def looks(gate: Gate) -> int:
+    """Measurements that there can be at most, errors apart: each looks at more of the same data."""
+    allowed = _or(gate.failure_limit, FAILURES) + _or(gate.inconclusive_limit, INCONCLUSIVES)
+    return _or(gate.count, COUNT) + allowed
+
+
+def confidence_of_a_look(gate: Gate) -> float:
+    """The one-sided confidence of each look with which the gate as a whole errs no more often than
+    it says, however often it looks.
+
+    To pass wrongly `count` looks must, and to fail wrongly `failureLimit + 1`; of L looks that err
+    with probability a each, at least m do with probability at most a L / m (Markov; Bonferroni's
+    bound for m = 1). Four looks at 95 % each would err in about 10 % of all analyses.
+    """
+    wrong = min(_or(gate.count, COUNT), _or(gate.failure_limit, FAILURES) + 1)
+    return 1 - (1 - float(gate.one_sided)) * wrong / looks(gate)
+
+
 def undecided(gate: Gate, found: GateVerdict) -> GateVerdict:
     """`found`, which the data did not decide, as `onInconclusive` has it."""
     if gate.on_inconclusive is not OnInconclusive.FAIL:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lockstep_core.quality.verdicts import Judgement, Verdict, Why
+from lockstep_core.quality.verdicts import Judgement, Verdict, Why, judge_share_at_most
 from lockstep_operator.api.gates import Gate
+from lockstep_operator.decide.gates.limits import confidence_of_a_look, looks
 from lockstep_operator.decide.lines import needed
 
 
@@ -12,14 +13,21 @@ def percent(share: float) -> str:
     return f"{share * 100:.3g}%"
 
 
-def sides(judgement: Judgement, confidence: float) -> str:
+def judge_share(gate: Gate, events: int, n: int, allowed: float) -> Judgement:
+    """`events` of `n` requests against the share that is allowed, at one of several looks."""
+    confidence = confidence_of_a_look(gate)
+    return judge_share_at_most(events, n, allowed, confidence, gate.samples_needed)
+
+
+def sides(gate: Gate, judgement: Judgement) -> str:
     """The side of the interval that decided, or both sides when none did."""
+    number = looks(gate)
+    said = f"{float(gate.one_sided) * 100:g}%" + (f" over {number} looks:" if number > 1 else "")
     if judgement.verdict is Verdict.PASS:
-        return f"{confidence * 100:g}% upper {percent(judgement.upper)}"
+        return f"{said} upper {percent(judgement.upper)}"
     if judgement.verdict is Verdict.FAIL:
-        return f"{confidence * 100:g}% lower {percent(judgement.lower)}"
-    low, high = percent(judgement.lower), percent(judgement.upper)
-    return f"{confidence * 100:g}% from {low} to {high}"
+        return f"{said} lower {percent(judgement.lower)}"
+    return f"{said} from {percent(judgement.lower)} to {percent(judgement.upper)}"
 
 
 def lacking(gate: Gate, judgement: Judgement) -> str:

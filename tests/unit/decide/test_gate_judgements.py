@@ -161,15 +161,16 @@ LATENCIES = [
         "80",
         traffic(0, 1204, middle=14),
         "Pass",
-        "p95 <= 80 ms OK: 1.16% of 1,204 requests slower than 75 ms, 5% allowed (95% over 4 looks: upper 2.07%);"
-        " n=1204",
+        "p95 <= 80 ms OK: 1.16% of 1,204 requests slower than 75 ms, 5% allowed (95%"
+        " over 4 looks: upper 2.07%); n=1204",
     ),
     (
         "80",
         traffic(120, 1204),
         "Fail",
         "p95 <= 80 ms FAIL: 9.97% of 1,204 requests slower than 100 ms, 5% allowed (95% over"
-        " 4 looks: lower 8.12%); n=1204; make it faster, or raise `maxMilliseconds` of gate latency",
+        " 4 looks: lower 8.12%); n=1204; make it faster, or raise `maxMilliseconds` of gate"
+        " latency",
     ),
     (
         "100",
@@ -225,19 +226,21 @@ ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.01", "minSample
         (
             {"200": 1200, "429": 3, "409": 1},
             "Pass",
-            "5xx 0% <= 1% OK (95% over 4 looks: upper 0.363%); no errors, but refused: 429: 3, 409: 1; n=1204",
+            "5xx 0% <= 1% OK (95% over 4 looks: upper 0.363%); no errors, but refused: 429: 3,"
+            " 409: 1; n=1204",
         ),
         (
             {"200": 1000, "503": 30, "500": 10},
             "Fail",
-            "5xx 3.85% > 1% FAIL (95% over 4 looks: lower 2.63%); n=1040; read the log of its pods, or raise"
+            "5xx 3.85% > 1% FAIL (95% over 4 looks: lower 2.63%); n=1040; read the log of its"
+            " pods, or raise"
             " `maxRatio` of gate errors",
         ),
         (
             {"200": 299, "500": 1},
             "Inconclusive",
-            "5xx 0.333% <= 1% not shown (95% over 4 looks: from 0.00419% to 2.11%); n=300: about 2,126 would"
-            " decide",
+            "5xx 0.333% <= 1% not shown (95% over 4 looks: from 0.00419% to 2.11%); n=300: about"
+            " 2,126 would decide",
         ),
         (
             {},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cluster.support.bad_gates import BAD_GATES, GOOD_CHANGES
 from tests.cluster.support.bad_specs import (
     OPERATOR_REFUSES,
     SERVER_REFUSES,
@@ -11,7 +12,14 @@ from tests.cluster.support.bad_specs import (
     OperatorRefusal,
 )
 from tests.cluster.support.control_plane import ControlPlane
-from tests.cluster.support.specs import BUCKET, GOOD_INDEX, GOOD_MODEL, spoiled
+from tests.cluster.support.specs import (
+    BUCKET,
+    GOOD_IMPORT,
+    GOOD_INDEX,
+    GOOD_MODEL,
+    MISSING,
+    spoiled,
+)
 
 
 def dry_run(control_plane: ControlPlane, found: object) -> tuple[int, str]:
@@ -23,7 +31,7 @@ def dry_run(control_plane: ControlPlane, found: object) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("bad", SERVER_REFUSES, ids=lambda bad: bad.name)
+@pytest.mark.parametrize("bad", [*SERVER_REFUSES, *BAD_GATES], ids=lambda bad: bad.name)
 def test_the_server_refuses(control_plane: ControlPlane, bad: BadSpec) -> None:
     code, message = dry_run(control_plane, spoiled(bad.good, bad.changes))
     assert code != 0, "it was accepted"
@@ -43,9 +51,21 @@ def test_the_server_refuses(control_plane: ControlPlane, bad: BadSpec) -> None:
                 "spec.training.data.uri": "s3://lockstep/datasets/glyphs.npz",
             },
         ),
+        GOOD_IMPORT,
+        spoiled(GOOD_IMPORT, {"spec.artifact.uri": "file:///artifacts"}),
+        spoiled(GOOD_IMPORT, {"spec.evaluation": MISSING, "spec.rollout": MISSING}),
         spoiled(GOOD_MODEL, {"metadata.name": "a" * 30, "spec.indexing": "None"}),
+        spoiled(GOOD_MODEL, GOOD_CHANGES),
     ],
-    ids=["model", "index", "model-in-a-bucket", "model-alone"],
+    ids=[
+        "model",
+        "index",
+        "model-in-a-bucket",
+        "import",
+        "import-from-its-own-store",
+        "import-unmeasured",
+        "model-alone", "gates",
+    ],
 )
 def test_what_they_are_made_of_is_fine(control_plane: ControlPlane, good: object) -> None:
     code, message = dry_run(control_plane, good)

@@ -33,6 +33,9 @@ def built(**release_fields: Any) -> dict[str, Object]:
     stable = samples.release(1, letter="f")
     return {
         "train": manifests.training_job(model, release, 1, pull_secrets=("mirror",)),
+        "import": manifests.import_job(
+            model, samples.release(2, training=None, artifact=samples.ARTIFACT), 1
+        ),
         "evaluate": manifests.evaluation_job(model, release, 1, stable),
         "build": manifests.build_job(model, release, frozen, recipe, 1),
         "encoder": manifests.encoder_deployment(model, release),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.cluster.support.specs import BUCKET, GOOD_INDEX, GOOD_MODEL, MISSING
+from tests.cluster.support.specs import BUCKET, GOOD_IMPORT, GOOD_INDEX, GOOD_MODEL, MISSING
 
 BAD_DIGEST = "sha256:abc"
 GOOD_DIGEST = "sha256:" + "0" * 64
@@ -40,6 +40,10 @@ class OperatorRefusal:
 
 def _model(name: str, changes: dict[str, Any], *words: str) -> BadSpec:
     return BadSpec(f"model-{name}", GOOD_MODEL, changes, words)
+
+
+def _import(name: str, changes: dict[str, Any], *words: str) -> BadSpec:
+    return BadSpec(f"import-{name}", GOOD_IMPORT, changes, words)
 
 
 def _index(name: str, changes: dict[str, Any], *words: str) -> BadSpec:
@@ -124,7 +128,7 @@ _ARTIFACTS = (
 )
 
 _DATA = (
-    _model("training-missing", {"spec.training": MISSING}, "spec.training", "Required"),
+    _model("training-missing", {"spec.training": MISSING}, "exactly one of `training`"),
     _model("data-missing", {"spec.training.data": MISSING}, "training.data", "Required"),
     _model("data-uri-missing", {"spec.training.data.uri": MISSING}, "data.uri", "Required"),
     _model("data-uri-scheme", {"spec.training.data.uri": "/a/b.npz"}, "data.uri", "file|s3"),
@@ -276,18 +280,18 @@ _ROLLOUT = (
     ),
     _model("gate-nameless", {f"{_GATE}.name": MISSING}, "gates[0].name", "Required"),
     _model("gate-name", {f"{_GATE}.name": "Recall At 1"}, "gates[0].name", "match"),
-    _model("gate-type", {f"{_GATE}.type": "Latency"}, "gates[0].type", "Recall"),
+    _model("gate-type", {f"{_GATE}.type": "Speed"}, "gates[0].type", "Recall"),
     _model("gate-k", {f"{_GATE}.k": 0}, "gates[0].k", "1"),
     _model("gate-min-number", {f"{_GATE}.min": 0.95}, "gates[0].min", "string"),
     _model("gate-min-range", {f"{_GATE}.min": "1.5"}, "gates[0].min", "match"),
     _model(
         "gate-unbounded",
         {f"{_GATE}.min": MISSING, f"{_GATE}.minGainOverBaseline": MISSING},
-        "`min` or `minGainOverBaseline`",
+        "`min`, `minGainOverBaseline` or `maxRegression`",
         "must be set",
     ),
     _model("gate-confidence", {f"{_GATE}.confidence": "0.4"}, "confidence", "match"),
-    _model("gate-samples-missing", {f"{_GATE}.minSamples": MISSING}, "minSamples", "Required"),
+    _model("gate-samples-missing", {f"{_GATE}.minSamples": MISSING}, "minSamples", "must be set"),
     _model("gate-samples", {f"{_GATE}.minSamples": 0}, "minSamples", "1"),
     _model(
         "gate-twice",
@@ -341,11 +345,59 @@ _INDEXES = (
     _index("typo", {"spec.shard": 2}, "spec.shard"),
 )
 
+_ORIGIN = "exactly one of `training`"
+_LIVE_RECALL = {"name": "live", "type": "LiveRecall", "min": "0.9", "minSamples": 100}
+_IMPORTS = (
+    _import("with-training", {"spec.training": GOOD_MODEL["spec"]["training"]}, _ORIGIN),
+    _import("of-nothing", {"spec.artifact": MISSING, "spec.evaluation": MISSING}, _ORIGIN),
+    _import("digest-missing", {"spec.artifact.digest": MISSING}, "artifact.digest", "Required"),
+    _import("digest-short", {"spec.artifact.digest": BAD_DIGEST}, "artifact.digest", "sha256"),
+    _import("uri-missing", {"spec.artifact.uri": MISSING}, "artifact.uri", "Required"),
+    _import("uri-dots", {"spec.artifact.uri": "file:///artifacts/../x"}, "`uri`", "root of a"),
+    _import("uri-slash", {"spec.artifact.uri": "file:///artifacts/x/"}, "`uri`", "no slash"),
+    _import("uri-elsewhere", {"spec.artifact.uri": "file:///x"}, "`artifact.uri`", "lie below"),
+    _import("uri-beside", {"spec.artifact.uri": "file:///artifacts2"}, "`artifact.uri`", "below"),
+    _import(
+        "uri-of-another-bucket",
+        {
+            "spec.artifacts": BUCKET,
+            "spec.artifact.uri": "s3://other/store",
+            "spec.evaluation.data.uri": "s3://lockstep/held-out.npz",
+        },
+        "`artifact.uri`",
+        "bucket",
+    ),
+    _import("attempts", {"spec.artifact.maxAttempts": 0}, "maxAttempts"),
+    _import("deadline", {"spec.artifact.activeDeadlineSeconds": 0}, "activeDeadlineSeconds"),
+    _import("typo", {"spec.artifact.template": {}}, "spec.artifact.template"),
+    _import("data-missing", {"spec.evaluation": {}}, "evaluation.data", "Required"),
+    _import(
+        "data-elsewhere",
+        {"spec.evaluation.data.uri": "file:///x/y.npz"},
+        "`evaluation.data.uri`",
+        "lie below",
+    ),
+    _import("unmeasured-recall", {"spec.evaluation": MISSING}, "`evaluation.data`", "`Recall`"),
+    _import(
+        "unmeasured-live-recall",
+        {"spec.evaluation": MISSING, "spec.rollout.gates": [_LIVE_RECALL]},
+        "`evaluation.data`",
+        "`LiveRecall`",
+    ),
+    _model(
+        "trained-and-evaluated",
+        {"spec.evaluation": GOOD_IMPORT["spec"]["evaluation"]},
+        "`evaluation`",
+        "with `training`",
+    ),
+)
+
 SERVER_REFUSES = (
     *_NAMES,
     *_ARTIFACTS,
     *_DATA,
     *_TRAINING,
+    *_IMPORTS,
     *_PODS,
     *_ROLLOUT,
     *_INDEXES,

@@ -40,6 +40,18 @@ GOOD_MODEL: dict[str, Any] = {
     },
 }
 
+GOOD_IMPORT: dict[str, Any] = {
+    **GOOD_MODEL,
+    "spec": {
+        **{name: part for name, part in GOOD_MODEL["spec"].items() if name != "training"},
+        "artifact": {
+            "uri": "file:///artifacts/imports/store",
+            "digest": "sha256:" + "0" * 64,
+        },
+        "evaluation": {"data": GOOD_MODEL["spec"]["training"]["data"]},
+    },
+}
+
 GOOD_INDEX: dict[str, Any] = {
     "apiVersion": "lockstep.dev/v1alpha1",
     "kind": "VectorIndex",

@@ -420,13 +420,20 @@ class World:
     def result(self, job: str, code: int = 0, **changes: Any) -> str:
         """What the program of a Job would report: the same facts for the same config."""
         config, kind = self.config(job), job_kind(self.objects["Job", job])
-        program = {"train": "Train", "evaluate": "Evaluate", "build": "Build"}[kind]
+        program = {"train": "Train", "import": "Import", "evaluate": "Evaluate", "build": "Build"}[
+            kind
+        ]
         report: Object = {"schema": "lockstep.dev/result/v1", "program": program}
         if code:
             words = ExitCode(code).name.title().replace("_", "")
             report |= {"exitCode": code, "reason": words, "message": f"ended with {words}"}
             return json.dumps(report | changes)
-        facts = {"train": self._trained, "evaluate": self._evaluated, "build": self._built}[kind]
+        facts = {
+            "train": self._trained,
+            "import": self._imported,
+            "evaluate": self._evaluated,
+            "build": self._built,
+        }[kind]
         report |= {"exitCode": 0, "reason": "Done", **facts(config)}
         return json.dumps(report | changes)
 
@@ -446,6 +453,12 @@ class World:
                 "seconds": 13.0,
             }
         }
+
+    def _imported(self, config: Object) -> Object:
+        digest = config["artifact"]["digest"].removeprefix("sha256:")
+        facts: Object = self._trained({"training": None})["training"]
+        whose = {"artifactDigest": f"sha256:{digest}", "spaceID": digest[:12]}
+        return {"training": facts | whose | {"steps": 0, "trainItems": 0}}
 
     def _evaluated(self, config: Object) -> Object:
         mean, gain = self.recall, self.recall - 0.854

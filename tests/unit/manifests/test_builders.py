@@ -12,6 +12,7 @@ from lockstep_core.protocol.config import (
     BuildConfig,
     EncoderConfig,
     EvaluateConfig,
+    ImportConfig,
     IndexServerConfig,
     TrainConfig,
 )
@@ -23,11 +24,18 @@ from tests.unit.manifests.support import samples
 pytestmark = pytest.mark.unit
 
 
+def imported_job() -> Object:
+    """A release that imports, of a model that is trained by now: Jobs follow the release."""
+    frozen: dict[str, Any] = {"training": None, "artifact": samples.ARTIFACT}
+    return manifests.import_job(samples.model(), samples.release(2, trained=False, **frozen), 1)
+
+
 def jobs(**spec: Any) -> dict[str, Object]:
     model, release = samples.model(**spec), samples.release(2)
     stable, frozen = samples.release(1, letter="f"), release.spec.indexes[0]
     return {
         "train": manifests.training_job(model, release, 1),
+        "import": imported_job(),
         "evaluate": manifests.evaluation_job(model, release, 1, stable),
         "build": manifests.build_job(model, release, frozen, samples.index(), 1),
     }
@@ -113,6 +121,8 @@ def test_manifests_are_the_same_bytes_each_time() -> None:
 def test_configs_are_the_protocols() -> None:
     built = {**jobs(), **serving()}
     train = TrainConfig.model_validate_json(config_of(built["train"]))
+    imports = ImportConfig.model_validate_json(config_of(built["import"]))
+    assert imports.artifact.to_wire() == samples.ARTIFACT
     evaluate = EvaluateConfig.model_validate_json(config_of(built["evaluate"]))
     build = BuildConfig.model_validate_json(config_of(built["build"]))
     server = IndexServerConfig.model_validate_json(config_of(built["index"]))
@@ -121,6 +131,22 @@ def test_configs_are_the_protocols() -> None:
     assert evaluate.stable_artifact_digest == samples.digest("f")
     assert (build.index, build.space_id) == ("catalogue", samples.SPACE)
     assert server.build_digest == samples.digest("d")
+
+
+def test_an_import_is_measured_on_its_own_set_and_others_cannot_be() -> None:
+    data = {"uri": "file:///artifacts/held-out.npz", "format": "NPZ"}
+    frozen: dict[str, Any] = {"training": None, "artifact": samples.ARTIFACT}
+    model = samples.model(training=None, artifact={**samples.ARTIFACT, "activeDeadlineSeconds": 9})
+    release = samples.release(2, **frozen, evaluation={"data": data})
+    job = manifests.evaluation_job(model, release, 1, None)
+    config = EvaluateConfig.model_validate_json(config_of(job))
+    assert config.data.uri == data["uri"] and job["spec"]["activeDeadlineSeconds"] == 9
+    with pytest.raises(ValueError, match=r"glyphs-r2 was imported without `spec\.evaluation`"):
+        manifests.evaluation_job(model, samples.release(2, **frozen), 1, None)
+    with pytest.raises(ValueError, match="glyphs-r2 is imported: there is nothing to train"):
+        manifests.training_job(model, release, 1)
+    with pytest.raises(ValueError, match="glyphs-r2 is trained: there is nothing to import"):
+        manifests.import_job(model, samples.release(2), 1)
 
 
 def test_recall_is_measured_at_each_gates_k_once() -> None:
@@ -204,7 +230,7 @@ def test_an_object_store_is_reached_with_the_secret_and_no_volume() -> None:
     assert config.artifacts.endpoint == "http://s3.storage.svc:7070"
 
 
-@pytest.mark.parametrize("kind", ["train", "evaluate", "build"])
+@pytest.mark.parametrize("kind", ["train", "import", "evaluate", "build"])
 def test_a_job_is_one_attempt(kind: str) -> None:
     job = jobs()[kind]
     spec = job["spec"]
@@ -250,6 +276,7 @@ def test_images_are_the_releases_own() -> None:
     images = {name: container_of(w)["image"] for name, w in WORKLOADS.items()}
     assert images == {
         "train": "trainer:1",
+        "import": "encoder:1",
         "evaluate": "encoder:1",
         "build": "indexer:1",
         "encoder": "encoder:1",

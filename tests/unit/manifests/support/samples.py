@@ -28,6 +28,7 @@ TRAINING = {
     "budget": {"maxSteps": 400},
 }
 SPACE = "0123456789ab"
+ARTIFACT = {"uri": "file:///artifacts/imports/store", "digest": "sha256:" + "9" * 64}
 
 
 def digest(letter: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cluster.support.bad_gates import BAD_GATES, GOOD_CHANGES
+from tests.cluster.support.bad_gates import BAD_GATES, GOOD_CHANGES
 from tests.cluster.support.bad_specs import (
     OPERATOR_REFUSES,
     SERVER_REFUSES,
@@ -55,6 +56,7 @@ def test_the_server_refuses(control_plane: ControlPlane, bad: BadSpec) -> None:
         spoiled(GOOD_IMPORT, {"spec.artifact.uri": "file:///artifacts"}),
         spoiled(GOOD_IMPORT, {"spec.evaluation": MISSING, "spec.rollout": MISSING}),
         spoiled(GOOD_MODEL, {"metadata.name": "a" * 30, "spec.indexing": "None"}),
+        spoiled(GOOD_MODEL, GOOD_CHANGES),
         spoiled(GOOD_MODEL, GOOD_CHANGES),
     ],
     ids=[

@@ -64,7 +64,7 @@ def test_edge_4_without_a_labelled_set_nothing_is_measured_and_the_status_says_s
     assert alone.stage(1) == "Warming"
 
 
-def test_edge_4_a_gate_that_came_while_it_was_imported_is_not_skipped() -> None:
+def test_a_gate_that_came_while_it_was_imported_is_not_skipped() -> None:
     """`supersede: Queue` lets the candidate end first, under the gates of now."""
     world = unmeasured().settle()
     queue = {"gates": [GATE], "supersede": "Queue"}
@@ -152,7 +152,7 @@ def test_edge_1_from_training_to_an_import_and_back() -> None:
     assert world.entry() == "glyphs-r1" and not world.has_release(3)
 
 
-def test_edge_24_another_place_matters_until_the_artifact_was_taken_over() -> None:
+def test_another_place_matters_until_the_artifact_was_taken_over() -> None:
     world = importing().settle()
     elsewhere = {**SOURCE, "uri": "file:///artifacts/imports/other"}
     world.end_job("glyphs-r1-import-1", code=ExitCode.DIGEST_MISMATCH)
@@ -165,7 +165,7 @@ def test_edge_24_another_place_matters_until_the_artifact_was_taken_over() -> No
     assert world.status["phase"] == "Healthy" and not world.has_release(3)
 
 
-def test_edge_24_another_labelled_set_matters_until_the_release_served() -> None:
+def test_another_labelled_set_matters_until_the_release_served() -> None:
     world = importing().settle()
     world.end_jobs().settle()
     world.end_job("glyphs-r1-evaluate-1", code=ExitCode.BAD_DATASET)

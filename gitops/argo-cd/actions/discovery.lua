@@ -9,7 +9,8 @@ local waits, undecided = false, false
 for _, condition in ipairs(status.conditions or {}) do
   if condition.type == "Reconciling" and condition.status == "True" then
     undecided = condition.reason == "GateInconclusive"
-    waits = status.phase == "Paused" and condition.reason ~= "Paused"
+    waits = undecided or condition.reason == "ApprovalRequired"
+      or (condition.reason == "StepPause" and status.phase == "Paused")
   end
 end
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.cluster.support.bad_gates import BAD_GATES, GOOD_CHANGES
-from tests.cluster.support.bad_gates import BAD_GATES, GOOD_CHANGES
 from tests.cluster.support.bad_specs import (
     OPERATOR_REFUSES,
     SERVER_REFUSES,
@@ -57,7 +56,6 @@ def test_the_server_refuses(control_plane: ControlPlane, bad: BadSpec) -> None:
         spoiled(GOOD_IMPORT, {"spec.evaluation": MISSING, "spec.rollout": MISSING}),
         spoiled(GOOD_MODEL, {"metadata.name": "a" * 30, "spec.indexing": "None"}),
         spoiled(GOOD_MODEL, GOOD_CHANGES),
-        spoiled(GOOD_MODEL, GOOD_CHANGES),
     ],
     ids=[
         "model",
@@ -66,7 +64,8 @@ def test_the_server_refuses(control_plane: ControlPlane, bad: BadSpec) -> None:
         "import",
         "import-from-its-own-store",
         "import-unmeasured",
-        "model-alone", "gates",
+        "model-alone",
+        "gates",
     ],
 )
 def test_what_they_are_made_of_is_fine(control_plane: ControlPlane, good: object) -> None:

@@ -192,7 +192,10 @@ def test_no_rule_is_a_wildcard_or_touches_a_secret(helm: Helm) -> None:
 
 def test_the_server_accepts_all_of_it(helm: Helm, control_plane: ControlPlane) -> None:
     ensure_namespace(control_plane, "lockstep-system")
-    rendered = helm.render("replicas=2", "networkPolicy.enabled=true").stdout
+    rendered = helm.render(
+        "replicas=2", "networkPolicy.enabled=true", "networkPolicy.prometheusPorts={9090}"
+    ).stdout
+    assert "port: 9090" in rendered and "lockstep.dev/component: encoder" in rendered
     control_plane.kubectl(
         *("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-"),
         stdin=rendered,
@@ -281,6 +284,7 @@ ALLOWED = {
     "embeddingreleases.lockstep.dev/finalizers": "update",
     "jobs.batch": "get list watch create patch delete",
     "deployments.apps": "get list watch create patch delete",
+    "horizontalpodautoscalers.autoscaling": "get list watch create patch delete",
     "services": "get list watch create patch delete",
     "httproutes.gateway.networking.k8s.io": "get list watch create patch delete",
     "gateways.gateway.networking.k8s.io": "get",

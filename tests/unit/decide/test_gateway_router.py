@@ -140,6 +140,8 @@ def test_promotion_leaves_one_backend_and_is_read_back_from_the_gateway() -> Non
     assert world.entry() == R2
     assert everywhere(world) == {R2}
     assert world.stage(2) == "Promoting", "the Gateway may still send requests to r1"
+    told = "waits for all requests: Gateway infra/edge has not read the last change of HTTPRoute"
+    assert told in world.status["message"]
     live(world)
     assert (world.stage(1), world.stage(2)) == ("Retained", "Serving")
 

@@ -12,6 +12,7 @@ from lockstep_operator.decide.giving_up import roll_back
 from lockstep_operator.decide.pair import Pair
 from lockstep_operator.decide.pauses import is_held, seconds_left
 from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.routers.choice import router_of
 from lockstep_operator.decide.routers.router import Traffic
 from lockstep_operator.decide.stages.finalizing import retain_others
 from lockstep_operator.decide.traffic import has_all_requests, selected_release
@@ -38,7 +39,15 @@ def promoting(draft: Draft, release: Release) -> None:
         draft.say(name, Reason.PAUSED, "is whole, held before the entry point moves")
     else:
         draft.traffic = Traffic(name)
-        draft.say(name, Reason.PROMOTING, "is whole: the entry point moves to it")
+        draft.say(name, Reason.PROMOTING, _moving(draft, name))
+
+
+def _moving(draft: Draft, name: str) -> str:
+    """What the move waits for, once the entry point itself has moved."""
+    if selected_release(draft) != name:
+        return "is whole: the entry point moves to it"
+    lacking = router_of(draft).verify(draft, Traffic(name)).told
+    return f"has the entry point, and waits for all requests: {lacking}"
 
 
 def _keep_share(draft: Draft, release: Release) -> None:

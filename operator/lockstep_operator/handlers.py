@@ -58,6 +58,11 @@ async def on_deployment(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
     memo.observe(resources.DEPLOYMENT, event)
 
 
+@kopf.on.event("autoscaling", "v2", resources.AUTOSCALER.plural)
+async def on_autoscaler(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
+    memo.observe(resources.AUTOSCALER, event)
+
+
 @kopf.on.event("", "v1", resources.SERVICE.plural)
 async def on_service(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
     memo.observe(resources.SERVICE, event)

@@ -9,7 +9,9 @@ import pytest
 
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object
+from lockstep_operator.api.scaling import AutoscalingSpec
 from lockstep_operator.manifests.quantities import canonical
+from lockstep_operator.manifests.scaling import Bounds
 from tests.cluster.support.control_plane import ControlPlane
 from tests.unit.manifests.support import samples
 
@@ -39,6 +41,9 @@ def built(**release_fields: Any) -> dict[str, Object]:
         "evaluate": manifests.evaluation_job(model, release, 1, stable),
         "build": manifests.build_job(model, release, frozen, recipe, 1),
         "encoder": manifests.encoder_deployment(model, release),
+        "autoscaler": manifests.encoder_autoscaler(
+            AutoscalingSpec(max_replicas=3), release, Bounds(1, 3)
+        ),
         "encoder-service": manifests.encoder_service(release),
         "index": manifests.index_deployment(model, release, frozen, recipe),
         "index-service": manifests.index_service(release, frozen),

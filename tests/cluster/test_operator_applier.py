@@ -203,6 +203,45 @@ async def test_hand_edits_of_owned_fields_are_reverted_and_no_others(world: Worl
     assert (await world.run(**plan)).writes == 0
 
 
+async def test_the_number_of_pods_is_handed_over_before_it_is_left(world: World) -> None:
+    """Without the hand-over the API server would make 1 of it, its default."""
+    counted, uncounted = world.deployment(), world.deployment()
+    counted["spec"]["replicas"] = 3
+    del uncounted["spec"]["replicas"]
+    await world.run(apply=(counted,))
+    assert (await world.run(apply=(uncounted,))).writes == 2
+    live = await world.read(DEPLOYMENT, "glyphs-r1-encoder")
+    assert live["spec"]["replicas"] == 3
+    # Once left, it is not held again, whatever else changes.
+    uncounted["spec"]["minReadySeconds"] = 2
+    kubectl = world.control_plane.kubectl
+    kubectl("scale", "deployment", "glyphs-r1-encoder", "-n", world.namespace, "--replicas=5")
+    await world.relist()
+    assert (await world.run(apply=(uncounted,))).writes == 1
+    assert (await world.read(DEPLOYMENT, "glyphs-r1-encoder"))["spec"]["replicas"] == 5
+    # And taken back by naming it.
+    assert (await world.run(apply=(counted,))).writes == 1
+    assert (await world.read(DEPLOYMENT, "glyphs-r1-encoder"))["spec"]["replicas"] == 3
+    assert (await world.run(apply=(counted,))).writes == 0
+
+
+async def test_a_hand_over_that_was_cut_off_is_done_again(world: World) -> None:
+    counted, uncounted = world.deployment(), world.deployment()
+    counted["spec"]["replicas"] = 3
+    del uncounted["spec"]["replicas"]
+    await world.run(apply=(counted,))
+    live = await world.read(DEPLOYMENT, "glyphs-r1-encoder")
+    metadata = {"name": "glyphs-r1-encoder", "uid": live["metadata"]["uid"]}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
+    # The process died here, and someone scales before the next one looks.
+    await world.api.hand_over(DEPLOYMENT, world.namespace, {**body, "spec": {"replicas": 3}})
+    kubectl = world.control_plane.kubectl
+    kubectl("scale", "deployment", "glyphs-r1-encoder", "-n", world.namespace, "--replicas=4")
+    await world.relist()
+    await world.run(apply=(uncounted,))
+    assert (await world.read(DEPLOYMENT, "glyphs-r1-encoder"))["spec"]["replicas"] == 4
+
+
 async def test_a_field_that_leaves_the_manifest_leaves_the_object(world: World) -> None:
     manifest = world.service()
     manifest["metadata"]["annotations"] = {"lockstep.dev/note": "x"}

@@ -13,6 +13,7 @@ from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.importing import EvaluationSpec, ImportJobSpec
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.rollout import RolloutSpec
+from lockstep_operator.api.scaling import AutoscalingSpec
 from lockstep_operator.api.status import Condition, GateVerdict, HistoryEntry, Time
 
 
@@ -43,7 +44,29 @@ class TrainingJobSpec(TrainingSpec):
 class ServingSpec(Contract):
     """The encoder Deployment of a release. A change here rolls in place: no new release."""
 
-    replicas: int = Field(default=1, ge=1, le=1000, description="Encoder pods of a release.")
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.autoscaling) || !has(oldSelf.autoscaling)"
+                " || self.replicas == oldSelf.replicas",
+                "`replicas` must not change while `autoscaling` is set, which counts the pods:"
+                " change `autoscaling.minReplicas` or `maxReplicas`",
+                ".replicas",
+            )
+        )
+    )
+
+    replicas: int = Field(
+        default=1,
+        ge=1,
+        le=1000,
+        description="Encoder pods of a release. Not used while `autoscaling` is set.",
+    )
+    autoscaling: AutoscalingSpec | None = Field(
+        default=None,
+        description="Lets the load decide how many encoder pods a release has, instead of"
+        " `replicas`. It needs the metrics API (metrics-server).",
+    )
     min_ready_seconds: int = Field(
         default=0, ge=0, le=3600, description="Seconds of readiness before a pod counts."
     )
@@ -104,6 +127,13 @@ class EmbeddingModelSpec(Contract):
                 "`serving.minReadySeconds` must be less than `rollout.progressDeadlineSeconds`: no"
                 " pod would count in time",
                 ".serving.minReadySeconds",
+            ),
+            rule(
+                "!has(self.serving.autoscaling) || !has(self.rollout.capacity)"
+                " || self.rollout.capacity != 'ResourceAware'",
+                "`rollout.capacity: ResourceAware` must not be set with `serving.autoscaling`: it"
+                " shares `serving.replicas`, which an autoscaler does not use",
+                ".rollout.capacity",
             ),
         )
     )

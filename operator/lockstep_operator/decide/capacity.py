@@ -2,7 +2,8 @@
 
 `Availability` gives stable all of `serving.replicas` until it is replaced, and the candidate its
 own pods beside. `ResourceAware` shares `serving.replicas` between both, so that a rollout needs no
-spare GPU (at `replicas: 1` it needs one all the same: nothing can be halved).
+spare GPU (at `replicas: 1` it needs one all the same: nothing can be halved). With an autoscaler
+these are the fewest that it may choose.
 """
 
 from __future__ import annotations
@@ -12,14 +13,17 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Capacity
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.routers.choice import router_of
+from lockstep_operator.decide.scaling import encoder_total
 from lockstep_operator.decide.steps import has_canary, mirror_at, plan_of, under_way, weight_at
+from lockstep_operator.manifests.scaling import Bounds
 
 _STARTING = (Stage.WARMING, Stage.PROMOTING)
+_BESIDE = (Stage.WARMING, Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
 def encoder_replicas(draft: Draft, release: Release) -> int:
     """Encoder pods that a release should have now."""
-    total = draft.model.spec.serving.replicas
+    total = encoder_total(draft)
     candidate, stable = draft.candidate, draft.stable
     if candidate is not None and release.name == candidate.name:
         return _of_candidate(draft, release, total)
@@ -33,6 +37,24 @@ def encoder_replicas(draft: Draft, release: Release) -> int:
         # At least one: a release that answers requests is never scaled away.
         return max(1, total - _of_candidate(draft, candidate, total))
     return total
+
+
+def scaling_bounds(draft: Draft, release: Release) -> Bounds | None:
+    """What the release's autoscaler may choose from; None where none is asked for.
+
+    Whoever may take requests over is kept at the size of stable (with steps, of its share), as it
+    would be by `replicas`: nothing loads it yet. Stable keeps what it has while a candidate takes
+    requests from it, because it may have to take them back.
+    """
+    scaling = draft.model.spec.serving.autoscaling
+    if scaling is None:
+        return None
+    candidate, stable = draft.candidate, draft.stable
+    if stable is None or release.name == stable.name:
+        shrinks = stable is None or candidate is None or candidate.status.stage not in _BESIDE
+        return Bounds(scaling.min_replicas, scaling.max_replicas, shrinks)
+    low = min(encoder_replicas(draft, release), scaling.max_replicas)
+    return Bounds(max(scaling.min_replicas, low), scaling.max_replicas)
 
 
 def is_cold(draft: Draft, release: Release) -> bool:

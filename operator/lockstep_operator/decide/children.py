@@ -8,13 +8,16 @@ from lockstep_core.protocol import labels
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.decide.capacity import encoder_replicas
+from lockstep_operator.decide.capacity import encoder_replicas, scaling_bounds
 from lockstep_operator.decide.compare import difference, was_applied
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pair import BEING_MADE, Pair
+from lockstep_operator.decide.plan import reference
+from lockstep_operator.decide.scaling import live_replicas
 from lockstep_operator.manifests.metadata import Component
 
 REMNANT_SECONDS = 5.0
+AUTOSCALER = "HorizontalPodAutoscaler"
 
 
 def upkeep(draft: Draft, release: Release) -> Pair:
@@ -28,6 +31,11 @@ def upkeep(draft: Draft, release: Release) -> Pair:
     pair = Pair()
     for manifest in _desired_children(draft, release):
         _keep(draft, release, manifest, pair)
+    if draft.model.spec.serving.autoscaling is None:
+        found = draft.scene.children(AUTOSCALER, release.uid)
+        draft.delete.extend(
+            reference(child) for child in found if "deletionTimestamp" not in child["metadata"]
+        )
     draft.pairs[release.name] = pair
     return pair
 
@@ -48,13 +56,20 @@ def _desired_children(draft: Draft, release: Release) -> Iterator[Object]:
                 draft.model, release, frozen, recipe, pull_secrets=secrets
             )
     yield manifests.encoder_service(release)
+    bounds, scaling = scaling_bounds(draft, release), draft.model.spec.serving.autoscaling
+    replicas: int | None = encoder_replicas(draft, release)
+    if bounds is not None:
+        # It starts with as many as it needs; from then on the autoscaler counts.
+        replicas = bounds.low if live_replicas(draft, release) is None else None
     yield manifests.encoder_deployment(
         draft.model,
         release,
-        replicas=encoder_replicas(draft, release),
+        replicas=replicas,
         beside=_beside(draft, release),
         pull_secrets=secrets,
     )
+    if bounds is not None and scaling is not None:
+        yield manifests.encoder_autoscaler(scaling, release, bounds)
 
 
 def _beside(draft: Draft, release: Release) -> str | None:
@@ -73,7 +88,7 @@ def _keep(draft: Draft, release: Release, manifest: Object, pair: Pair) -> None:
     live = draft.scene.child(kind, name, release.uid)
     remnant = draft.scene.remnant(kind, name, release.uid)
     if remnant is not None:
-        pair.serving = False
+        pair.serving = pair.serving and kind == AUTOSCALER
         pair.lacks(remnant)
         draft.wake_in(REMNANT_SECONDS)
         return
@@ -93,11 +108,11 @@ def _keep(draft: Draft, release: Release, manifest: Object, pair: Pair) -> None:
     if refusal is not None and conflict is None:
         pair.lacks(f"{kind} {name} was refused by the API server: {refusal.message}")
     if live is None or "deletionTimestamp" in live["metadata"]:
-        pair.serving = False
+        pair.serving = pair.serving and kind == AUTOSCALER
         if refusal is None:
             pair.lacks(f"{kind} {name}{_absence(release, live)}")
-    elif kind != "Service":
-        _count(pair, manifest, live)
+    elif kind == "Deployment":
+        _count(pair, manifest, live, _wanted(draft, release, manifest, live))
 
 
 def _absence(release: Release, live: Object | None) -> str:
@@ -108,10 +123,19 @@ def _absence(release: Release, live: Object | None) -> str:
     return BEING_MADE
 
 
-def _count(pair: Pair, manifest: Object, live: Object) -> None:
+def _wanted(draft: Draft, release: Release, manifest: Object, live: Object) -> int:
+    """Pods that a workload should have; an autoscaler writes that into the live object."""
+    found = int(manifest["spec"].get("replicas", live["spec"].get("replicas", 1)))
+    if "replicas" in manifest["spec"] or release.status.promoted_at is not None:
+        return found
+    bounds = scaling_bounds(draft, release)
+    # Before its first switch it waits for the size that it needs, not for what is there so far.
+    return found if bounds is None else max(found, bounds.low)
+
+
+def _count(pair: Pair, manifest: Object, live: Object, wanted: int) -> None:
     """Counts the pods of one workload by its own status."""
     kind, status = manifest["kind"], live.get("status") or {}
-    wanted = int(manifest["spec"].get("replicas", 1))
     ready = int(status.get("readyReplicas") or 0)
     updated = int(status.get("updatedReplicas") or 0)
     if manifest["spec"].get("minReadySeconds"):

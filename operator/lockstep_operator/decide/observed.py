@@ -68,6 +68,7 @@ class Observed:
     pods: tuple[Object, ...] = ()
     deployments: tuple[Object, ...] = ()
     services: tuple[Object, ...] = ()
+    autoscalers: tuple[Object, ...] = ()
     routes: tuple[Object, ...] = ()
     gateway_api: bool = False
     gateways: tuple[GatewayFacts, ...] = ()

@@ -20,6 +20,12 @@ class Reference:
     uid: str | None = None
 
 
+def reference(found: Object) -> Reference:
+    """The object, guarded by its uid."""
+    metadata = found["metadata"]
+    return Reference(found["apiVersion"], found["kind"], metadata["name"], metadata.get("uid"))
+
+
 class EventType(StrEnum):
     NORMAL = "Normal"
     WARNING = "Warning"

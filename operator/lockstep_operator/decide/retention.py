@@ -9,19 +9,18 @@ from lockstep_core.protocol import labels
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide import clock
-from lockstep_operator.decide.children import upkeep
+from lockstep_operator.decide.children import AUTOSCALER, upkeep
 from lockstep_operator.decide.draft import ENDED, Draft
 from lockstep_operator.decide.jobs import is_over
-from lockstep_operator.decide.plan import Reference
+from lockstep_operator.decide.plan import Reference, reference
 from lockstep_operator.decide.reasons import Reason
-from lockstep_operator.decide.runner import reference
 from lockstep_operator.manifests import short_name
 
 # A replaced release answers what reached it before every node had heard of the switch.
 DRAIN_SECONDS = 30.0
 # Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
 KEPT_JOBS = 3
-_KINDS = ("Deployment", "Service")
+_KINDS = (AUTOSCALER, "Deployment", "Service")
 
 
 def retain(draft: Draft) -> None:

@@ -15,7 +15,7 @@ def problem(draft: Draft) -> str | None:
     spec = draft.model.spec
     if not spec.rollout.steps and spec.rollout.traffic.router is RouterName.REPLICAS:
         return None
-    autoscaled = getattr(spec.serving, "autoscaling", None) is not None
+    autoscaled = spec.serving.autoscaling is not None
     if autoscaled and spec.rollout.traffic.router is RouterName.REPLICAS:
         return (
             "`spec.serving.autoscaling` is set beside `spec.rollout.steps` and the router"

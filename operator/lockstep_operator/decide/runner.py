@@ -13,7 +13,7 @@ from lockstep_operator.decide.children import REMNANT_SECONDS
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.jobs import JobState, Report, Retry, is_over, read_job
 from lockstep_operator.decide.pauses import seconds_left
-from lockstep_operator.decide.plan import Reference
+from lockstep_operator.decide.plan import reference
 from lockstep_operator.decide.pods import IMAGE_REASONS
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.manifests import JobKind, job_name
@@ -194,10 +194,3 @@ def _live(draft: Draft, name: str, task: Task) -> list[Object]:
         if not is_over(job)
         and all((job["metadata"].get("labels") or {}).get(k) == v for k, v in wanted.items())
     ]
-
-
-def reference(found: Object) -> Reference:
-    """The object, guarded by its uid."""
-    api_version = {"Job": "batch/v1", "Service": "v1"}.get(found["kind"], "apps/v1")
-    metadata = found["metadata"]
-    return Reference(api_version, found["kind"], metadata["name"], metadata.get("uid"))

@@ -133,6 +133,7 @@ class Scene:
             "Job": observed.jobs,
             "Deployment": observed.deployments,
             "Service": observed.services,
+            "HorizontalPodAutoscaler": observed.autoscalers,
             "HTTPRoute": observed.routes,
         }[kind]
 

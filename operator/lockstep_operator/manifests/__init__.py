@@ -19,6 +19,7 @@ from lockstep_operator.manifests.names import (
     short_name,
 )
 from lockstep_operator.manifests.releases import release_manifest
+from lockstep_operator.manifests.scaling import encoder_autoscaler
 from lockstep_operator.manifests.serving import (
     encoder_deployment,
     encoder_service,
@@ -30,6 +31,7 @@ from lockstep_operator.manifests.serving import (
 __all__ = [
     "JobKind",
     "build_job",
+    "encoder_autoscaler",
     "encoder_deployment",
     "encoder_name",
     "encoder_service",

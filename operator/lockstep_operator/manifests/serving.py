@@ -37,11 +37,13 @@ def encoder_deployment(
 ) -> Object:
     """The encoder, told the builds of exactly its own indexes.
 
-    `replicas` is `spec.serving.replicas` where it is not given; `beside` is the release whose entry
-    point its pods may share. Raises ValueError while the release lacks its model artifact or one of
-    its builds.
+    `replicas` is `spec.serving.replicas` where it is not given, and left out where an autoscaler
+    counts. `beside` is the release whose entry point its pods may share. Raises ValueError while
+    the release lacks its model artifact or one of its builds.
     """
     serving = model.spec.serving
+    if replicas is None and serving.autoscaling is None:
+        replicas = serving.replicas
     selector = selector_labels(release.spec.model, release.name, Component.ENCODER)
     labels = standard_labels(release.spec.model, Component.ENCODER, release=release.name)
     doors = {entry_label(name): "true" for name in (release.name, beside) if name is not None}
@@ -60,7 +62,7 @@ def encoder_deployment(
         metadata(name, release.namespace, labels, owned_by_release(release)),
         selector,
         _pod(program, serving.template, labels | doors, selector, pull_secrets),
-        replicas=serving.replicas if replicas is None else replicas,
+        replicas=replicas,
         deadline=model.spec.rollout.progress_deadline_seconds,
         settling=serving.min_ready_seconds,
     )
@@ -183,7 +185,7 @@ def _deployment(
     selector: Mapping[str, str],
     pod: Object,
     *,
-    replicas: int,
+    replicas: int | None,
     deadline: int,
     settling: int = 0,
 ) -> Object:
@@ -196,7 +198,7 @@ def _deployment(
         "kind": "Deployment",
         "metadata": found,
         "spec": {
-            "replicas": replicas,
+            **({} if replicas is None else {"replicas": replicas}),
             # The server does not store a zero.
             **({"minReadySeconds": settling} if settling else {}),
             "progressDeadlineSeconds": deadline,

@@ -18,11 +18,16 @@ from lockstep_operator.decide.observed import FOREIGN_OWNER, Refusal
 from lockstep_operator.decide.plan import Event, Plan, Reference, StatusWrite
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.cache import Cache, owner_uids
-from lockstep_operator.runtime.client import Api
+from lockstep_operator.runtime.client import FIELD_MANAGER, Api
 from lockstep_operator.runtime.errors import AlreadyExists, Conflict, NotFound, Refused
 from lockstep_operator.runtime.events import Recorder
 from lockstep_operator.runtime.queue import Key
-from lockstep_operator.runtime.resources import EMBEDDING_RELEASE, ResourceKind, resource_of
+from lockstep_operator.runtime.resources import (
+    DEPLOYMENT,
+    EMBEDDING_RELEASE,
+    ResourceKind,
+    resource_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -147,12 +152,34 @@ class Applier:
             why = differs
             # The uid makes the server refuse to touch another object of the same name.
             body["metadata"]["uid"] = live["metadata"]["uid"]
+            await self._leave_replicas(key, kind, manifest, live, outcome)
         stored = await self._repaired(kind, key, name, self._api.apply(kind, key.namespace, body))
         outcome.writes += 1
         self._cache.put(kind, stored)
         differs = difference(manifest, stored)
         self._note_rewrite(stored, applied_hash(manifest), _spec_of(stored), differs)
         logger.info("applied", extra=_facts(kind.kind, f"{key.namespace}/{name}", why))
+
+    async def _leave_replicas(
+        self, key: Key, kind: ResourceKind, manifest: Object, live: Object, outcome: Outcome
+    ) -> None:
+        """Keeps the number of pods where it is when the manifest stops to name it.
+
+        Whether it is ours to leave stands in the managed fields, which the cache does not keep.
+        """
+        if kind is not DEPLOYMENT or "replicas" in manifest["spec"]:
+            return
+        name = live["metadata"]["name"]
+        known = await self._repaired(kind, key, name, self._api.get(kind, key.namespace, name))
+        if not _holds_replicas(known):
+            return
+        metadata = {"name": name, "uid": known["metadata"]["uid"]}
+        spec = {"replicas": known["spec"]["replicas"]}
+        body = {**_type_of(kind), "metadata": metadata, "spec": spec}
+        call = self._api.hand_over(kind, key.namespace, body)
+        self._cache.put(kind, await self._repaired(kind, key, name, call))
+        outcome.writes += 1
+        logger.info("replicas left to the autoscaler", extra=_facts(kind.kind, name) | spec)
 
     async def _delete(self, key: Key, reference: Reference, outcome: Outcome) -> None:
         kind = resource_of(reference.api_version, reference.kind)
@@ -295,6 +322,20 @@ def _refusal(about: Object | Reference, error: Refused) -> Refusal:
 def _facts(kind: str, name: str, why: str | None = None) -> dict[str, str]:
     facts = {"kind": kind, "object": name}
     return facts if why is None else {**facts, "why": why}
+
+
+def _type_of(kind: ResourceKind) -> Object:
+    return {"apiVersion": kind.api_version, "kind": kind.kind}
+
+
+def _holds_replicas(live: Object) -> bool:
+    """Whether our last apply named `spec.replicas`, and no one has changed it since."""
+    return any(
+        entry.get("manager") == FIELD_MANAGER
+        and entry.get("operation") == "Apply"
+        and "f:replicas" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        for entry in live["metadata"].get("managedFields") or []
+    )
 
 
 def _spec_of(live: Object) -> Any:

@@ -35,6 +35,9 @@ def slim(kind: ResourceKind, body: Object) -> Object:
     # Items of a List carry neither; a watch event carries both.
     slimmed.setdefault("apiVersion", kind.api_version)
     slimmed.setdefault("kind", kind.kind)
+    if kind is resources.AUTOSCALER:
+        # It tells of the load, anew every few seconds.
+        slimmed.pop("status", None)
     if kind is resources.POD and "spec" in body:
         spec = body["spec"]
         slimmed["spec"] = {field: spec[field] for field in _POD_SPEC_FIELDS if field in spec}
@@ -163,6 +166,9 @@ class Cache:
         if self._is_buried(kind, at, metadata["uid"], version - after_tombstone):
             return set()
         slimmed = slim(kind, body)
+        if kind is resources.AUTOSCALER and known is not None and _is_same(known, slimmed):
+            self._objects[kind.kind][at] = slimmed
+            return set()
         changed = self._unlink(kind, at, known) | self._link(kind, at, slimmed)
         self._objects[kind.kind][at] = slimmed
         self._tombstones[kind.kind].pop(at, None)
@@ -212,6 +218,13 @@ class Cache:
         if not any(kinds.values()):
             del self._aggregates[key]
         return {key}
+
+
+def _is_same(one: Object, other: Object) -> bool:
+    """Whether nothing that is kept of an object changed but its version."""
+    version = {"resourceVersion": None}
+    metadata = {**one["metadata"], **version}, {**other["metadata"], **version}
+    return metadata[0] == metadata[1] and one.get("spec") == other.get("spec")
 
 
 def owner_uids(body: Object) -> set[str]:

@@ -23,6 +23,7 @@ from lockstep_operator.runtime.errors import ApiError, Unavailable, error_from
 from lockstep_operator.runtime.resources import ResourceKind
 
 FIELD_MANAGER = "lockstep"
+HAND_OVER_MANAGER = "lockstep-hand-over"
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
@@ -140,6 +141,17 @@ class Api:
         """Server-side apply: our fields become ours, fields that we no longer send go away."""
         path = kind.path(namespace, body["metadata"]["name"])
         query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        return await self._write("apply", "PATCH", kind, path, body, APPLY, query)
+
+    async def hand_over(self, kind: ResourceKind, namespace: str, body: Object) -> Object:
+        """Applies fields for `HAND_OVER_MANAGER`; raises `Conflict` where they changed meanwhile.
+
+        A field that a manager no longer sends goes away unless another one holds it. So before we
+        leave a field to a controller, this second manager holds it, at the value that is there:
+        https://kubernetes.io/docs/reference/using-api/server-side-apply/#transferring-ownership
+        """
+        path = kind.path(namespace, body["metadata"]["name"])
+        query = {"fieldManager": HAND_OVER_MANAGER}
         return await self._write("apply", "PATCH", kind, path, body, APPLY, query)
 
     async def replace(self, kind: ResourceKind, namespace: str, body: Object) -> Object:

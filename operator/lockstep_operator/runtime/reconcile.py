@@ -75,6 +75,7 @@ class Reconciler:
             pods=of(key, resources.POD),
             deployments=of(key, resources.DEPLOYMENT),
             services=of(key, resources.SERVICE),
+            autoscalers=of(key, resources.AUTOSCALER),
             routes=of(key, resources.HTTP_ROUTE),
             gateway_api=self._cache.serves(resources.HTTP_ROUTE, key.namespace),
             refusals=self._refusals.get(key, ()),

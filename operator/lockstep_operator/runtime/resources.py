@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lockstep_core.protocol.labels import MODEL
 from lockstep_operator.api.objects import API_VERSION
 from lockstep_operator.manifests.routes import GATEWAY_API_VERSION
+from lockstep_operator.manifests.scaling import AUTOSCALING_API_VERSION
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ JOB = ResourceKind("batch/v1", "Job", "jobs", MODEL)
 POD = ResourceKind("v1", "Pod", "pods", MODEL)
 DEPLOYMENT = ResourceKind("apps/v1", "Deployment", "deployments", MODEL)
 SERVICE = ResourceKind("v1", "Service", "services", MODEL)
+AUTOSCALER = ResourceKind(
+    AUTOSCALING_API_VERSION, "HorizontalPodAutoscaler", "horizontalpodautoscalers", MODEL
+)
 HTTP_ROUTE = ResourceKind(GATEWAY_API_VERSION, "HTTPRoute", "httproutes", MODEL)
 
 # Owners come first: a list of children is never older than the list of what owns them.
@@ -46,6 +50,7 @@ WATCHED = (
     POD,
     DEPLOYMENT,
     SERVICE,
+    AUTOSCALER,
 )
 
 # Kinds that a cluster may lack, now or always: `runtime.optional` watches them.

@@ -345,6 +345,39 @@ _INDEXES = (
     _index("typo", {"spec.shard": 2}, "spec.shard"),
 )
 
+_SCALING = "spec.serving.autoscaling"
+_AUTOSCALING = (
+    _model("scaling-most-missing", {_SCALING: {}}, "maxReplicas", "Required"),
+    _model("scaling-zero", {_SCALING: {"minReplicas": 0, "maxReplicas": 2}}, "minReplicas"),
+    _model(
+        "scaling-crossed",
+        {_SCALING: {"minReplicas": 3, "maxReplicas": 2}},
+        "`minReplicas`",
+        "at most `maxReplicas`",
+    ),
+    _model(
+        "scaling-target",
+        {_SCALING: {"maxReplicas": 2, "targetCPUUtilizationPercentage": 0}},
+        "targetCPUUtilizationPercentage",
+    ),
+    _model(
+        "scaling-behaviour",
+        {_SCALING: {"maxReplicas": 2, "behavior": {"scaleDownStabilizationSeconds": -1}}},
+        "scaleDownStabilizationSeconds",
+    ),
+    _model(
+        "scaling-typo",
+        {_SCALING: {"maxReplicas": 2, "metrics": []}},
+        "spec.serving.autoscaling.metrics",
+    ),
+    _model(
+        "scaling-of-shared-pods",
+        {_SCALING: {"maxReplicas": 2}, "spec.rollout.capacity": "ResourceAware"},
+        "`rollout.capacity: ResourceAware`",
+        "must not be set with `serving.autoscaling`",
+    ),
+)
+
 _ORIGIN = "exactly one of `training`"
 _LIVE_RECALL = {"name": "live", "type": "LiveRecall", "min": "0.9", "minSamples": 100}
 _IMPORTS = (
@@ -398,6 +431,7 @@ SERVER_REFUSES = (
     *_DATA,
     *_TRAINING,
     *_IMPORTS,
+    *_AUTOSCALING,
     *_PODS,
     *_ROLLOUT,
     *_INDEXES,

@@ -189,6 +189,7 @@ class World:
             pods=all_of("Pod"),
             deployments=all_of("Deployment"),
             services=all_of("Service"),
+            autoscalers=all_of("HorizontalPodAutoscaler"),
             routes=all_of("HTTPRoute"),
             gateway_api=self.gateway_api,
             gateways=self.gateways,
@@ -286,7 +287,9 @@ class World:
         body = copy.deepcopy(with_hash(raw))
 
         def merge(found: Object) -> None:
-            found["spec"] = body["spec"]
+            # What the API server defaults, or an autoscaler wrote, stays where it is not named.
+            kept = {k: v for k, v in found["spec"].items() if k == "replicas"}
+            found["spec"] = kept | body["spec"]
             found["metadata"] |= {
                 field: body["metadata"][field]
                 for field in ("labels", "annotations", "ownerReferences")

@@ -19,6 +19,8 @@ from lockstep_core.protocol.config import (
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, parse_model
 from lockstep_operator.api.release import EmbeddingReleaseSpec
+from lockstep_operator.api.scaling import AutoscalingSpec
+from lockstep_operator.manifests.scaling import Bounds
 from tests.unit.manifests.support import samples
 
 pytestmark = pytest.mark.unit
@@ -77,6 +79,8 @@ def everything() -> Iterator[Object]:
     yield from jobs().values()
     yield from serving().values()
     yield from services().values()
+    scaling = AutoscalingSpec(max_replicas=3)
+    yield manifests.encoder_autoscaler(scaling, samples.release(2), Bounds(1, 3))
 
 
 WORKLOADS = {**jobs(), **serving()}
@@ -295,6 +299,35 @@ def test_replicas_come_from_the_model_and_the_recipe() -> None:
     assert found["encoder"]["spec"]["replicas"] == 2
     assert found["encoder"]["spec"]["minReadySeconds"] == 5
     assert found["index"]["spec"]["replicas"] == 3
+
+
+def test_an_autoscaler_counts_and_the_deployment_names_no_number() -> None:
+    scaling = {
+        "maxReplicas": 5,
+        "targetCPUUtilizationPercentage": 60,
+        "behavior": {"scaleDownStabilizationSeconds": 0},
+    }
+    model = samples.model(serving={"replicas": 4, "autoscaling": scaling})
+    release = samples.release(2)
+    deployment = manifests.encoder_deployment(model, release)
+    assert "replicas" not in deployment["spec"]
+    assert manifests.encoder_deployment(model, release, replicas=2)["spec"]["replicas"] == 2
+    asked = model.spec.serving.autoscaling
+    assert asked is not None
+    found = manifests.encoder_autoscaler(asked, release, Bounds(3, 5))
+    spec = found["spec"]
+    assert spec["scaleTargetRef"] == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": deployment["metadata"]["name"],
+    }
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 5)
+    assert spec["metrics"][0]["resource"]["target"]["averageUtilization"] == 60
+    assert spec["behavior"]["scaleDown"] == {"selectPolicy": "Max", "stabilizationWindowSeconds": 0}
+    held = manifests.encoder_autoscaler(asked, release, Bounds(3, 5, shrinks=False))
+    assert held["spec"]["behavior"]["scaleDown"]["selectPolicy"] == "Disabled"
+    # A utilisation is a share of what is requested, so there must be a request.
+    assert container_of(deployment)["resources"]["requests"]["cpu"]
 
 
 @pytest.mark.parametrize("component", ["encoder", "index"])

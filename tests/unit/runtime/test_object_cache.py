@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.queue import Key
 from lockstep_operator.runtime.resources import (
+    AUTOSCALER,
     EMBEDDING_MODEL,
     EMBEDDING_RELEASE,
     JOB,
@@ -46,6 +47,21 @@ def thing(
 
 def job(version: int, **more: Any) -> dict[str, Any]:
     return thing(JOB, "glyphs-r1-train-1", version, labels={"lockstep.dev/model": "glyphs"}, **more)
+
+
+def test_the_load_that_an_autoscaler_tells_of_is_no_news() -> None:
+    cache, mine = Cache(), {"lockstep.dev/model": "glyphs"}
+
+    def scaler(version: int, least: int, load: int) -> dict[str, Any]:
+        spec, status = {"minReplicas": least}, {"currentReplicas": load}
+        return thing(AUTOSCALER, "r1", version, labels=mine, spec=spec, status=status)
+
+    assert cache.observe(AUTOSCALER, "ADDED", scaler(1, 2, 3)) == {GLYPHS}
+    assert cache.observe(AUTOSCALER, "MODIFIED", scaler(2, 2, 4)) == set()
+    stored = cache.get(AUTOSCALER, "ns", "r1")
+    assert stored is not None and stored["metadata"]["resourceVersion"] == "2"
+    assert "status" not in stored
+    assert cache.observe(AUTOSCALER, "MODIFIED", scaler(3, 1, 4)) == {GLYPHS}
 
 
 def test_an_older_version_never_replaces_a_newer_one() -> None:

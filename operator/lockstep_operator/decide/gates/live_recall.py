@@ -21,7 +21,8 @@ from lockstep_operator.decide.gates.limits import as_told, settle, undecided
 from lockstep_operator.decide.gates.live import Context, Look, problem_of, unmeasured
 from lockstep_operator.decide.jobs import JobState, Report, ended_at, is_over, read_job
 from lockstep_operator.decide.lines import UNMEASURED, bound_text, interval_text, needed
-from lockstep_operator.decide.runner import REFUSED_AGAIN_SECONDS, reference
+from lockstep_operator.decide.plan import reference
+from lockstep_operator.decide.runner import REFUSED_AGAIN_SECONDS
 from lockstep_operator.manifests import JobKind, job_name
 
 

@@ -20,6 +20,7 @@ from lockstep_operator.decide.plan import Reference
 from lockstep_operator.decide.routers import parents
 from lockstep_operator.decide.routers.parents import Stand
 from lockstep_operator.decide.routers.router import Routed, Traffic
+from lockstep_operator.decide.scaling import encoder_total
 from lockstep_operator.manifests.routes import http_route
 
 KIND = "HTTPRoute"
@@ -54,7 +55,7 @@ class GatewayAPI:
 
     def replicas_for(self, draft: Draft, weight: int, mirror: int) -> int:
         """The pods that the share needs, copies counted like requests; at least one."""
-        total = draft.model.spec.serving.replicas
+        total = encoder_total(draft)
         shared = draft.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
         most = max(1, total - 1) if shared and weight < 100 else total
         return max(1, min(ceil(total * max(weight, mirror) / 100), most))

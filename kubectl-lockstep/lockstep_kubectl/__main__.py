@@ -8,6 +8,7 @@ import io
 import json
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,8 @@ from lockstep_kubectl.gather import Unknown, model_of, read, releases_of
 from lockstep_kubectl.lists import gate_lines, gates_of_release, history_of, history_table
 from lockstep_kubectl.tree import tree
 from lockstep_kubectl.view import ModelView, view_of
+
+Look = Callable[[], list[ModelView]]
 
 PIPE_WIDTH = 100
 ACCEPTED, REFUSED, NO_ANSWER = 0, 1, 3
@@ -90,25 +93,38 @@ def _status(api: Api, arguments: argparse.Namespace, namespace: str, console: Co
     return ACCEPTED
 
 
-def _watch(look: Any, arguments: argparse.Namespace, where: str | None, console: Console) -> None:
+def _watch(look: Look, arguments: argparse.Namespace, where: str | None, console: Console) -> None:
     """On a terminal in place; in a pipe, and as JSON, whenever something changed."""
     if console.is_terminal and arguments.output == "text":
-        with Live(
-            console=console, auto_refresh=False, screen=True, vertical_overflow="crop"
-        ) as live:
+        with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
-                live.update(_page(look(), where), refresh=True)
+                views = _try(look)
+                page = Text(views) if isinstance(views, str) else _page(views, where)
+                live.update(page, refresh=True)
                 time.sleep(arguments.interval)
-    before = None
+    before: object = None
     while True:
-        views = look()
+        views = _try(look)
         if views != before:
             before = views
-            if arguments.output == "json":
+            if isinstance(views, str):
+                print(views, file=sys.stderr)
+            elif arguments.output == "json":
                 _print_json(views)
             else:
                 _print(console, Group(_page(views, where), Text("")))
+        sys.stdout.flush()
         time.sleep(arguments.interval)
+
+
+def _try(look: Look) -> list[ModelView] | str:
+    """A look, or why there is none now: an API server that restarts does not end a watch."""
+    try:
+        return look()
+    except ApiError as error:
+        if 0 < error.code < 500:
+            raise
+        return f"{error}; trying again"
 
 
 def _page(views: list[ModelView], where: str | None) -> RenderableType:

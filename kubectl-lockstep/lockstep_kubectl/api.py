@@ -42,6 +42,8 @@ class Api:
     def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Api:
         """Logs in as kubectl would. Raises ApiError when the kubeconfig does not say how."""
         configuration = official.Configuration()
+        # Not three times more for a pod that does not answer: a look is soon repeated.
+        configuration.retries = urllib3.Retry(total=1, read=0)
         try:
             official_config.load_kube_config(  # type: ignore[no-untyped-call]
                 config_file=kubeconfig,
@@ -113,7 +115,8 @@ class Api:
             content: bytes = answer.read()  # type: ignore[no-untyped-call]
         except (urllib3.exceptions.HTTPError, OSError, official.ApiException) as error:
             server = self.client.configuration.host
-            raise ApiError(0, f"no answer from the API server {server}: {error}") from error
+            why = getattr(error, "reason", None) or error
+            raise ApiError(0, f"no answer from the API server {server}: {why}") from error
         if answer.status >= 400:
             raise ApiError(answer.status, _told(answer.status, content))
         return content

@@ -12,8 +12,10 @@ from pathlib import Path
 from rich.console import Console
 
 from examples.glyphs.demo import page, searches, view
-from examples.glyphs.demo.cluster import MODEL, NAMESPACE, Api, Cluster
+from examples.glyphs.demo.cluster import MODEL, NAMESPACE, Cluster
 from lockstep_core.protocol.datasets import SplitSpec
+from lockstep_kubectl.api import Api
+from lockstep_kubectl.gather import model_of
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "examples" / "glyphs" / "manifests"
@@ -23,6 +25,7 @@ Try next, in another terminal:
   export KUBECONFIG={kubeconfig}
   kubectl -n {namespace} get em,vix,er
   kubectl -n {namespace} describe em {model}
+  PATH="$PWD/.venv/bin:$PATH" kubectl lockstep status {model} -n {namespace}
 
 Release 2, beside release 1 (a wider space: embeddings of 96 numbers instead of 64):
   kubectl -n {namespace} patch em {model} --type merge \\
@@ -71,7 +74,7 @@ def apply_example(cluster: Cluster, console: Console) -> None:
 
 def search_and_draw(cluster: Cluster, api: Api, arguments: argparse.Namespace) -> Path:
     """Asks the entry point and writes the page; returns its path."""
-    model = api.own("embeddingmodels", MODEL)
+    model = model_of(api, NAMESPACE, MODEL)
     split = SplitSpec.model_validate(model["spec"]["training"]["data"]["split"])
     release = model["status"]["stable"]["release"]
     with tempfile.TemporaryDirectory() as folder:
@@ -88,15 +91,15 @@ def main() -> int:
     console = Console(highlight=False)
     cluster = Cluster.find()
     apply_example(cluster, console)
-    with cluster.api() as api:
-        try:
-            timeline = view.watch(api)
-        except (view.ReleaseFailed, TimeoutError) as error:
-            console.print(f"\n{error}", style="red", markup=False)
-            return 1
-        if arguments.times:
-            arguments.times.write_text(json.dumps(timeline.seconds(), indent=2))
-        path = search_and_draw(cluster, api, arguments)
+    api = cluster.api()
+    try:
+        timeline = view.watch(api)
+    except (view.ReleaseFailed, TimeoutError) as error:
+        console.print(f"\n{error}", style="red", markup=False)
+        return 1
+    if arguments.times:
+        arguments.times.write_text(json.dumps(timeline.seconds(), indent=2))
+    path = search_and_draw(cluster, api, arguments)
     console.print(f"\nHealthy. The answers, as a picture: {path}", markup=False)
     options = {"kubeconfig": cluster.kubeconfig, "namespace": NAMESPACE, "model": MODEL}
     console.print(NEXT.format(**options), markup=False)

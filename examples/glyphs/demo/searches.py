@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from examples.glyphs.demo.cluster import NAMESPACE, Api, Cluster
+from examples.glyphs.demo.cluster import MODEL, NAMESPACE, Cluster
 from lockstep_core.datasets import split_by_class
 from lockstep_core.protocol.datasets import SplitSpec
+from lockstep_kubectl.api import Api
 
 DATASET_PATH = "/artifacts/datasets/glyphs.npz"
 
@@ -80,7 +81,8 @@ def ask(api: Api, glyphs: Glyphs, rows: list[int], *, k: int = 12) -> list[Answe
     rows_by_id = {str(name): row for row, name in enumerate(glyphs.ids)}
     answers = []
     for row in rows:
-        found = api.search({"input": glyphs.data_uri(row), "k": k})
+        body = {"input": glyphs.data_uri(row), "k": k}
+        found = api.ask_entry(NAMESPACE, MODEL, "/v1/search", body)
         hits = [
             Hit(rows_by_id[h["id"]], h["label"], h["distance"], h["label"] == glyphs.labels[row])
             for h in found["results"][0]

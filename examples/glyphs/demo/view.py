@@ -1,41 +1,34 @@
-"""A release as it moves, on the terminal: stages, bars of long work, metrics as they come."""
+"""A release as it moves, on the terminal: its stages, and below them what the plugin shows."""
 
 from __future__ import annotations
 
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from examples.glyphs.demo.cluster import MODEL, Api
+from examples.glyphs.demo.cluster import MODEL, NAMESPACE
+from lockstep_kubectl.api import Api, ApiError
+from lockstep_kubectl.gather import Snapshot, Unknown, read
+from lockstep_kubectl.tree import tree
+from lockstep_kubectl.view import view_of
 
-STAGES = ("Training", "Evaluating", "Indexing", "Verifying", "Warming", "Promoting", "Finalizing")
-ENDED = ("Serving", "Failed", "Superseded", "Retired", "Retained")
-
-
-@dataclass
-class Snapshot:
-    """What the API server and the pods said at one moment."""
-
-    model: dict[str, Any] | None
-    release: dict[str, Any] | None
-    progress: dict[str, Any] | None
-
-    @property
-    def status(self) -> dict[str, Any]:
-        return (self.model or {}).get("status") or {}
-
-    @property
-    def stage(self) -> str:
-        status = (self.release or {}).get("status") or {}
-        return str(status.get("stage") or "Pending")
+STAGES = (
+    "Training",
+    "Evaluating",
+    "Indexing",
+    "Verifying",
+    "Warming",
+    "Canary",
+    "Promoting",
+    "Finalizing",
+)
 
 
 @dataclass
@@ -60,65 +53,43 @@ class Timeline:
         }
 
 
-def _release_in_view(model: dict[str, Any] | None) -> str | None:
-    """Full name of the candidate, or of the release that serves when nothing is judged."""
-    status = (model or {}).get("status") or {}
-    pointer = status.get("candidate") or status.get("stable") or {}
-    name = pointer.get("release")
-    return None if name is None else str(name)
+def look(api: Api) -> Snapshot | None:
+    """One look at the model; None while it is not there, or the API server does not answer."""
+    try:
+        found = read(api, NAMESPACE, MODEL)
+    except (ApiError, Unknown):
+        return None
+    return found[0]
 
 
-def take_snapshot(api: Api) -> Snapshot:
-    """One look at the model, its release in view and the pod that works for it."""
-    model = api.own("embeddingmodels", MODEL)
-    name = _release_in_view(model)
-    if name is None:
-        return Snapshot(model, None, None)
-    selector = f"lockstep.dev/release={name},lockstep.dev/component in (train,evaluate,build)"
-    pods = api.list("api/v1", "pods", selector.replace(" ", "%20"))
-    running = [p for p in pods if p.get("status", {}).get("phase") == "Running"]
-    progress = api.pod_progress(running[-1]["metadata"]["name"]) if running else None
-    return Snapshot(model, api.own("embeddingreleases", name), progress)
+def status_of(snapshot: Snapshot) -> dict[str, Any]:
+    """The model's status."""
+    return snapshot.model.get("status") or {}
 
 
-def _row_of(stage: str, timeline: Timeline, current: str) -> tuple[str, str, str]:
-    durations = timeline.seconds()
-    if stage == current:
-        return "[bold cyan]▶[/]", f"[bold]{stage}[/]", ""
-    if stage in durations:
-        return "[green]✓[/]", stage, f"{durations[stage]:.0f} s"
-    return "[dim]·[/]", f"[dim]{stage}[/]", ""
-
-
-def _progress_of(progress: dict[str, Any] | None) -> RenderableType:
-    if not progress or not progress.get("total"):
-        return Text("")
-    metrics = "  ".join(f"{k} {v:.3f}" for k, v in list(progress.get("metrics", {}).items())[:3])
-    line = Table.grid(padding=(0, 1))
-    line.add_row(
-        ProgressBar(total=progress["total"], completed=progress["done"], width=28),
-        f"{progress['phase']} {progress['done']}/{progress['total']}",
-        Text(metrics, style="dim"),
-    )
-    return line
+def stage_of(snapshot: Snapshot) -> str:
+    """Stage of the candidate, or of the release that serves when nothing is judged."""
+    pointer = status_of(snapshot).get("candidate") or status_of(snapshot).get("stable") or {}
+    return str(pointer.get("stage") or "Pending")
 
 
 def render(snapshot: Snapshot, timeline: Timeline) -> RenderableType:
     """The whole picture of one moment."""
-    table = Table.grid(padding=(0, 2))
+    return Group(_stages(timeline, stage_of(snapshot)), tree(view_of(snapshot), datetime.now(UTC)))
+
+
+def _stages(timeline: Timeline, current: str) -> Text:
+    durations, line = timeline.seconds(), Text()
     for stage in STAGES:
-        mark, name, seconds = _row_of(stage, timeline, snapshot.stage)
-        detail = _progress_of(snapshot.progress) if stage == snapshot.stage else Text("")
-        table.add_row(mark, name, seconds, detail)
-    name = ((snapshot.release or {}).get("metadata") or {}).get("name", "(no release yet)")
-    gates = [Text("  " + g["line"]) for g in snapshot.status.get("gates") or []]
-    return Group(
-        Text(f"EmbeddingModel {MODEL}: {snapshot.status.get('phase', 'Pending')}", style="bold"),
-        Text(str(snapshot.status.get("message") or ""), style="italic"),
-        Text(f"release {name}"),
-        table,
-        *gates,
-    )
+        if stage == "Canary" and stage not in timeline.seen:
+            continue  # a first release takes no steps
+        if stage == current:
+            line.append(f"▶ {stage}  ", "bold cyan")
+        elif stage in durations:
+            line.append("✔ ", "green").append(f"{stage} {durations[stage]:.0f} s  ")
+        else:
+            line.append(f"· {stage}  ", "dim")
+    return line
 
 
 class ReleaseFailed(Exception):
@@ -126,12 +97,23 @@ class ReleaseFailed(Exception):
 
 
 def _ended(snapshot: Snapshot) -> bool:
-    generation = (snapshot.model or {}).get("metadata", {}).get("generation")
-    if snapshot.status.get("observedGeneration") != generation:
+    status = status_of(snapshot)
+    if status.get("observedGeneration") != snapshot.model["metadata"].get("generation"):
         return False
-    if snapshot.status.get("phase") == "Degraded":
-        raise ReleaseFailed(snapshot.status.get("message") or "the model is Degraded")
-    return snapshot.status.get("phase") == "Healthy" and snapshot.stage == "Serving"
+    if status.get("phase") == "Degraded":
+        raise ReleaseFailed(status.get("message") or "the model is Degraded")
+    return status.get("phase") == "Healthy" and stage_of(snapshot) == "Serving"
+
+
+def _show(snapshot: Snapshot, timeline: Timeline, console: Console, live: Live | None) -> None:
+    """In place on a terminal; in a pipe a line for each stage that is new."""
+    stage = stage_of(snapshot)
+    is_new = timeline.observe(stage, time.monotonic())
+    if live is not None:
+        live.update(render(snapshot, timeline))
+    elif is_new:
+        line = f"{timeline.seen[stage]:6.1f} s  {stage:11}"
+        console.print(line, status_of(snapshot).get("message") or "", markup=False)
 
 
 def watch(api: Api, *, deadline_seconds: float = 1800.0) -> Timeline:
@@ -143,15 +125,11 @@ def watch(api: Api, *, deadline_seconds: float = 1800.0) -> Timeline:
         live.start()
     try:
         while time.monotonic() - timeline.started < deadline_seconds:
-            snapshot = take_snapshot(api)
-            is_new = timeline.observe(snapshot.stage, time.monotonic())
-            if live:
-                live.update(render(snapshot, timeline))
-            elif is_new:
-                line = f"{timeline.seen[snapshot.stage]:6.1f} s  {snapshot.stage:11}"
-                console.print(line, snapshot.status.get("message") or "", markup=False)
-            if _ended(snapshot):
-                return timeline
+            snapshot = look(api)
+            if snapshot is not None:
+                _show(snapshot, timeline, console, live)
+                if _ended(snapshot):
+                    return timeline
             time.sleep(0.5)
     finally:
         if live:

@@ -1,0 +1,134 @@
+"""Visitors of the demo: search with drawings of the data set, and count who answered.
+
+    visitors.py --url http://glyphs:8080/v1/search --data /artifacts/datasets/glyphs.npz
+
+Runs in a pod, so it meets the Service as users do. Each request is a connection of its own: the
+share of the answers is then the share of the pods. `GET /counts` on the port tells the tally.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import itertools
+import json
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+TIMEOUT_SECONDS = 10.0
+SPACES = ("x-lockstep-space", "x-lockstep-index-space")
+
+
+class Tally:
+    """Answers by the release that their header names, and what must never be."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answers: Counter[str] = Counter()
+        self._failed = self._mixed = 0
+        self._last_failure = ""
+
+    def take(self, headers: Mapping[str, str], body: Mapping[str, Any]) -> None:
+        """Counts an answer. It is mixed when any of its spaces, or its release, is not the other.
+
+        Raises KeyError when the answer does not say who gave it.
+        """
+        release = headers["x-lockstep-release"]
+        spaces = {*(headers[name] for name in SPACES), body["spaceID"], body["indexSpaceID"]}
+        with self._lock:
+            self._answers[release] += 1
+            self._mixed += len(spaces) != 1 or body["release"] != release
+
+    def fail(self, error: Exception) -> None:
+        with self._lock:
+            self._failed += 1
+            self._last_failure = repr(error)
+
+    def to_wire(self) -> dict[str, Any]:
+        with self._lock:
+            return {
+                "answers": dict(self._answers),
+                "failed": self._failed,
+                "mixed": self._mixed,
+                "lastFailure": self._last_failure,
+            }
+
+
+def questions(path: Path, count: int) -> list[bytes]:
+    """Bodies of searches with `count` drawings of the set, evenly spread."""
+    with np.load(path, allow_pickle=False) as arrays:
+        inputs = arrays["inputs"]
+    bodies = []
+    for row in np.linspace(0, len(inputs) - 1, count).astype(int):
+        buffer = io.BytesIO()
+        Image.fromarray(inputs[row], mode="L").save(buffer, "PNG")
+        uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        bodies.append(json.dumps({"input": uri, "k": 5}).encode())
+    return bodies
+
+
+def visit(url: str, bodies: list[bytes], tally: Tally, *, first: int, pause: float) -> None:
+    """One visitor, who asks for ever."""
+    for turn in itertools.count(first):
+        headers = {"content-type": "application/json"}
+        asked = urllib.request.Request(url, data=bodies[turn % len(bodies)], headers=headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:
+                tally.take(answer.headers, json.load(answer))
+        except (OSError, KeyError, ValueError) as error:
+            tally.fail(error)
+        time.sleep(pause)
+
+
+def serve(tally: Tally, port: int) -> ThreadingHTTPServer:
+    """Tells the tally to whoever asks."""
+
+    class Counts(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(tally.to_wire()).encode()
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Says nothing: a look at the counts is no news."""
+
+    return ThreadingHTTPServer(("", port), Counts)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--url", required=True, help="where to search")
+    parser.add_argument("--data", type=Path, required=True, help="the .npz file of the drawings")
+    parser.add_argument("--visitors", type=int, default=3, help="who ask at the same time (3)")
+    parser.add_argument("--pause", type=float, default=0.05, help="seconds between requests (0.05)")
+    parser.add_argument("--port", type=int, default=9100, help="where the counts are (9100)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = _arguments()
+    tally, bodies = Tally(), questions(arguments.data, 200)
+    for number in range(arguments.visitors):
+        # Each begins elsewhere among the drawings.
+        first = number * len(bodies) // arguments.visitors
+        options = {"first": first, "pause": arguments.pause}
+        found = (arguments.url, bodies, tally)
+        threading.Thread(target=visit, args=found, kwargs=options, daemon=True).start()
+    serve(tally, arguments.port).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from enum import StrEnum
 
+from lockstep_core.protocol.verbs import short_name as short_name
+
 NAME_LIMIT = 63
 """A DNS-1035 label: Services, and the `job-name` label of a Job's pods."""
 
@@ -26,11 +28,6 @@ class JobKind(StrEnum):
 def release_name(model: str, number: int) -> str:
     """`products-r13`."""
     return f"{model}-r{number}"
-
-
-def short_name(release: str) -> str:
-    """`r13` of `products-r13`: what people and verbs call it."""
-    return release.rpartition("-")[2]
 
 
 def job_name(release: str, kind: JobKind, attempt: int, index: str | None = None) -> str:

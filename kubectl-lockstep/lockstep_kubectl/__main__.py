@@ -99,7 +99,7 @@ def _watch(look: Look, arguments: argparse.Namespace, where: str | None, console
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
                 views = _try(look)
-                page = Text(views) if isinstance(views, str) else _page(views, where)
+                page = Text(views) if isinstance(views, str) else _page(views, where, fold=True)
                 live.update(page, refresh=True)
                 time.sleep(arguments.interval)
     before: object = None
@@ -127,14 +127,14 @@ def _try(look: Look) -> list[ModelView] | str:
         return f"{error}; trying again"
 
 
-def _page(views: list[ModelView], where: str | None) -> RenderableType:
+def _page(views: list[ModelView], where: str | None, *, fold: bool = False) -> RenderableType:
     if not views:
         place = "any namespace" if where is None else f"namespace {where}"
         return Text(f"No EmbeddingModel in {place}.")
     now = datetime.now(UTC)
     parts: list[RenderableType] = []
     for view in views:
-        parts += [tree(view, now), Text("")]
+        parts += [tree(view, now, fold=fold), Text("")]
     return Group(*parts[:-1])
 
 

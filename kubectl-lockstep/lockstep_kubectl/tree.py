@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.console import Group, OverflowMethod, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -30,11 +30,15 @@ STEPS = {"Done": ("✔", "green"), "Current": ("▶", "bold cyan"), "Next": ("·
 SHOWN_METRICS = 3
 
 
-def tree(model: ModelView, now: datetime) -> RenderableType:
-    """The picture of one model. `now` is for ages."""
+def tree(model: ModelView, now: datetime, *, fold: bool = False) -> RenderableType:
+    """The picture of one model. `now` is for ages.
+
+    A command stays on one line, so that it can be copied whole; `fold` it where a longer line
+    would be cut off.
+    """
     root = Tree(_title(model), guide_style="dim")
     root.add(Text(model.message))
-    if not model.observed:
+    if not model.observed and model.conditions:
         root.add(Text("The operator has not seen the newest spec yet.", style="yellow"))
     for release in model.releases:
         _add_release(root, release, model.message, now)
@@ -46,7 +50,7 @@ def tree(model: ModelView, now: datetime) -> RenderableType:
     _add_conditions(root, model)
     if not model.commands:
         return root
-    return Group(root, *(_command(c.label, c.command) for c in model.commands))
+    return Group(root, *(_command(c.label, c.command, fold=fold) for c in model.commands))
 
 
 def gate_line(gate: GateView) -> Text:
@@ -72,9 +76,9 @@ def _title(model: ModelView) -> Text:
     return title
 
 
-def _command(label: str, command: str) -> Text:
-    """On a line of its own, never wrapped: people copy it."""
-    return Text.assemble((f"{label}: ", "bold"), command, no_wrap=True, overflow="ignore")
+def _command(label: str, command: str, *, fold: bool) -> Text:
+    overflow: OverflowMethod = "fold" if fold else "ignore"
+    return Text.assemble((f"{label}: ", "bold"), command, no_wrap=not fold, overflow=overflow)
 
 
 def _add_release(root: Tree, release: ReleaseView, told: str, now: datetime) -> None:

@@ -170,6 +170,15 @@ def test_the_message_is_split_without_loss(name: str) -> None:
     assert all(found.command.startswith("kubectl ") for found in commands)
 
 
+def test_where_long_lines_would_be_cut_off_commands_are_folded() -> None:
+    console = Console(file=io.StringIO(), width=40, highlight=False, markup=False)
+    console.print(tree(view("at a step"), worlds.START, fold=True))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= 40
+    assert "lockstep.dev/abort=r2" in text.replace("\n", "")
+
+
 def test_a_terminal_gets_colours() -> None:
     assert "\x1b[" in shown(view("healthy"), world_of("healthy"), tty=True)
 

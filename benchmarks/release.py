@@ -37,9 +37,10 @@ def run_demo() -> dict[str, float]:
     """Seconds of each stage."""
     with tempfile.TemporaryDirectory() as folder:
         times = Path(folder) / "times.json"
-        command = [sys.executable, "-m", "examples.glyphs.demo", "--times", str(times)]
+        command = [sys.executable, "-m", "examples.glyphs.demo", "--releases", "1"]
+        command += ["--times", str(times)]
         subprocess.run(command, check=True)
-        found: dict[str, float] = json.loads(times.read_text())
+        found: dict[str, float] = json.loads(times.read_text())["r1"]
         return found
 
 

@@ -7,37 +7,30 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
-from examples.glyphs.demo import page, searches, view
-from examples.glyphs.demo.cluster import MODEL, NAMESPACE, Cluster
+from examples.glyphs.demo import explain, page, searches, story, view
+from examples.glyphs.demo.cluster import (
+    CLAIM,
+    MODEL,
+    NAMESPACE,
+    Cluster,
+    look,
+    wait_until_bound,
+)
+from examples.glyphs.demo.story import Act
+from examples.glyphs.demo.visits import Visitors, Window
 from lockstep_core.protocol.datasets import SplitSpec
 from lockstep_kubectl.api import Api
-from lockstep_kubectl.gather import model_of
+from lockstep_kubectl.gather import Snapshot
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "examples" / "glyphs" / "manifests"
-
-NEXT = """
-Try next, in another terminal:
-  export KUBECONFIG={kubeconfig}
-  kubectl -n {namespace} get em,vix,er
-  kubectl -n {namespace} describe em {model}
-  PATH="$PWD/.venv/bin:$PATH" kubectl lockstep status {model} -n {namespace}
-
-Release 2, beside release 1 (a wider space: embeddings of 96 numbers instead of 64):
-  kubectl -n {namespace} patch em {model} --type merge \\
-    -p '{{"spec":{{"training":{{"encoder":{{"dimension":96}}}}}}}}'
-  kubectl -n {namespace} get em {model} -w
-
-Back to release 1, in one move:
-  kubectl -n {namespace} annotate em/{model} --overwrite lockstep.dev/rollback=r1
-
-Remove everything:
-  make demo-down
-"""
+MODEL_FILE = MANIFESTS / "model.yaml"
 
 
 def cache_folder() -> Path:
@@ -49,61 +42,124 @@ def cache_folder() -> Path:
 
 
 def _arguments() -> argparse.Namespace:
+    last = len(story.ACTS)
     parser = argparse.ArgumentParser(
         prog="python -m examples.glyphs.demo",
-        description="Installs Lockstep on the dev cluster, releases the glyphs model with its"
-        " index, shows the release as it moves, and draws the answers of real searches.",
+        description="Installs Lockstep on the dev cluster and releases the glyphs model with its"
+        " index: a first release, a second one by a canary, and a bad one that its gate stops. At"
+        " the end it draws the answers of real searches. It goes on where an earlier run ended.",
     )
     parser.add_argument("--queries", type=int, default=10, help="characters to search (10)")
     parser.add_argument("--page", type=Path, help="where to write the page (the cache folder)")
     parser.add_argument("--times", type=Path, help="write the stage times as JSON to this file")
+    parser.add_argument(
+        "--releases",
+        type=int,
+        default=last,
+        choices=range(1, last + 1),
+        help=f"releases to show ({last})",
+    )
     return parser.parse_args()
 
 
-def apply_example(cluster: Cluster, console: Console) -> None:
-    """Installs the chart, draws the data set, and applies the model with its index."""
+def install(cluster: Cluster, api: Api, console: Console) -> None:
+    """Installs the chart and draws the data set."""
     console.print("== Lockstep: installing the chart")
     cluster.helm_install(ROOT / "charts" / "lockstep")
     console.print("== glyphs: drawing the data set on the cluster")
+    cluster.kubectl("apply", "-f", str(MANIFESTS / "claim.yaml"))
+    if not wait_until_bound(api):
+        console.print(f"   claim {CLAIM} is not bound yet: its pod may have to come first")
     cluster.kubectl("apply", "-f", str(MANIFESTS / "dataset.yaml"))
     wait = ("wait", "-n", NAMESPACE, "--for=condition=Complete", "--timeout=5m")
     cluster.kubectl(*wait, "job/glyphs-dataset")
-    console.print("== glyphs: kubectl apply -f examples/glyphs/manifests/model.yaml")
-    cluster.kubectl("apply", "-f", str(MANIFESTS / "model.yaml"))
 
 
-def search_and_draw(cluster: Cluster, api: Api, arguments: argparse.Namespace) -> Path:
-    """Asks the entry point and writes the page; returns its path."""
-    model = model_of(api, NAMESPACE, MODEL)
-    split = SplitSpec.model_validate(model["spec"]["training"]["data"]["split"])
-    release = model["status"]["stable"]["release"]
+def ask_for(act: Act, cluster: Cluster, console: Console) -> None:
+    """Changes the spec, and says how."""
+    if act.training is None:
+        console.print(f"== {act.title}\nkubectl apply -f {MODEL_FILE.relative_to(ROOT)}")
+        cluster.kubectl("apply", "-f", str(MODEL_FILE))
+        return
+    change = ("-n", NAMESPACE, "patch", "em", MODEL, "--type=merge", "-p")
+    console.print(f"\n== {act.title}", markup=False)
+    told = f"kubectl {' '.join(change)} \\\n  '{act.patch}'"
+    console.print(told, markup=False, soft_wrap=True)
+    cluster.kubectl(*change, act.patch)
+
+
+def play(
+    acts: Sequence[Act], cluster: Cluster, api: Api, console: Console, window: Window
+) -> dict[str, dict[str, float]]:
+    """Shows each act to its end; the seconds of its stages by release. Visitors search from the
+    moment on when something serves."""
+    times: dict[str, dict[str, float]] = {}
+    with ExitStack() as leaving:
+        visitors: Visitors | None = None
+        for act in acts:
+            if act is not story.FIRST and visitors is None:
+                visitors = Visitors(cluster, api)
+                leaving.callback(visitors.go)
+                visitors.come()
+            found = look(api)
+            # The first release's file is applied again where it is on its way: it may say more now.
+            if act is story.FIRST or not story.is_asked_for(act, found.releases if found else ()):
+                ask_for(act, cluster, console)
+            times[act.name] = view.watch(act, api, visitors, console, window).seconds()
+            ended = look(api)
+            if ended is not None:
+                console.print(explain.after(act, ended), markup=False, soft_wrap=True)
+    return times
+
+
+def search_and_draw(cluster: Cluster, api: Api, found: Snapshot, count: int, path: Path) -> None:
+    """Asks the entry point and writes the page."""
+    split = SplitSpec.model_validate(found.model["spec"]["training"]["data"]["split"])
+    release = found.model["status"]["stable"]["release"]
     with tempfile.TemporaryDirectory() as folder:
         glyphs = searches.fetch_glyphs(cluster, release, Path(folder))
-    rows = searches.choose_queries(glyphs, split, arguments.queries, seed=7)
-    answers = searches.ask(api, glyphs, rows)
+    rows = searches.choose_queries(glyphs, split, count, seed=7)
+    path.write_text(page.render(glyphs, searches.ask(api, glyphs, rows)), encoding="utf-8")
+
+
+def finish(cluster: Cluster, api: Api, arguments: argparse.Namespace, console: Console) -> int:
+    """What is there now, the answers as a picture, and what to try next."""
+    found = look(api)
+    if found is None or not (found.model.get("status") or {}).get("stable"):
+        told = "nothing serves" if found is None else explain.status_of(found)
+        console.print(told, style="red", markup=False, soft_wrap=True)
+        return 1
+    lines = cluster.kubectl("get", "em,er", "-n", NAMESPACE).decode()
+    console.print(f"\n$ kubectl get em,er -n {NAMESPACE}\n{lines}", markup=False, soft_wrap=True)
     path: Path = arguments.page or cache_folder() / "glyphs.html"
-    path.write_text(page.render(glyphs, answers), encoding="utf-8")
-    return path
+    search_and_draw(cluster, api, found, arguments.queries, path)
+    console.print(f"The answers, as a picture: {path}", markup=False, soft_wrap=True)
+    tools = f"{Path(sys.executable).parent}:{Path(cluster.kubectl_path).parent}"
+    told = explain.what_next(found, cluster.kubeconfig, tools)
+    console.print(told, markup=False, soft_wrap=True)
+    return 0
 
 
 def main() -> int:
     arguments = _arguments()
-    console = Console(highlight=False)
+    console, window = Console(highlight=False), Window()
     cluster = Cluster.find()
-    apply_example(cluster, console)
     api = cluster.api()
+    install(cluster, api, console)
+    found = look(api)
+    model, releases = (found.model, found.releases) if found else (None, ())
     try:
-        timeline = view.watch(api)
-    except (view.ReleaseFailed, TimeoutError) as error:
-        console.print(f"\n{error}", style="red", markup=False)
+        acts = story.acts_left(model, releases, arguments.releases)
+        times = play(acts, cluster, api, console, window)
+    except (view.NotAsExpected, TimeoutError) as error:
+        console.print(f"\n{error}", style="red", markup=False, soft_wrap=True)
         return 1
     if arguments.times:
-        arguments.times.write_text(json.dumps(timeline.seconds(), indent=2))
-    path = search_and_draw(cluster, api, arguments)
-    console.print(f"\nHealthy. The answers, as a picture: {path}", markup=False)
-    options = {"kubeconfig": cluster.kubeconfig, "namespace": NAMESPACE, "model": MODEL}
-    console.print(NEXT.format(**options), markup=False)
-    return 0
+        arguments.times.write_text(json.dumps(times, indent=2))
+    if window.latest.total:
+        console.print(f"\nVisitors: {window.latest.told()}", markup=False)
+    code = finish(cluster, api, arguments, console)
+    return code if window.latest.is_clean else 1
 
 
 if __name__ == "__main__":

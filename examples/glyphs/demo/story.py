@@ -16,7 +16,8 @@ STAGES = (
     *("Training", "Evaluating", "Indexing", "Verifying", "Warming"),
     *("Canary", "Promoting", "Finalizing", "Serving"),
 )
-GOOD_ENDS, BAD_ENDS = ("Serving", "Retained"), ("Failed", "Superseded", "Retired")
+SERVES = "Serving"
+ENDED_OTHERWISE = ("Failed", "Superseded", "Retained", "Retired")
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,9 @@ def is_over(act: Act, model: Object, releases: Sequence[Object]) -> bool:
     status, stage = model.get("status") or {}, stage_of(act, releases)
     if status.get("observedGeneration") != model["metadata"].get("generation"):
         return False
-    if stage in GOOD_ENDS:
+    if stage == SERVES:
         return status.get("phase") == "Healthy"
-    return stage in BAD_ENDS and status.get("phase") != "Progressing"
+    return stage in ENDED_OTHERWISE and status.get("phase") != "Progressing"
 
 
 def _name(releases: Sequence[Object], number: int) -> str:

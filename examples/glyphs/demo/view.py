@@ -1,4 +1,4 @@
-"""A release as it moves, on the terminal: its stages, and below them what the plugin shows."""
+"""A release as it moves, on the terminal: stages, weight, who answers, and the model's own tree."""
 
 from __future__ import annotations
 
@@ -7,33 +7,26 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from examples.glyphs.demo.cluster import MODEL, NAMESPACE
-from lockstep_kubectl.api import Api, ApiError
-from lockstep_kubectl.gather import Snapshot, Unknown, read
+from examples.glyphs.demo import story
+from examples.glyphs.demo.cluster import MODEL, look
+from examples.glyphs.demo.story import Act
+from examples.glyphs.demo.visits import Visitors, Window, picture
+from lockstep_kubectl.api import Api
+from lockstep_kubectl.gather import Snapshot
 from lockstep_kubectl.tree import tree
-from lockstep_kubectl.view import view_of
+from lockstep_kubectl.view import ModelView, view_of
 
-STAGES = (
-    "Training",
-    "Evaluating",
-    "Indexing",
-    "Verifying",
-    "Warming",
-    "Canary",
-    "Promoting",
-    "Finalizing",
-)
+LOOK_SECONDS = 0.5
 
 
 @dataclass
 class Timeline:
-    """When each stage was first seen, in seconds since the start."""
+    """When each stage was first seen, in seconds since the start. A step of a canary is a stage."""
 
     started: float
     seen: dict[str, float] = field(default_factory=dict)
@@ -52,86 +45,107 @@ class Timeline:
             name: round(self.seen[after] - self.seen[name], 1) for name, after in pairwise(names)
         }
 
-
-def look(api: Api) -> Snapshot | None:
-    """One look at the model; None while it is not there, or the API server does not answer."""
-    try:
-        found = read(api, NAMESPACE, MODEL)
-    except (ApiError, Unknown):
-        return None
-    return found[0]
+    def stage_seconds(self, stage: str) -> float | None:
+        """Seconds in a stage, all steps of a canary together; None until it is over."""
+        found = [s for name, s in self.seconds().items() if name.split()[0] == stage]
+        return round(sum(found), 1) if found else None
 
 
-def status_of(snapshot: Snapshot) -> dict[str, Any]:
-    """The model's status."""
-    return snapshot.model.get("status") or {}
+def moment(act: Act, found: Snapshot, view: ModelView) -> str:
+    """The stage of the act's release; within a canary, `Canary 2/5 pause 5 s`."""
+    stage = story.stage_of(act, found.releases)
+    if stage != "Canary":
+        return stage
+    steps = next((release.steps for release in view.releases if release.role == "candidate"), ())
+    under_way = next((step.text for step in steps if step.state == "Current"), "")
+    return f"Canary {view.step or ''} {under_way}".rstrip()
 
 
-def stage_of(snapshot: Snapshot) -> str:
-    """Stage of the candidate, or of the release that serves when nothing is judged."""
-    pointer = status_of(snapshot).get("candidate") or status_of(snapshot).get("stable") or {}
-    return str(pointer.get("stage") or "Pending")
-
-
-def render(snapshot: Snapshot, timeline: Timeline) -> RenderableType:
-    """The whole picture of one moment."""
-    return Group(_stages(timeline, stage_of(snapshot)), tree(view_of(snapshot), datetime.now(UTC)))
-
-
-def _stages(timeline: Timeline, current: str) -> Text:
-    durations, line = timeline.seconds(), Text()
-    for stage in STAGES:
-        if stage == "Canary" and stage not in timeline.seen:
-            continue  # a first release takes no steps
-        if stage == current:
-            line.append(f"▶ {stage}  ", "bold cyan")
-        elif stage in durations:
-            line.append("✔ ", "green").append(f"{stage} {durations[stage]:.0f} s  ")
+def stages(act: Act, timeline: Timeline, current: str) -> Text:
+    """`✓ Training 22 s  ▶ Evaluating  · Indexing`."""
+    line, at = Text(), act.stages.index(current) if current in act.stages else -1
+    for place, stage in enumerate(act.stages):
+        seconds = timeline.stage_seconds(stage)
+        if place == at:
+            line.append(f"▶ {stage}", "bold cyan")
+        elif place < at:
+            line.append("✓ ", "green").append(
+                stage if seconds is None else f"{stage} {seconds:.0f} s"
+            )
         else:
-            line.append(f"· {stage}  ", "dim")
+            line.append(f"· {stage}", "dim")
+        line.append("  ")
+    line.rstrip()
     return line
 
 
-class ReleaseFailed(Exception):
-    """The release ended otherwise than serving; the message is the model's own."""
+def render(
+    act: Act, view: ModelView, timeline: Timeline, stage: str, window: Window, now: datetime
+) -> RenderableType:
+    """The whole picture of one moment."""
+    weights = [(r.weight, r.asked_weight) for r in view.releases if r.role == "candidate"]
+    weight, asked = weights[0] if weights and stage != "Training" else (None, None)
+    return Group(
+        Text(act.title, style="bold"),
+        stages(act, timeline, stage),
+        Text(""),
+        picture(window, weight, asked),
+        tree(view, now),
+    )
 
 
-def _ended(snapshot: Snapshot) -> bool:
-    status = status_of(snapshot)
-    if status.get("observedGeneration") != snapshot.model["metadata"].get("generation"):
-        return False
-    if status.get("phase") == "Degraded":
-        raise ReleaseFailed(status.get("message") or "the model is Degraded")
-    return status.get("phase") == "Healthy" and stage_of(snapshot) == "Serving"
+def line(timeline: Timeline, found: str, view: ModelView, window: Window) -> str:
+    """A moment in one line, for a pipe."""
+    told = f"{timeline.seen[found]:6.1f} s  {found:24} {view.message}"
+    return f"{told}  [{window.latest.told()}]" if window.latest.total else told
 
 
-def _show(snapshot: Snapshot, timeline: Timeline, console: Console, live: Live | None) -> None:
-    """In place on a terminal; in a pipe a line for each stage that is new."""
-    stage = stage_of(snapshot)
-    is_new = timeline.observe(stage, time.monotonic())
-    if live is not None:
-        live.update(render(snapshot, timeline))
-    elif is_new:
-        line = f"{timeline.seen[stage]:6.1f} s  {stage:11}"
-        console.print(line, status_of(snapshot).get("message") or "", markup=False)
+class NotAsExpected(Exception):
+    """The release ended otherwise than the demo tells; the message is the model's own."""
 
 
-def watch(api: Api, *, deadline_seconds: float = 1800.0) -> Timeline:
-    """Shows the newest release until it serves. Raises `ReleaseFailed`, or `TimeoutError`."""
-    console = Console()
-    timeline = Timeline(time.monotonic())
+def watch(
+    act: Act, api: Api, visitors: Visitors | None, console: Console, window: Window
+) -> Timeline:
+    """Shows the act's release until it ends. Raises `NotAsExpected`, or `TimeoutError`."""
+    timeline, deadline = Timeline(time.monotonic()), 1800.0
     live = Live(console=console, refresh_per_second=4) if sys.stdout.isatty() else None
     if live:
         live.start()
     try:
-        while time.monotonic() - timeline.started < deadline_seconds:
-            snapshot = look(api)
-            if snapshot is not None:
-                _show(snapshot, timeline, console, live)
-                if _ended(snapshot):
-                    return timeline
-            time.sleep(0.5)
+        while time.monotonic() - timeline.started < deadline:
+            found = look(api)
+            if found is not None and _show(act, found, timeline, visitors, window, live, console):
+                return timeline
+            time.sleep(LOOK_SECONDS)
     finally:
         if live:
             live.stop()
-    raise TimeoutError(f"not Healthy after {deadline_seconds:.0f} s: kubectl describe em {MODEL}")
+    raise TimeoutError(f"no end after {deadline:.0f} s: kubectl describe em {MODEL} -n {MODEL}")
+
+
+def _show(
+    act: Act,
+    found: Snapshot,
+    timeline: Timeline,
+    visitors: Visitors | None,
+    window: Window,
+    live: Live | None,
+    console: Console,
+) -> bool:
+    """Shows one look; whether it was the last one."""
+    view, stage = view_of(found), story.stage_of(act, found.releases)
+    counts = visitors.counts() if visitors else None
+    if counts is not None:
+        window.add(time.monotonic(), counts)
+    at = moment(act, found, view)
+    is_new = timeline.observe(at, time.monotonic())
+    if live:
+        live.update(render(act, view, timeline, stage, window, datetime.now(UTC)))
+    elif is_new:
+        console.print(line(timeline, at, view, window), markup=False, soft_wrap=True)
+    if not story.is_over(act, found.model, found.releases):
+        return False
+    if act.is_bad == (stage == story.SERVES):
+        raise NotAsExpected(view.message)
+    return True

@@ -102,7 +102,7 @@ class Replicas:
         events = [json.loads(line)["object"] for line in text.splitlines()]
         found = [e["spec"]["replicas"] for e in events if e["metadata"]["name"] == ENCODER]
         assert len(found) > 5, "the watch replays"
-        return min(found)
+        return int(min(found))
 
 
 def test_scaling_the_model_by_hand_is_refused_while_an_autoscaler_counts(cluster: Cluster) -> None:

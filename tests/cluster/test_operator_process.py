@@ -162,7 +162,7 @@ def test_a_release_runs_to_the_end_and_hand_edits_are_reverted(
             o["metadata"]["name"]: o["spec"]["selector"] for o in cluster.items("services")
         }
         replicas = [o["spec"]["replicas"] for o in cluster.items("deployments")]
-        return {k: v for k, v in selectors.items() if k in services} == services and replicas == [1]
+        return selectors == services and replicas == [1, 1]
 
     wait_for("the edits are reverted", reverted)
     after = writes.settled()

@@ -179,6 +179,30 @@ def test_broken_index_template_leaves_the_server_that_answers(world: World) -> N
     wait_until(lambda: world.status().get("phase") == "Healthy", what="the pods to be whole")
 
 
+def test_model_of_another_store_is_imported_and_serves(world: World) -> None:
+    """What r1 was trained to, copied as from another cluster, under another model."""
+    trained = (world.release(1) or {})["status"]["training"]
+    world.python(
+        "copy",
+        "import pathlib,shutil\n"
+        "root=pathlib.Path('/artifacts'); other=root/'imports'/'elsewhere'\n"
+        "for part in ('manifests','blobs'): shutil.copytree(root/part, other/part)\n",
+    )
+    other = World(world.kube, world.namespace, name="imported")
+    model = other.model()
+    training = model["spec"].pop("training")
+    uri = "file:///artifacts/imports/elsewhere"
+    model["spec"]["artifact"] = {"uri": uri, "digest": trained["artifactDigest"]}
+    model["spec"]["evaluation"] = {"data": training["data"]}
+    other.kube.apply(model, other.index())
+    status = other.until_healthy(1)
+    assert status["stable"]["spaceID"] == trained["spaceID"]
+    facts = (other.release(1) or {})["status"]
+    assert facts["training"]["steps"] == 0
+    assert facts["evaluation"]["items"] > 100
+    other.kube.run("delete", "em,vix", "imported", "-n", other.namespace)
+
+
 def test_deleting_the_model_removes_everything(world: World) -> None:
     world.kube.run("delete", "em", "glyphs", "-n", world.namespace, "--wait=true")
 

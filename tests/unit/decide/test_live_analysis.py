@@ -407,7 +407,7 @@ def test_a_release_without_a_labelled_set_is_told_and_raises_nothing() -> None:
     spec = release.spec.model_copy(update={"training": None, "evaluation": None})
     found = analyse(draft, dataclasses.replace(release, spec=spec), lab.names)
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert found.told.endswith("imported without `spec.evaluation`") and not draft.create
+    assert "imported without `spec.evaluation`" in found.told and not draft.create
 
 
 def test_a_replay_that_the_server_refuses_is_told_and_ends_in_time() -> None:

@@ -77,8 +77,6 @@ def _index(context: Context) -> FrozenIndex | str:
         return f"not measured: {UNMEASURED}, and there are no queries to ask"
     indexes, wanted = context.release.spec.indexes, context.gate.index
     names = ", ".join(index.name for index in indexes) or "none"
-    if context.release.spec.held_out is None:
-        return "not measured: this release was imported without `spec.evaluation`"
     if wanted is None and len(indexes) == 1:
         return indexes[0]
     if wanted is None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.api.rollout import Capacity
+from lockstep_operator.api.rollout import Capacity, RouterName
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.routers.choice import router_of
-from lockstep_operator.decide.scaling import encoder_total
+from lockstep_operator.decide.scaling import encoder_total, live_replicas
 from lockstep_operator.decide.steps import has_canary, mirror_at, plan_of, under_way, weight_at
 from lockstep_operator.manifests.scaling import Bounds
 
@@ -67,17 +67,32 @@ def _is_shared(draft: Draft) -> bool:
 
 
 def _of_candidate(draft: Draft, release: Release, total: int) -> int:
-    status = release.status
+    status, live = release.status, live_replicas(draft, release)
     if draft.stable is None:
         return total
+    if status.stage is Stage.ROLLING_BACK:
+        # They go all at once when it ends: what reached them is still answered.
+        return max(1, live or 1)
+    if status.stage is Stage.PROMOTING and status.step is not None:
+        # After its steps it grows to what it needs; where pods are shared, to all but the one that
+        # stable keeps until the switch.
+        return max(1, total - 1) if _is_shared(draft) else total
     if status.stage is Stage.PROMOTING and not _is_shared(draft):
         return total
     if not has_canary(draft, release):
         return max(1, total // 2) if _is_shared(draft) and status.stage in _STARTING else total
-    steps, router = plan_of(draft), router_of(draft)
-    if status.stage is Stage.ROLLING_BACK:
-        asked = status.weights.asked if status.weights else 0
-        return router.replicas_for(draft, asked, 0)
-    warms = status.stage is not Stage.CANARY
-    at = steps.first_with_traffic if warms else under_way(draft, release)
-    return router.replicas_for(draft, weight_at(steps, at), mirror_at(steps, at))
+    return router_of(draft).replicas_for(draft, *_load(draft, release))
+
+
+def _load(draft: Draft, release: Release) -> tuple[int, int]:
+    """Percent of the requests, and of copies, that a candidate needs pods for."""
+    steps, status = plan_of(draft), release.status
+    if status.stage is not Stage.CANARY:
+        at = steps.first_with_traffic
+        return weight_at(steps, at), mirror_at(steps, at)
+    at = under_way(draft, release)
+    asked = weight_at(steps, at)
+    if draft.model.spec.rollout.traffic.router is not RouterName.REPLICAS and status.weights:
+        # Where pods are not the weight itself, they stay until it was read back that it fell.
+        asked = max(asked, status.weights.asked)
+    return asked, mirror_at(steps, at)

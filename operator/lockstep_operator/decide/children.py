@@ -14,7 +14,7 @@ from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pair import BEING_MADE, Pair
 from lockstep_operator.decide.plan import reference
 from lockstep_operator.decide.scaling import live_replicas
-from lockstep_operator.manifests.metadata import Component
+from lockstep_operator.manifests.metadata import Component, entry_label
 
 REMNANT_SECONDS = 5.0
 AUTOSCALER = "HorizontalPodAutoscaler"
@@ -75,12 +75,21 @@ def _desired_children(draft: Draft, release: Release) -> Iterator[Object]:
 def _beside(draft: Draft, release: Release) -> str | None:
     """The release whose entry point the pods may share.
 
-    A kept release must not: its own candidate days are over, and the joint selector of stable and
-    the next candidate would select it as a third.
+    A release that was replaced by the one whose candidate it had been must not, once there is
+    another candidate: the joint selector of both would select it as a third. Until then its pods
+    are left alone: without its door a kept release would start them anew just when it should be
+    warm for the way forward.
     """
-    stable, beside = draft.stable, release.status.canary_of
+    stable, beside, candidate = draft.stable, release.status.canary_of, draft.candidate
     kept = release.status.stage is Stage.RETAINED
-    return None if kept and stable is not None and beside == stable.name else beside
+    if beside is None or not kept or stable is None or beside != stable.name:
+        return beside
+    if candidate is not None and candidate.status.canary_of == beside:
+        return None
+    live = draft.scene.child("Deployment", manifests.encoder_name(release.name), release.uid)
+    template = ((live or {}).get("spec") or {}).get("template") or {}
+    doors = (template.get("metadata") or {}).get("labels") or {}
+    return beside if live is None or entry_label(beside) in doors else None
 
 
 def _keep(draft: Draft, release: Release, manifest: Object, pair: Pair) -> None:

@@ -25,8 +25,17 @@ def let_go(model: Model) -> str:
 
 def unpause(model: Model) -> str:
     """The kubectl command that ends `spec.rollout.paused`."""
-    patch = '\'{"spec":{"rollout":{"paused":false}}}\''
-    return f"kubectl patch em/{model.name} -n {model.namespace} --type=merge -p {patch}"
+    return _patch(model, '{"spec":{"rollout":{"paused":false}}}')
+
+
+def raise_hold(model: Model, step: int | None) -> str:
+    """The kubectl command that lets a candidate take this many steps; None: all of them."""
+    allowed = "null" if step is None else str(step)
+    return _patch(model, f'{{"spec":{{"rollout":{{"holdAtStep":{allowed}}}}}}}')
+
+
+def _patch(model: Model, patch: str) -> str:
+    return f"kubectl patch em/{model.name} -n {model.namespace} --type=merge -p '{patch}'"
 
 
 def _annotate(model: Model, change: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lockstep_core.protocol import labels
@@ -42,6 +43,15 @@ def selected(draft: Draft) -> Selected | None:
                 (r.name for r in others if _is_labelled(draft, r.name, release.name)), None
             )
             return Selected(release.name, beside)
+    return _left_alone(draft, selector)
+
+
+def _left_alone(draft: Draft, selector: Mapping[str, str]) -> Selected | None:
+    """The candidate behind a joint selector whose holder's record is gone: it answers alone."""
+    for release in draft.releases:
+        beside = release.status.canary_of
+        if beside and selector == joint_selector(draft.model.name, beside):
+            return Selected(release.name) if _is_labelled(draft, release.name, beside) else None
     return None
 
 

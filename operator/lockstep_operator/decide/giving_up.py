@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Ending, Stage
+from lockstep_operator.api.release import Ending, Stage, Weights
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.routers.choice import router_of
+from lockstep_operator.decide.routers.router import Traffic
+from lockstep_operator.decide.traffic import selected_release
 from lockstep_operator.manifests import short_name
 
 
@@ -49,8 +52,21 @@ def roll_back(
 
 def _enter(draft: Draft, release: Release, ending: Ending) -> None:
     name = release.name
-    draft.enter(name, Stage.ROLLING_BACK, ending=ending)
+    draft.enter(name, Stage.ROLLING_BACK, ending=ending, weights=_taken(draft, release))
     told = f"gives its traffic back: {ending.reason}: {ending.message}"
     draft.say(name, Reason.ROLLING_BACK, told)
     failed = ending.outcome == Outcome.FAILED
     draft.event(Reason.ROLLING_BACK, f"{short_name(name)} {told}", warning=failed)
+
+
+def _taken(draft: Draft, release: Release) -> Weights | None:
+    """What the candidate takes: as recorded, or what goes to it and was not read back yet."""
+    known, stable = release.status.weights, draft.stable
+    if selected_release(draft) == release.name:
+        return Weights(asked=100, achieved=100, since=draft.now)
+    if (known is not None and known.asked) or stable is None:
+        return known
+    routed = router_of(draft).verify(draft, Traffic(stable.name))
+    if routed.holds:
+        return known
+    return Weights(asked=routed.achieved, achieved=routed.achieved, since=draft.now)

@@ -90,7 +90,9 @@ def rolled_back(draft: Draft, desired: Desired) -> Release | None:
 def _is_switching(draft: Draft) -> bool:
     """While the entry point moves, a change of the spec waits for the end of the move."""
     candidate, stable = draft.candidate, draft.stable
-    moving = candidate is not None and candidate.status.stage in _SWITCHING
+    stage = candidate.status.stage if candidate is not None else None
+    # A candidate whose stable release is gone is all that serves: it takes its place first.
+    moving = stage in _SWITCHING or (stage is Stage.CANARY and stable is None)
     return moving or (stable is not None and stable.status.stage is Stage.FINALIZING)
 
 
@@ -217,7 +219,8 @@ def _drop_strays(draft: Draft) -> None:
 
 def _replace_lost_stable(draft: Draft) -> None:
     """The stable release's record was deleted by hand: the last kept one takes over."""
-    moving = draft.candidate is not None and draft.candidate.status.stage in _SWITCHING
+    candidate = draft.candidate
+    moving = candidate is not None and candidate.status.stage is Stage.PROMOTING
     if draft.stable is not None or moving or not draft.retained:
         return
     kept = draft.retained[0]

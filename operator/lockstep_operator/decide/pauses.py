@@ -20,6 +20,8 @@ def is_held(draft: Draft, release: Release) -> bool:
 def update_pause(draft: Draft, release: Release) -> None:
     """Starts or ends a person's pause of the candidate; the deadline clock stands still in it."""
     status = release.status
+    if status.stage is Stage.ROLLING_BACK:
+        return  # nobody need hold stable back
     held = is_held(draft, release)
     if held and status.paused_at is None:
         pause(draft, release.name, Reason.PAUSED)

@@ -8,14 +8,15 @@ from lockstep_operator.api.model import Phase
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.children import upkeep
-from lockstep_operator.decide.commands import Verb, ask, unpause
+from lockstep_operator.decide.commands import Verb, ask, raise_hold, unpause
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.model import rolled_back
 from lockstep_operator.decide.observed import Refusal
-from lockstep_operator.decide.pauses import how_to_continue
+from lockstep_operator.decide.pauses import how_to_continue, is_held
 from lockstep_operator.decide.reasons import Outcome, Reason
 from lockstep_operator.decide.scene import Problem
+from lockstep_operator.decide.steps import plan_of
 from lockstep_operator.decide.traffic import selected_release, shares
 from lockstep_operator.manifests import short_name
 
@@ -96,7 +97,7 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
     note = draft.notes.get(candidate.name)
     reason = note.reason if note else str(status.stage)
     told = f"{short} {note.message if note else f'entered {status.stage}'}."
-    if status.pause_reason == Reason.PAUSED:
+    if status.paused_at is not None and is_held(draft, candidate):
         told = f"{short} is paused by a person. It {told.partition(' ')[2]}"
     parts = [told, *_refusals(draft, told), serving_sentence(draft)]
     if draft.change_waits:
@@ -112,18 +113,26 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
 
 
 def _candidate_commands(draft: Draft, candidate: Release) -> list[str]:
+    """What continues the candidate, the outermost hold first, and what stops it."""
     model, name, status = draft.model, candidate.name, candidate.status
+    ahead = f"Continue: {ask(model, Verb.PROMOTE, name)}"
+    if status.stage is Stage.ROLLING_BACK:
+        down = draft.stable is not None and not upkeep(draft, draft.stable).serving
+        return [f"Or settle for {short_name(name)}: {ask(model, Verb.PROMOTE, name)}"] * down
     found = []
-    if status.pause_reason in (Reason.STEP_PAUSE, Reason.APPROVAL_REQUIRED):
-        found.append(f"Continue: {ask(model, Verb.PROMOTE, name)}")
-    elif status.pause_reason == Reason.GATE_INCONCLUSIVE:
-        found.append(f"Continue: {ask(model, Verb.PROMOTE, name)}")
-        found.append(f"Measure again: {ask(model, Verb.RETRY, name)}")
-    elif status.pause_reason == Reason.PAUSED:
+    if status.paused_at is not None and is_held(draft, candidate):
         found.append(f"Continue: {how_to_continue(draft, candidate)}")
-    if status.stage is not Stage.ROLLING_BACK:
-        found.append(f"Stop: {ask(model, Verb.ABORT, name)}")
-    return found
+    elif status.pause_reason in (Reason.STEP_PAUSE, Reason.APPROVAL_REQUIRED):
+        found.append(ahead)
+    elif status.pause_reason == Reason.HELD_AT_STEP and status.step is not None:
+        at = status.step.index + 1
+        last = at > len(plan_of(draft).steps)
+        found.append(f"Continue: {raise_hold(model, None if last else at)}")
+    elif status.pause_reason == Reason.GATE_INCONCLUSIVE:
+        found += [ahead, f"Measure again: {ask(model, Verb.RETRY, name)}"]
+    if status.stage is Stage.CANARY and draft.stable is None:
+        return found  # it is all that serves
+    return [*found, f"Stop: {ask(model, Verb.ABORT, name)}"]
 
 
 def _served(draft: Draft, stable: Release) -> Picture:

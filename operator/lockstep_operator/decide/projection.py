@@ -139,7 +139,7 @@ def _candidate_pointer(draft: Draft, candidate: Release) -> Pointer:
 def _step(draft: Draft, candidate: Release) -> StepStatus | None:
     """Where the candidate is; the weight that was read back is that of the last step done."""
     status, steps = candidate.status, plan_of(draft)
-    if status.step is None or status.stage not in (Stage.CANARY, Stage.PROMOTING):
+    if status.step is None or not steps.declared or status.stage not in (Stage.CANARY, Stage.PROMOTING):
         return None
     at, begun = status.step.index, under_way(draft, candidate)
     done = at >= len(steps.steps)
@@ -147,11 +147,7 @@ def _step(draft: Draft, candidate: Release) -> StepStatus | None:
         index=at + 1,
         total=steps.declared,
         state=status.pause_reason or ("Done" if done else describe(steps.steps[at])),
-        asked_weight=(
-            100
-            if status.stage is Stage.PROMOTING
-            else weight_at(steps, under_way(draft, candidate))
-        ),
+        asked_weight=100 if status.stage is Stage.PROMOTING else weight_at(steps, begun),
         achieved_weight=status.weights.achieved if status.weights else 0,
         started_at=status.step.started_at,
     )

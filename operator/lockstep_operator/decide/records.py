@@ -69,10 +69,12 @@ def gates_state(release: Release) -> State | None:
     if release.spec.held_out is None and not verdicts:
         told = f"{short}: {UNMEASURED}"
         return State("GatesPassed", ConditionStatus.UNKNOWN, Reason.GATES_NOT_JUDGED, told)
-    if status.gates_passed_at is not None:
+    waits = status.pause_reason == Reason.GATE_INCONCLUSIVE
+    failed = overall(verdicts) == "Fail"
+    if status.gates_passed_at is not None and not waits and not failed:
         waived = bool(verdicts) and overall(verdicts) != "Pass"
         reason = Reason.GATES_WAIVED if waived else Reason.GATES_PASSED
         return State("GatesPassed", ConditionStatus.TRUE, reason, f"{short}: {told}")
-    failed = status.stage is Stage.FAILED
+    failed = failed or status.stage is Stage.FAILED
     reason = Reason.GATE_FAILED if failed else Reason.GATE_INCONCLUSIVE
     return State("GatesPassed", ConditionStatus.FALSE, reason, f"{short}: {told}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage, StepRecord
-from lockstep_operator.api.rollout import Step
+from lockstep_operator.api.rollout import Promotion, Step
 from lockstep_operator.decide import clock
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pauses import paused_seconds
@@ -32,8 +32,11 @@ class Steps:
 
 def plan_of(draft: Draft) -> Steps:
     """The steps of the model's spec."""
-    steps = tuple(draft.model.spec.rollout.steps)
-    wire = json.dumps([step.to_wire() for step in steps], sort_keys=True)
+    rollout = draft.model.spec.rollout
+    steps = tuple(rollout.steps)
+    # What one router achieved says nothing of another one.
+    asked = [step.to_wire() for step in steps], rollout.traffic.to_wire()
+    wire = json.dumps(asked, sort_keys=True)
     digest = hashlib.sha256(wire.encode()).hexdigest()[:12]
     return Steps(steps[: _promotion(steps)], digest, len(steps))
 
@@ -55,13 +58,17 @@ def mirror_at(steps: Steps, index: int) -> int:
 
 
 def has_canary(draft: Draft, release: Release) -> bool:
-    """Whether a release takes the steps: not the first one, and not one that served before."""
+    """Whether a release is judged beside stable: not the first one, and none that served before.
+
+    By its steps, or by the person who is to approve it (`promotion: Manual`) where it has none.
+    """
     stable = draft.stable
     if stable is None or release.status.promoted_at is not None:
         return False
     if release.status.stage in (Stage.CANARY, Stage.ROLLING_BACK):
         return True
-    return bool(plan_of(draft).steps)
+    waits = draft.model.spec.rollout.promotion is Promotion.MANUAL
+    return waits or bool(plan_of(draft).steps)
 
 
 def under_way(draft: Draft, release: Release) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from lockstep_operator.api.release import Stage
+from lockstep_operator.api.release import Stage, Weights
 from lockstep_operator.decide import entry
+from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.routers.choice import router_of
 from lockstep_operator.decide.routers.gateway import withdraw
 from lockstep_operator.decide.routers.router import Traffic
+
+_WITH_WEIGHT = (Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
 def selected_release(draft: Draft) -> str | None:
@@ -26,14 +29,33 @@ def has_all_requests(draft: Draft, name: str) -> bool:
 
 def shares(draft: Draft) -> tuple[int, int]:
     """Percent of the requests that stable and candidate answer, as last recorded."""
-    candidate, stable = draft.candidate, draft.stable
-    weights = candidate.status.weights if candidate is not None else None
-    if candidate is None or candidate.status.stage not in (Stage.CANARY, Stage.ROLLING_BACK):
-        holder = selected_release(draft)
-        switched = candidate is not None and holder == candidate.name
-        return (0, 100) if switched else (100 if stable and holder == stable.name else 0, 0)
+    candidate, stable, holder = draft.candidate, draft.stable, selected_release(draft)
+    if candidate is not None and holder == candidate.name:
+        return 0, 100
+    if stable is None:
+        return 0, 0
+    takes = candidate is not None and candidate.status.stage in _WITH_WEIGHT
+    weights = candidate.status.weights if candidate is not None and takes else None
     found = weights.achieved if weights else 0
-    return 100 - found, found
+    return (100 - found if found or holder == stable.name else 0), found
+
+
+def record_weight(draft: Draft, name: str, wanted: Traffic) -> None:
+    """Records a weight that moved with no step of its own: by other steps, a hold, other replicas.
+
+    Written once the pods of both have settled, so that a pod that comes and goes is no write.
+    """
+    weights = draft.release(name).status.weights
+    had = (weights.asked, weights.achieved) if weights else (0, 0)
+    both = (draft.release(wanted.holder), draft.release(name))
+    if wanted.weight and not all(upkeep(draft, release).whole for release in both):
+        return
+    routed = router_of(draft).verify(draft, wanted)
+    found = wanted.weight, routed.achieved
+    if found != had and (routed.holds or wanted.weight == had[0]):
+        weights = Weights(asked=found[0], achieved=found[1], since=draft.now)
+        draft.change(name, weights=weights)
+        draft.replan()
 
 
 def steer(draft: Draft) -> None:

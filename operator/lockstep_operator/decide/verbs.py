@@ -11,6 +11,7 @@ from collections.abc import Callable
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Attempts, Stage
+from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import attempts
 from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.commands import Verb, annotation, number_of
@@ -18,6 +19,7 @@ from lockstep_operator.decide.draft import UNFINISHED, Draft
 from lockstep_operator.decide.giving_up import give_up
 from lockstep_operator.decide.pauses import resume
 from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.stages.rolling_back import stay
 from lockstep_operator.decide.steps import describe, plan_of
 from lockstep_operator.decide.traffic import selected_release
 from lockstep_operator.manifests import JobKind, release_name, short_name
@@ -64,6 +66,8 @@ def _abort(draft: Draft, release: Release) -> Answer:
         return _abort_promoting(draft, release)
     if stage is Stage.ROLLING_BACK:
         return f"accepted: {short} is being aborted already", Reason.ABORTED
+    if stage is Stage.CANARY and draft.stable is None:
+        return _refused(f"{short} is all that serves: the release beside it is gone")
     if stage in UNFINISHED:
         told = "was aborted by a person"
         ended = give_up(draft, release, Outcome.ABORTED, Reason.ABORTED, told)
@@ -143,7 +147,7 @@ def _retry(draft: Draft, release: Release) -> Answer:
         if status.step is not None and status.stage is Stage.CANARY:
             # Another analysis: what was measured for the one before does not count.
             anew = status.step.model_copy(update={"started_at": draft.now})
-            draft.change(release.name, step=anew)
+            draft.change(release.name, step=anew, gates=_offline(draft, release))
         else:
             book = _fresh(release, Stage.EVALUATING)
             draft.change(release.name, evaluation=None, attempts=book)
@@ -162,6 +166,8 @@ def _retry(draft: Draft, release: Release) -> Answer:
     fields: dict[str, object] = {"attempts": _fresh(release, status.failed_stage)}
     if status.failed_stage is Stage.EVALUATING and _must_measure(draft, release):
         fields["evaluation"] = None
+    if status.failed_stage in _WITH_TRAFFIC:
+        fields["gates"] = _offline(draft, release)
     # What was aborted while it was promoted must show again that it is whole.
     stage = Stage.WARMING if status.failed_stage in _WITH_TRAFFIC else status.failed_stage
     draft.enter(release.name, stage, outcome=None, finished_at=None, failed_stage=None, **fields)
@@ -185,6 +191,12 @@ def _fresh(release: Release, stage: Stage) -> Attempts:
     return book
 
 
+def _offline(draft: Draft, release: Release) -> list[GateVerdict] | None:
+    """The verdicts that stand: what was measured live is measured anew."""
+    live = {gate.name for gate in draft.model.spec.rollout.gates if gate.is_live}
+    return [found for found in release.status.gates or () if found.name not in live] or None
+
+
 def _must_measure(draft: Draft, release: Release) -> bool:
     """Whether a gate asks for a recall@k that the evaluation did not measure."""
     facts = release.status.evaluation
@@ -197,6 +209,8 @@ def _promote(draft: Draft, release: Release) -> Answer:
     short, status = short_name(release.name), release.status
     if status.stage is Stage.CANARY:
         return _promote_canary(draft, release)
+    if status.stage is Stage.ROLLING_BACK:
+        return _promote_what_stays(draft, release)
     if status.pause_reason != Reason.GATE_INCONCLUSIVE:
         return _refused(f"{short} is {release.status.stage or 'new'} and does not wait at a gate")
     draft.change(release.name, gates_passed_at=draft.now)
@@ -221,6 +235,17 @@ def _promote_canary(draft: Draft, release: Release) -> Answer:
         return _refused(f"{short} is at step {at + 1} ({describe(step)}), which waits for nobody")
     draft.change(release.name, step=status.step.model_copy(update={"passed": True}))
     return f"accepted: {short} goes on past step {at + 1}", Reason.PROMOTE_REQUESTED
+
+
+def _promote_what_stays(draft: Draft, release: Release) -> Answer:
+    """Of two releases the one that answers, where stable does not: a person may settle for it."""
+    short, stable = short_name(release.name), draft.stable
+    if stable is not None and upkeep(draft, stable).serving:
+        return _refused(f"{short} gives its traffic back to {short_name(stable.name)}")
+    if not upkeep(draft, release).serving:
+        return _refused(f"{short} cannot answer: {upkeep(draft, release).told()}")
+    stay(draft, release, "a person asked for it, and stable cannot answer")
+    return f"accepted: {short} keeps its traffic and is promoted", Reason.PROMOTE_REQUESTED
 
 
 def _refused(why: str) -> Answer:

@@ -32,11 +32,7 @@ def replicas(world: World, name: str = STABLE) -> int:
 
 def scale(world: World, count: int, name: str = STABLE) -> World:
     """What the autoscaler's controller does, and the pods that follow."""
-
-    def change(raw: Object) -> None:
-        raw["spec"] = raw["spec"] | {"replicas": count}
-
-    world.edit("Deployment", name, change)
+    world.scale(name, count)
     world.ready("Deployment", name)
     return world.settle()
 

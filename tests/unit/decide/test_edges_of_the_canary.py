@@ -369,3 +369,28 @@ def test_steps_that_cannot_be_taken_hold_the_candidate_and_say_why(
     assert world.stage(2) == "Warming", "the clock stands still"
     world.change_model("rollout.steps", [{"setWeight": 50}]).run()
     assert world.stage(2) == "Serving"
+
+
+def test_edge_25_what_was_promoted_by_a_canary_stays_warm_after_a_rollback() -> None:
+    world = worlds.canary(at=3)
+    world.annotate("promote", "r2").settle()
+    world.run()
+    found = writes_of(world, lambda: world.annotate("rollback", "r1").settle())
+    assert "APPLY Deployment glyphs-r2-encoder" not in found
+    assert world.stage(2) == "Retained"
+    world.annotate("rollback", "r2").settle()
+    assert world.behind_entry() == {"glyphs-r2"} and world.stage(2) == "Serving"
+
+
+def test_edge_25_an_accepted_rollback_waits_for_pods_that_roll_and_says_so() -> None:
+    world = worlds.two()
+    world.annotate("rollback", "r1")
+    with pytest.raises(worlds.Killed):
+        world.step(kill_after=1)
+    world.restart()
+    world.change_model("serving.replicas", 2)
+    world.ready("Deployment", "glyphs-r2-encoder", ready=1)
+    world.settle()
+    assert world.stage(1) == "Promoting" and "waits for its pods" in world.status["message"]
+    world.ready_all().settle()
+    assert world.stage(1) == "Serving"

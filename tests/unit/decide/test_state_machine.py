@@ -206,6 +206,18 @@ class Releases(RuleBasedStateMachine):
         self.world.change_model("serving.replicas", replicas)
         self.world.change_model("rollout.paused", paused)
 
+    @rule(most=st.none() | st.integers(min_value=1, max_value=4))
+    def autoscaling_comes_or_goes(self, most: int | None) -> None:
+        found = None if most is None else {"minReplicas": 1, "maxReplicas": most}
+        self.world.change_model("serving.autoscaling", found)
+
+    @rule(which=pick, count=st.integers(min_value=1, max_value=4), tell=st.booleans())
+    def an_autoscaler_scales(self, which: int, count: int, tell: bool) -> None:
+        kind = "HorizontalPodAutoscaler"
+        names = [name for found, name in sorted(self.world.objects) if found == kind]
+        if names and ("Deployment", names[which % len(names)]) in self.world.objects:
+            self.world.scale(names[which % len(names)], count, tell=tell)
+
     @rule(verb=st.sampled_from(("rollback", *VERBS)), number=st.integers(min_value=1, max_value=3))
     def someone_asks(self, verb: str, number: int) -> None:
         self.tokens += 1
@@ -315,6 +327,8 @@ class Releases(RuleBasedStateMachine):
         world.change_model("rollout.paused", False)
         world.change_model("rollout.gates", [worlds.GATE])
         world.change_model("rollout.holdAtStep", None)
+        # Beside it, no share of pods can be held.
+        world.change_model("serving.autoscaling", None)
         # Of three shared pods no share is near to 50 %.
         world.change_model("serving.replicas", 2)
         if world.objects["EmbeddingModel", "glyphs"]["spec"]["rollout"].get("steps"):

@@ -525,7 +525,27 @@ class World:
     def workloads(self) -> list[Key]:
         return [key for key in sorted(self.objects) if key[0] == "Deployment"]
 
+    def autoscale(self) -> None:
+        """What the autoscalers' controller does without load: it keeps the bounds."""
+        for (kind, name), raw in sorted(self.objects.items()):
+            workload = self.objects.get(("Deployment", name))
+            if kind != "HorizontalPodAutoscaler" or workload is None:
+                continue
+            now, bounds = workload["spec"]["replicas"], raw["spec"]
+            kept = max(bounds["minReplicas"], min(now, bounds["maxReplicas"]))
+            if kept != now:
+                self.scale(name, kept)
+
+    def scale(self, name: str, count: int, *, tell: bool = True) -> None:
+        """An autoscaler writes the number of a Deployment's pods."""
+
+        def change(raw: Object) -> None:
+            raw["spec"] = raw["spec"] | {"replicas": count}
+
+        self.edit("Deployment", name, change, tell=tell)
+
     def ready_all(self) -> World:
+        self.autoscale()
         for kind, name in self.workloads():
             self.ready(kind, name)
         return self
@@ -536,6 +556,7 @@ class World:
             before = self._serial
             self.settle()
             self.end_jobs()
+            self.autoscale()
             for kind, name in self.workloads():
                 raw = self.objects[kind, name]
                 status = raw.get("status") or {}

@@ -44,16 +44,19 @@ from lockstep_operator.decide.steps import (
     under_way,
     weight_at,
 )
+from lockstep_operator.decide.traffic import record_weight
 from lockstep_operator.manifests import short_name
 
 
 def canary(draft: Draft, release: Release) -> None:
     name, stable = release.name, draft.stable
     if stable is None:
+        upkeep(draft, release)
         forward(draft, name, Stage.PROMOTING)
         return
     if release.status.canary_of != stable.name:
-        draft.enter(name, Stage.WARMING, canary_of=stable.name, step=None)
+        anew = {"step": None, "weights": None, "approved_at": None}
+        draft.enter(name, Stage.WARMING, canary_of=stable.name, **anew)
         draft.say(name, Reason.WARMING, f"starts its pods beside {short_name(stable.name)}")
         return
     if _must_stop(draft, release):
@@ -103,6 +106,7 @@ def _steer(draft: Draft, name: str, holder: str, steps: Steps) -> None:
         asked = weight_at(steps, at)
         ready = asked <= had or upkeep(draft, draft.release(name)).whole
         draft.traffic = Traffic(holder, name, asked if ready else had, mirror_at(steps, at))
+        record_weight(draft, name, draft.traffic)
 
 
 def _must_stop(draft: Draft, release: Release) -> bool:
@@ -129,9 +133,16 @@ def _restart(draft: Draft, release: Release, steps: Steps) -> None:
     """The first step of these steps: of a new canary, or of one whose steps were changed."""
     found, name = begin_at(0, steps, draft.now), release.name
     if release.status.step is not None:
-        told = f"{short_name(name)} begins its steps anew: `spec.rollout.steps` changed"
+        told = f"{short_name(name)} begins its steps anew: `steps` or `traffic` of `spec.rollout` changed"
         draft.event(Reason.CANARY, told)
-    draft.change(name, step=found, paused_at=None, pause_reason=None, paused_seconds=None)
+    draft.change(
+        name,
+        step=found,
+        approved_at=None,
+        paused_at=None,
+        pause_reason=None,
+        paused_seconds=None,
+    )
     draft.replan()
 
 
@@ -179,7 +190,8 @@ def _finish(draft: Draft, release: Release) -> None:
     name, asked = release.name, draft.model.spec.rollout
     capped = asked.hold_at_step is not None and asked.hold_at_step < len(asked.steps)
     if asked.promotion is Promotion.MANUAL and not is_approved(draft, release):
-        told = "took all of its steps, and waits to be approved (`promotion: Manual`)"
+        done = "took all of its steps" if asked.steps else "is whole"
+        told = f"{done}, and waits to be approved (`promotion: Manual`)"
         wait_for_person(draft, name, Reason.APPROVAL_REQUIRED, told)
     elif capped:
         told = f"waits at `spec.rollout.holdAtStep: {asked.hold_at_step}`: raise it to go on"

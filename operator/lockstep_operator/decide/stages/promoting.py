@@ -64,13 +64,14 @@ def _wait_for_pods(draft: Draft, release: Release, pair: Pair) -> None:
     name = release.name
     shared = draft.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
     left = seconds_left(draft, name, release.status.stage_started_at or draft.now)
-    grows = release.status.step is not None or shared
-    if not grows:
+    returns = release.status.promoted_at is not None
+    if release.status.step is None and not shared and not (returns and pair.serving):
         _step_back(draft, release, pair.told())
     elif left is None or left > 0:
         if left is not None:
             draft.wake_in(left)
-        draft.say(name, Reason.PROMOTING, STARTS_THE_REST)
+        told = f"waits for its pods: {pair.told()}" if returns else STARTS_THE_REST
+        draft.say(name, Reason.PROMOTING, told)
     elif release.status.step is None:
         _step_back(draft, release, pair.told())
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Ending, Stage, Weights
-from lockstep_operator.decide import clock
+from lockstep_operator.decide import clock, pods
 from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pauses import seconds_left
@@ -28,20 +28,31 @@ def rolling_back(draft: Draft, release: Release) -> None:
     """
     name, stable = release.name, draft.stable
     ending = release.status.ending or _ABORTED
+    here = upkeep(draft, release)
     if stable is None:
-        _end(draft, name, ending)
+        if here.serving:
+            stay(draft, release, "the release that it should give its traffic back to is gone")
+        else:
+            _end(draft, name, ending)
         return
-    upkeep(draft, release)
     if has_all_requests(draft, stable.name):
         _drain(draft, release, ending)
         return
     why = f"{ending.reason}: {ending.message}"
     if _must_stay(draft, release, stable):
-        told = f"keeps its traffic, as {short_name(stable.name)} has no pods ready for it ({why})"
+        told = f"keeps its traffic, as {short_name(stable.name)} lacks pods to take it ({why})"
     else:
         draft.traffic = Traffic(stable.name)
         told = f"gives its traffic back to {short_name(stable.name)} ({why})"
     draft.say(name, Reason.ROLLING_BACK, told)
+
+
+def stay(draft: Draft, release: Release, why: str) -> None:
+    """The better one of two keeps the traffic for good, and takes the rest of it."""
+    draft.enter(release.name, Stage.PROMOTING, ending=None)
+    told = f"keeps its traffic and takes the rest: {why}"
+    draft.say(release.name, Reason.PROMOTING, told)
+    draft.event(Reason.PROMOTING, f"{short_name(release.name)} {told}", warning=True)
 
 
 def _must_stay(draft: Draft, release: Release, stable: Release) -> bool:
@@ -53,7 +64,7 @@ def _must_stay(draft: Draft, release: Release, stable: Release) -> bool:
     if there.serving and (there.whole or switched):
         return False
     left = seconds_left(draft, release.name, release.status.stage_started_at or draft.now)
-    if there.serving and left is not None and left <= 0:
+    if there.serving and (_has_no_room(draft, stable) or (left is not None and left <= 0)):
         return False
     if left is not None:
         draft.wake_in(left)
@@ -65,10 +76,17 @@ def _must_stay(draft: Draft, release: Release, stable: Release) -> bool:
     return True
 
 
+def _has_no_room(draft: Draft, stable: Release) -> bool:
+    """Whether stable waits for room that the candidate may hold: fewer pods answer then."""
+    stuck = pods.find_stuck(draft.scene.serving_pods(stable.name))
+    return stuck is not None and stuck.reason is Reason.UNSCHEDULABLE
+
+
 def _drain(draft: Draft, release: Release, ending: Ending) -> None:
     """What reached the candidate before every node had heard of it is still answered."""
     name, weights = release.name, release.status.weights
-    draft.say(name, Reason.ROLLING_BACK, f"has no traffic any more ({ending.reason})")
+    told = "has no traffic any more, and ends when it has answered what reached it"
+    draft.say(name, Reason.ROLLING_BACK, f"{told} ({ending.reason}: {ending.message})")
     if weights is None:
         # It took none in the first place.
         _end(draft, name, ending)

@@ -102,6 +102,10 @@ e2e: $(VENV)/.dev images ## Real images on a real node
 	@echo "== end-to-end tests"
 	@$(BIN)/python -m pytest tests/e2e -q
 
+.PHONY: reliability
+reliability: $(VENV)/.dev images ## The whole fault matrix under load (SCENARIOS="slow* promotion" picks some)
+	@set -f; $(BIN)/python -m tests.reliability $(if $(SCENARIOS),$(SCENARIOS),--write)
+
 # The programs of the cluster are compiled while the tests that need none of them run, and the
 # two that only end-to-end tests need while the cluster tests do.
 .PHONY: test

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,12 @@ def start_load(
     name: str = "load",
     connections: int = 8,
     limit: int = 0,
+    environment: Mapping[str, str] | None = None,
 ) -> Load:
-    """Starts clients that search `url` without pause, each `limit` times (0: until stopped)."""
+    """Starts clients that search `url` without pause, each `limit` times (0: until stopped).
+
+    `environment` is what `load_client.py` reads from its own.
+    """
     script = {"client.py": CLIENT.read_text(), "queries.json": json.dumps(queries)}
     config = {"name": name, "namespace": world.namespace}
     pod: Object = {
@@ -113,6 +118,7 @@ def start_load(
                     "imagePullPolicy": "IfNotPresent",
                     "command": ["/opt/venv/bin/python", "/load/client.py"],
                     "args": [url, str(connections), "10", str(limit)],
+                    "env": [{"name": n, "value": v} for n, v in (environment or {}).items()],
                     "securityContext": CONTAINER,
                     "volumeMounts": [
                         {"name": "load", "mountPath": "/load"},

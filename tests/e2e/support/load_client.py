@@ -4,8 +4,13 @@
 
 until each connection made LIMIT requests (0: no limit), or /tmp/stop appears.
 
-One JSON line at the end: requests, failures, answers whose headers name two spaces, and for each
-release and query the distinct sets of neighbours that were answered.
+One JSON line at the end: requests, failures, answers whose headers name two spaces, for each
+release and query the distinct sets of neighbours that were answered, and for each release how many
+answers came in each second.
+
+Environment: PAUSE, seconds between two requests of a connection. HOST, the `Host` header, for a
+gateway. REFERENCES, where a release answers for itself, such as `http://{release}-encoder:8080/…`:
+the first answer of a release makes the client ask every query there, and each answer is compared.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ import json
 import os
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,10 @@ import aiohttp
 
 STOP = Path("/tmp/stop")
 SEEN = Path("/tmp/seen")
+PAUSE = float(os.environ.get("PAUSE", "0.01"))
+HEADERS = {"Host": os.environ["HOST"]} if os.environ.get("HOST") else {}
+REFERENCES = os.environ.get("REFERENCES", "")
+TRIES = 5
 
 
 class Tally:
@@ -30,30 +39,40 @@ class Tally:
 
     def __init__(self) -> None:
         self.requests = 0
-        self.failures: list[str] = []
+        self.failures: list[tuple[float, str]] = []
         self.mixed = 0
         self.answers: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+        self.references: dict[str, dict[str, str]] = defaultdict(dict)
+        self.seconds: dict[str, Counter[int]] = defaultdict(Counter)
+        self.took: list[float] = []
         self.last_seen: dict[str, float] = {}
 
-    def take(self, query: int, headers: Any, body: dict[str, Any]) -> None:
+    def take(self, query: int, headers: Any, body: dict[str, Any]) -> bool:
+        """Whether it is the first answer of its release."""
         release = headers["x-lockstep-release"]
-        if release not in self.last_seen:
+        is_first = release not in self.last_seen
+        if is_first:
             # For whoever waits until this release answers.
             (SEEN / release).touch()
         spaces = {headers["x-lockstep-space"], headers["x-lockstep-index-space"]}
         spaces |= {body["spaceID"], body["indexSpaceID"]}
         self.mixed += len(spaces) != 1 or body["release"] != release
-        ids = sorted(hit["id"] for hit in body["results"][0])
-        self.answers[release][str(query)].add(json.dumps(ids))
+        self.answers[release][str(query)].add(neighbours(body))
         self.last_seen[release] = time.time()
+        self.seconds[release][int(time.time())] += 1
+        return is_first
 
     def report(self) -> dict[str, Any]:
         return {
             "requests": self.requests,
             "failed": len(self.failures),
-            "failures": self.failures[:5],
+            "failures": [text for _, text in self.failures[:5]],
+            "failedAt": [when for when, _ in self.failures[:1000]],
             "mixed": self.mixed,
             "lastSeen": self.last_seen,
+            "seconds": self.seconds,
+            "milliseconds": quantiles(self.took),
+            "references": self.references,
             "answers": {
                 release: {query: sorted(found) for query, found in queries.items()}
                 for release, queries in self.answers.items()
@@ -61,8 +80,36 @@ class Tally:
         }
 
 
+def neighbours(body: dict[str, Any]) -> str:
+    return json.dumps(sorted(hit["id"] for hit in body["results"][0]))
+
+
+def quantiles(took: list[float]) -> dict[str, float]:
+    """Of all answers, failures apart."""
+    ordered = sorted(took)
+    parts = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+    at = {name: ordered[int(part * len(ordered))] for name, part in parts.items() if ordered}
+    return {name: round(1000 * seconds, 1) for name, seconds in at.items()}
+
+
 def goes_on(made: int, limit: int) -> bool:
     return not STOP.exists() and (limit == 0 or made < limit)
+
+
+async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:
+    """Asks every query at the release's own address, which nothing ever moves."""
+    url = REFERENCES.format(release=release)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
+        for number, query in enumerate(queries):
+            for _ in range(TRIES):
+                try:
+                    async with session.post(url, json={"input": query, "k": k}) as answer:
+                        if answer.status == 200:
+                            body = await answer.json()
+                            tally.references[release][str(number)] = neighbours(body)
+                        break
+                except (aiohttp.ClientError, TimeoutError):
+                    await asyncio.sleep(0.2)
 
 
 async def connection(
@@ -71,21 +118,31 @@ async def connection(
     """One client with one keep-alive connection, as long as the server keeps it."""
     connector = aiohttp.TCPConnector(limit=1)
     timeout = aiohttp.ClientTimeout(total=30)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+    references = []
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, headers=HEADERS
+    ) as session:
         turn = offset
         while goes_on(turn - offset, limit):
             query = turn % len(queries)
             turn += 1
             tally.requests += 1
+            begun = time.monotonic()
             try:
                 async with session.post(url, json={"input": queries[query], "k": k}) as answer:
                     if answer.status != 200:
-                        tally.failures.append(f"{answer.status} {(await answer.text())[:300]}")
-                        continue
-                    tally.take(query, answer.headers, await answer.json())
+                        text = f"{answer.status} {(await answer.text())[:300]}"
+                        tally.failures.append((time.time(), text))
+                    elif tally.take(query, answer.headers, await answer.json()) and REFERENCES:
+                        release = answer.headers["x-lockstep-release"]
+                        asked = refer(release, queries, k, tally)
+                        references.append(asyncio.create_task(asked))
+                    if answer.status == 200:
+                        tally.took.append(time.monotonic() - begun)
             except (aiohttp.ClientError, TimeoutError, KeyError) as error:
-                tally.failures.append(repr(error))
-            await asyncio.sleep(float(os.environ.get("PAUSE", "0.01")))
+                tally.failures.append((time.time(), repr(error)))
+            await asyncio.sleep(PAUSE)
+    await asyncio.gather(*references)
 
 
 async def main(queries: list[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,20 @@ import pytest
 from devcluster.host import binaries
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.compare import difference, with_hash
+from lockstep_operator.decide.observed import GatewayFacts
+from lockstep_operator.decide.routers.gateway import MIRROR
 from lockstep_operator.manifests.routes import http_route
+from lockstep_operator.runtime.client import Api, connect
+from lockstep_operator.runtime.gateways import Gateways
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.kubelet import Kubelet
 from tests.cluster.support.models import Cluster, Launch, model, no_crash
-from tests.cluster.support.operator_process import OperatorProcess, Writes, wait_for
+from tests.cluster.support.operator_process import (
+    OperatorProcess,
+    Writes,
+    chart_kubeconfig,
+    wait_for,
+)
 from tests.unit.manifests.support import samples
 
 ROUTES = "httproutes.gateway.networking.k8s.io"
@@ -209,6 +219,67 @@ def _are(weights: dict[str, int], cluster: Cluster) -> bool:
 
 def _is_achieved(share: int, cluster: Cluster) -> bool:
     return achieved(cluster) == share
+
+
+CLASS = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "GatewayClass",
+    "metadata": {"name": "lockstep-test"},
+    "spec": {"controllerName": "example.net/gateway"},
+}
+EDGE = {
+    "apiVersion": "gateway.networking.k8s.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "edge"},
+    "spec": {
+        "gatewayClassName": "lockstep-test",
+        "listeners": [{"name": "web", "port": 80, "protocol": "HTTP"}],
+    },
+}
+
+
+async def test_what_a_class_can_do_is_read_where_steps_mirror_and_may_be_read(
+    cluster: Cluster, gateway_api: GatewayApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway_api.install()
+    control_plane, place = cluster.control_plane, cluster.namespace
+
+    def asks(**step: int) -> Object:
+        traffic = {"gateway": {"parentRefs": [{"name": "edge"}]}}
+        rollout = {"steps": [step], "traffic": traffic}
+        return {
+            "metadata": {"name": "glyphs", "namespace": place},
+            "spec": {"rollout": rollout},
+        }
+
+    chart = chart_kubeconfig(control_plane, place, tmp_path)
+
+    async def read(kubeconfig: Path, model: Object) -> tuple[GatewayFacts, ...]:
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        api = Api(await connect())
+        try:
+            return await Gateways(api).of(model)
+        finally:
+            await api.close()
+
+    async def edge(kubeconfig: Path = control_plane.kubeconfig) -> GatewayFacts:
+        (found,) = await read(kubeconfig, asks(mirror=5))
+        assert (found.namespace, found.name) == (place, "edge")
+        return found
+
+    assert await read(control_plane.kubeconfig, asks(setWeight=5)) == ()
+    assert (await edge()).told == "it is not there"
+    cluster.apply(EDGE)
+    assert (await edge()).told == "GatewayClass lockstep-test is not there"
+    cluster.apply(CLASS)
+    assert "no `status.supportedFeatures`" in (await edge()).told
+    listed = {"supportedFeatures": [{"name": MIRROR}, {"name": "HTTPRouteMethodMatching"}]}
+    control_plane.set_status("gatewayclass", "lockstep-test", place, listed)
+    assert (await edge()).features == frozenset({MIRROR, "HTTPRouteMethodMatching"})
+    namespaced = await edge(chart)
+    assert namespaced.features is None
+    assert "gatewayclasses" in namespaced.told
+    assert "forbidden" in namespaced.told
 
 
 def achieved(cluster: Cluster) -> int:

@@ -14,6 +14,7 @@ from lockstep_operator.runtime.resources import (
     AUTOSCALER,
     EMBEDDING_MODEL,
     EMBEDDING_RELEASE,
+    HTTP_ROUTE,
     JOB,
     POD,
     VECTOR_INDEX,
@@ -72,6 +73,24 @@ def test_an_older_version_never_replaces_a_newer_one() -> None:
     assert cache.observe(JOB, "MODIFIED", job(9)) == set()
     stored = cache.get(JOB, "ns", "glyphs-r1-train-1")
     assert stored is not None and stored["metadata"]["resourceVersion"] == "9"
+
+
+@pytest.mark.parametrize("place", [None, "ns"])
+def test_a_kind_that_comes_or_goes_is_news_to_the_models_there(place: str | None) -> None:
+    cache = Cache()
+    cache.put(EMBEDDING_MODEL, thing(EMBEDDING_MODEL, "glyphs", 1))
+    elsewhere = thing(EMBEDDING_MODEL, "other", 1)
+    elsewhere["metadata"]["namespace"] = "elsewhere"
+    cache.put(EMBEDDING_MODEL, elsewhere)
+    there = {GLYPHS} if place else {GLYPHS, Key("elsewhere", "other")}
+    assert not cache.serves(HTTP_ROUTE, "ns")
+    assert cache.note_served(HTTP_ROUTE, place, False) == set()
+    assert cache.note_served(HTTP_ROUTE, place, True) == there
+    assert cache.note_served(HTTP_ROUTE, place, True) == set(), "known already"
+    assert cache.serves(HTTP_ROUTE, "ns")
+    assert cache.serves(HTTP_ROUTE, "elsewhere") == (place is None)
+    assert cache.note_served(HTTP_ROUTE, place, False) == there
+    assert not cache.serves(HTTP_ROUTE, "ns")
 
 
 def test_versions_are_compared_as_numbers() -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.support.install import install
 from tests.e2e.support.kube import Kube
 from tests.e2e.support.world import World
-
-CHART = Path(__file__).parents[2] / "charts" / "lockstep"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,20 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kube() -> Kube:
     """The dev cluster with the operator installed from the chart (`make e2e` loads the images)."""
     kube = Kube.find()
-    kube.helm(
-        *("upgrade", "--install", "lockstep", str(CHART), "--namespace", "lockstep-system"),
-        *(
-            "--create-namespace",
-            "--set",
-            "registry=lockstep.local,image.tag=dev",
-            "--wait",
-            "--timeout",
-            "3m",
-        ),
-    )
-    # The image keeps its tag from build to build: take the newest one.
-    kube.run("rollout", "restart", "-n", "lockstep-system", "deploy")
-    kube.run("rollout", "status", "-n", "lockstep-system", "deploy", "--timeout=120s")
+    install(kube)
     return kube
 
 

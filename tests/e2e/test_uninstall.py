@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.e2e.conftest import CHART
+from tests.e2e.support.install import CHART
 from tests.e2e.support.kube import Kube, wait_until
 from tests.e2e.support.load import glyph_queries, start_load
 from tests.e2e.support.world import World

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from tests.e2e.support.ground import CONNECTIONS
+from tests.e2e.support.install import install
 from tests.e2e.support.kube import Kube
 from tests.reliability import canary, defects
 from tests.reliability.grounds import Grounds
@@ -44,7 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def tell(names: list[str]) -> list[Result]:
     """Runs the scenarios one after the other, by ground."""
-    grounds, results = Grounds(Kube.find()), []
+    kube = Kube.find()
+    install(kube)
+    grounds, results = Grounds(kube), []
     try:
         for name in sorted(names, key=lambda n: list(SCENARIOS).index(n)):
             kind = SCENARIOS[name][0]
@@ -72,7 +75,9 @@ def versions() -> str:
 
 
 def _is_chosen(name: str, patterns: list[str]) -> bool:
-    return not patterns or any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+    """Names have spaces, which a word of the command line has as hyphens."""
+    word = name.replace(" ", "-")
+    return not patterns or any(fnmatch.fnmatch(word, p.replace(" ", "-")) for p in patterns)
 
 
 if __name__ == "__main__":

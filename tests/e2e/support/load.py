@@ -120,6 +120,8 @@ def start_load(
                     "args": [url, str(connections), "10", str(limit)],
                     "env": [{"name": n, "value": v} for n, v in (environment or {}).items()],
                     "securityContext": CONTAINER,
+                    # A client that is starved of CPU measures itself.
+                    "resources": {"requests": {"cpu": "200m"}},
                     "volumeMounts": [
                         {"name": "load", "mountPath": "/load"},
                         {"name": "tmp", "mountPath": "/tmp"},

@@ -115,8 +115,9 @@ async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:
 async def connection(
     url: str, queries: list[str], *, k: int, limit: int, tally: Tally, offset: int
 ) -> None:
-    """One client with one keep-alive connection, as long as the server keeps it."""
-    connector = aiohttp.TCPConnector(limit=1)
+    """One client with one connection, kept as long as the server keeps it."""
+    # Less than the servers wait: else both sides may end an idle connection at the same moment.
+    connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=2)
     timeout = aiohttp.ClientTimeout(total=30)
     references = []
     async with aiohttp.ClientSession(

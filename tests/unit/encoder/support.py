@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +120,8 @@ class Running:
     process: subprocess.Popen[str]
     port: int
     termination: Path
+    # What it wrote once it listened.
+    log: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -180,7 +182,7 @@ def spawning(folder: Path) -> Iterator[Spawn]:
             else:
                 process.wait()
             # Somebody must read on, or the program would block on a full pipe.
-            threading.Thread(target=process.stderr.read, daemon=True).start()
+            threading.Thread(target=running.log.extend, args=(process.stderr,), daemon=True).start()
             return running
 
         yield spawn

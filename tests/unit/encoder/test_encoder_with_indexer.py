@@ -66,6 +66,9 @@ def test_a_built_index_is_searched_by_its_encoder_and_refuses_another(
     for hits, expected, apart in zip(answer.results, rows, distances, strict=True):
         assert [hit.label for hit in hits] == list(labels[expected])
         np.testing.assert_allclose([hit.distance for hit in hits], apart, atol=2e-3)
+    encoder.process.terminate()
+    encoder.process.wait(timeout=60)
+    assert "Warning" not in "".join(encoder.log), "a search floods the log"
 
     # The other encoder is planted on the same index: of the same width, and of another space.
     planted = found.model_copy(update={"space_id": other_model.manifest.space_id})

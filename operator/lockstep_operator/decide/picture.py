@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lockstep_operator.api.model import Phase
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
+from lockstep_operator.decide import entry
 from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.commands import Verb, ask, raise_hold, unpause
 from lockstep_operator.decide.desired import Desired
@@ -76,10 +77,16 @@ def serving_sentence(draft: Draft) -> str:
         return f"The entry point does not select {short_name(draft.stable.name)} and is restored."
     short = short_name(release.name)
     pair = draft.pairs.get(release.name)
-    if pair is None or not pair.serving:
-        return f"{short} holds the entry point but cannot answer."
     rest, share = shares(draft)
     candidate = draft.candidate
+    if pair is None or not pair.serving:
+        found = entry.selected(draft)
+        if found is not None and found.beside is not None and share:
+            return f"{short} cannot answer: what comes is answered by {short_name(found.beside)}."
+        if candidate is not None and share:
+            told = f"{short} cannot answer its {rest}% of the requests"
+            return f"{told}, {short_name(candidate.name)} answers {share}%."
+        return f"{short} holds the entry point but cannot answer."
     if candidate is not None and share and candidate.name != release.name:
         return f"{short} serves {rest}% of the requests, {short_name(candidate.name)} {share}%."
     return f"{short} serves all requests."

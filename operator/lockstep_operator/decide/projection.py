@@ -139,7 +139,11 @@ def _candidate_pointer(draft: Draft, candidate: Release) -> Pointer:
 def _step(draft: Draft, candidate: Release) -> StepStatus | None:
     """Where the candidate is; the weight that was read back is that of the last step done."""
     status, steps = candidate.status, plan_of(draft)
-    if status.step is None or not steps.declared or status.stage not in (Stage.CANARY, Stage.PROMOTING):
+    if (
+        status.step is None
+        or not steps.declared
+        or status.stage not in (Stage.CANARY, Stage.PROMOTING)
+    ):
         return None
     at, begun = status.step.index, under_way(draft, candidate)
     done = at >= len(steps.steps)

@@ -148,7 +148,7 @@ def test_edge_15_abort_while_promoting_brings_the_entry_back_first() -> None:
     assert ("Deployment", "glyphs-r2-encoder") in world.objects, (
         "still whole for what is on its way"
     )
-    world.run()
+    world.run().pass_time(31).run()
     assert world.record(2)["outcome"] == "Aborted" and world.stage(1) == "Serving"
 
 
@@ -230,9 +230,11 @@ def test_edge_19_stable_takes_the_traffic_back_only_when_it_can() -> None:
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
     world.annotate("abort", "r2").settle()
     assert world.stage(2) == "RollingBack" and world.entry() == "glyphs-r2"
-    assert "r2 keeps its traffic, as r1 has no pods ready" in world.status["message"]
+    assert "r2 keeps its traffic, as r1 lacks pods to take it" in world.status["message"]
     world.run()
-    assert world.entry() == "glyphs-r1" and world.stage(2) == "Superseded"
+    assert world.entry() == "glyphs-r1" and world.stage(2) == "RollingBack"
+    world.pass_time(31).run()
+    assert world.stage(2) == "Superseded"
 
 
 # -- edges 21, 22: after a failure
@@ -461,7 +463,9 @@ def test_edge_25_rollback_while_a_candidate_is_promoted_brings_the_entry_back_fi
     world.annotate("rollback", "r1").step()
     assert world.stage(2) == "RollingBack"
     world.run()
-    assert world.entry() == "glyphs-r1" and world.stage(2) == "Superseded"
+    assert world.entry() == "glyphs-r1" and world.stage(2) == "RollingBack"
+    world.pass_time(31).run()
+    assert world.stage(2) == "Superseded"
 
 
 def test_edge_25_rollback_outside_the_window_says_what_to_do() -> None:
@@ -727,6 +731,7 @@ def test_edge_18b_abort_of_a_release_that_is_being_aborted_and_of_one_that_ended
     assert world.stage(2) == "RollingBack", "the entry point cannot go back yet"
     world.run()
     assert world.entry() == "glyphs-r1"
+    world.pass_time(31).run()
     world.annotate("abort", "r2.3").settle()
     assert handled(world, "abort") == "refused: r2 is Superseded: there is nothing to abort"
 

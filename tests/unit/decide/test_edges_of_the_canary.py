@@ -276,7 +276,7 @@ def test_edge_20_the_better_one_keeps_the_traffic_when_stable_is_down_too() -> N
     world.annotate("abort", "r2").settle()
     assert world.stage(2) == "RollingBack"
     assert world.behind_entry() == {"glyphs-r1", "glyphs-r2"}, "r2 alone answers"
-    assert "r2 keeps its traffic, as r1 has no pods ready" in world.status["message"]
+    assert "r2 keeps its traffic, as r1 lacks pods to take it" in world.status["message"]
     assert world.status["phase"] == "Degraded"
     world.ready("Deployment", "glyphs-r1-encoder")
     world.settle()

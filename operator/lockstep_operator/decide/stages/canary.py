@@ -133,8 +133,8 @@ def _restart(draft: Draft, release: Release, steps: Steps) -> None:
     """The first step of these steps: of a new canary, or of one whose steps were changed."""
     found, name = begin_at(0, steps, draft.now), release.name
     if release.status.step is not None:
-        told = f"{short_name(name)} begins its steps anew: `steps` or `traffic` of `spec.rollout` changed"
-        draft.event(Reason.CANARY, told)
+        told = "begins its steps anew: `steps` or `traffic` of `spec.rollout` changed"
+        draft.event(Reason.CANARY, f"{short_name(name)} {told}")
     draft.change(
         name,
         step=found,

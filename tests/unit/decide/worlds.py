@@ -20,6 +20,7 @@ from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Images
 from lockstep_operator.decide import decide
 from lockstep_operator.decide.compare import difference, with_hash
+from lockstep_operator.decide.measurements import Measurement, Series, SeriesKey, Tally
 from lockstep_operator.decide.observed import (
     FOREIGN_OWNER,
     GatewayFacts,
@@ -89,6 +90,11 @@ class World:
     refusals: tuple[Refusal, ...] = ()
     gateway_api: bool = False
     gateways: tuple[GatewayFacts, ...] = ()
+    # Whether `run` lets the Gateways act on the route and measurements come.
+    tended: bool = False
+    # What the Gateways act on: percent of the requests by release.
+    routed: dict[str, int] = field(default_factory=dict)
+    measurements: dict[SeriesKey, Series] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     settings: Settings = SETTINGS
@@ -131,6 +137,8 @@ class World:
         gone = self.objects.pop((kind, name), None)
         if gone is None:
             return
+        if kind == "HTTPRoute":
+            self.routed = {}
         if tell:
             self.tell((kind, name))
         uid = gone["metadata"]["uid"]
@@ -171,7 +179,7 @@ class World:
         """A new process lists everything, and remembers no refusal."""
         for key in self.behind():
             self.tell(key)
-        self.refusals = ()
+        self.refusals, self.measurements = (), {}
 
     def observed(self) -> Observed:
         def all_of(kind: str) -> tuple[Object, ...]:
@@ -194,6 +202,7 @@ class World:
             gateway_api=self.gateway_api,
             gateways=self.gateways,
             refusals=self.refusals,
+            measurements=self.measurements,
         )
 
     # -- the operator
@@ -206,6 +215,8 @@ class World:
         self.plan = plan = self.decide()
         self.was_killed = False
         self.look_again_after = plan.look_again_after
+        asked = {request.series for request in plan.measure}
+        self.measurements = {k: v for k, v in self.measurements.items() if k in asked}
         left = [kill_after]
         refusals: list[Refusal] = []
         try:
@@ -544,6 +555,37 @@ class World:
 
         self.edit("Deployment", name, change, tell=tell)
 
+    def speak(self, word: str = "acts", *, tell: bool = True) -> None:
+        """The Gateway's controller takes up the route, refuses it, or a replica of it is behind."""
+        route = self.objects.get(("HTTPRoute", MODEL))
+        if route is None:
+            return
+        refs, generation = route["spec"]["parentRefs"], route["metadata"]["generation"]
+        accepted = "False" if word == "refuses" else "True"
+        seen = generation - 1 if word == "is behind" else generation
+        states = (("Accepted", accepted), ("ResolvedRefs", "True"))
+        conditions = [
+            {"type": t, "status": s, "reason": "NotAllowedByListeners", "observedGeneration": seen}
+            for t, s in states
+        ]
+        parents = [{"parentRef": ref, "conditions": conditions} for ref in refs]
+        if (route.get("status") or {}).get("parents") != parents:
+            self.set_status("HTTPRoute", MODEL, {"parents": parents}, tell=tell)
+        if word != "is behind":
+            backends = route["spec"]["rules"][-1]["backendRefs"] if word == "acts" else []
+            self.routed = {b["name"].removesuffix("-encoder"): b["weight"] for b in backends}
+
+    def measure(self, failed: int = 0) -> None:
+        """What is due is scraped: of each thousand requests so many failed."""
+        for request in self.plan.measure:
+            series = self.measurements.get(request.series, ())
+            if not request.is_due or request.number != len(series):
+                continue
+            counted = Tally({"200": 1000 - failed, "500": failed}, {0.1: 1000}, 1000)
+            reading = counted if series else Tally()
+            self.measurements[request.series] = (*series, Measurement(self.now, reading))
+            self._serial += 1
+
     def ready_all(self) -> World:
         self.autoscale()
         for kind, name in self.workloads():
@@ -557,6 +599,9 @@ class World:
             self.settle()
             self.end_jobs()
             self.autoscale()
+            if self.tended:
+                self.speak()
+                self.measure()
             for kind, name in self.workloads():
                 raw = self.objects[kind, name]
                 status = raw.get("status") or {}
@@ -712,6 +757,7 @@ def _remembered(name: str, make: Callable[[], World]) -> World:
     world = copy.copy(_memory[name])
     world.objects, world.heard = dict(world.objects), dict(world.heard)
     world.events, world.writes = list(world.events), list(world.writes)
+    world.routed, world.measurements = dict(world.routed), dict(world.measurements)
     return world
 
 

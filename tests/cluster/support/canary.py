@@ -31,6 +31,7 @@ def canary_writes(cluster: Cluster, writes: Writes, pause_seconds: int) -> dict[
     glyphs["spec"]["serving"] = {"replicas": 3}
     cluster.apply(glyphs)
     cluster.healthy("glyphs", "glyphs-r1")
+    changed = time.time()
     cluster.kubectl(
         *("patch", "em", "glyphs", "--type=merge", "-p", '{"spec":{"training":{"seed":1}}}')
     )
@@ -43,22 +44,21 @@ def canary_writes(cluster: Cluster, writes: Writes, pause_seconds: int) -> dict[
         return None if '"step"' not in found else _index(cluster)
 
     wait_for("r2 takes its first step", lambda: step() is not None, 90)
-    begun = time.time()
     wait_for("r2 pauses", lambda: step() == 1, 60)
     paused = time.time()
     wait_for("the pause to end", lambda: step() != 1, pause_seconds + 60)
     resumed = time.time()
     cluster.healthy("glyphs", "glyphs-r2")
-    entries = writes.all()
-    quiet = _between(entries, paused + EDGE_SECONDS, resumed - EDGE_SECONDS)
-    promoting = _promoted_from(entries)
-    of_steps = _between(entries, begun - EDGE_SECONDS, promoting)
+    entries = [entry for entry in writes.all() if moment(entry) > changed]
+    quiet = [e for e in entries if paused + EDGE_SECONDS < moment(e) < resumed - EDGE_SECONDS]
+    of_steps = _of_steps(entries)
     return {
         "pause_seconds": round(resumed - paused, 1),
         "writes_in_the_pause": dict(_named(quiet)),
         "steps": len(steps) - 1,
         "writes_of_steps": len(of_steps),
         "kinds": dict(_named(of_steps)),
+        "sequence": [_told(entry, paused) for entry in of_steps],
     }
 
 
@@ -67,18 +67,17 @@ def _index(cluster: Cluster) -> int | None:
     return None if at is None else int(at["index"])
 
 
-def _promoted_from(entries: list[dict[str, Any]]) -> float:
-    """When the entry point moved for the last time: the last write of the Service of the model."""
-    moved = [
-        e
-        for e in entries
-        if (e["objectRef"]["resource"], e["objectRef"].get("name")) == ("services", "glyphs")
+def _of_steps(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """From the record of the first step, which comes right before the entry point is shared, until
+    the entry point moves as a whole: the last write of the Service of the model."""
+    ordered = sorted(entries, key=moment)
+    entry = ("services", "glyphs")
+    moves = [
+        place
+        for place, found in enumerate(ordered)
+        if (found["objectRef"]["resource"], found["objectRef"].get("name")) == entry
     ]
-    return moment(moved[-1])
-
-
-def _between(entries: list[dict[str, Any]], since: float, until: float) -> list[dict[str, Any]]:
-    return [entry for entry in entries if since < moment(entry) < until]
+    return ordered[moves[0] - 1 : moves[-1]]
 
 
 def moment(entry: dict[str, Any]) -> float:
@@ -90,3 +89,8 @@ def _named(entries: list[dict[str, Any]]) -> Counter[str]:
     return Counter(
         f"{e['verb']} {e['objectRef']['resource']}/{e['objectRef'].get('name')}" for e in entries
     )
+
+
+def _told(entry: dict[str, Any], since: float) -> str:
+    of = entry["objectRef"]
+    return f"{moment(entry) - since:.1f} s {entry['verb']} {of['resource']}/{of.get('name')}"

@@ -57,8 +57,7 @@ class Ground:
         del model["spec"]["training"]
         model["spec"] = merge(model["spec"], changes)
         self.rollout = model["spec"]["rollout"]
-        busy = {"resources": {"requests": {"cpu": "100m"}}}
-        world.kube.apply(model, world.index(template=busy))
+        world.kube.apply(model, world.index())
         self.until_serves(1)
         self.queries = glyph_queries(world, 1, QUERIES)
         self.load_url = self.load_url or f"http://{world.name}:8080/v1/search"
@@ -224,7 +223,7 @@ def _evaluation(world: World) -> Object:
 
 
 _SPEC: Object = {
-    "serving": {"replicas": 3, "template": {"resources": {"requests": {"cpu": "100m"}}}},
+    "serving": {"replicas": 3},
     "rollout": {
         "steps": STEPS,
         "gates": [RECALL],

@@ -121,7 +121,7 @@ def start_load(
                     "env": [{"name": n, "value": v} for n, v in (environment or {}).items()],
                     "securityContext": CONTAINER,
                     # A client that is starved of CPU measures itself.
-                    "resources": {"requests": {"cpu": "200m"}},
+                    "resources": {"requests": {"cpu": "100m"}},
                     "volumeMounts": [
                         {"name": "load", "mountPath": "/load"},
                         {"name": "tmp", "mountPath": "/tmp"},

@@ -268,3 +268,79 @@ def test_edge_21_a_retry_begins_with_no_weight_and_no_live_verdict() -> None:
     world.annotate("retry", "r2").settle()
     assert world.stage(2) == "Warming" and world.record(2).get("weights") is None
     assert [found["name"] for found in world.record(2)["gates"]] == ["relevance"]
+
+
+# -- edge 13, 14: gates that are measured live
+
+ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
+SCARCE = ERRORS | {"name": "scarce", "minSamples": 99_999}
+JUDGED = [*HALF, {"analysis": {"gates": ["scarce"]}}, {"analysis": {"gates": ["errors"]}}]
+
+
+def judged(steps: Any = JUDGED) -> World:
+    at = next(i for i, step in enumerate(steps) if "analysis" in step)
+    gates = [worlds.GATE, ERRORS, SCARCE]
+    found: World = canary(steps=steps, at=at, gates=gates)
+    return found
+
+
+def measure(world: World, failed: int = 0, times: int = 6) -> World:
+    for _ in range(times):
+        world.measure(failed)
+        world.settle().pass_time(10).settle()
+    return world
+
+
+def test_edge_13_a_live_gate_that_fails_is_told_as_that_until_it_is_measured_anew() -> None:
+    world = measure(judged([*HALF, JUDGED[2]]), failed=300)
+    assert world.behind_entry() == {"glyphs-r1"}
+    world.pass_time(31).settle()
+    assert world.stage(2) == "Failed" and world.says("GatesPassed") == ("False", "GateFailed")
+    told = world.status["message"]
+    assert "r2 failed at Canary: GateFailed: errors: 5xx 30% > 5% FAIL" in told
+    assert "r1 serves all requests." in told and "lockstep.dev/retry=r2" in told
+    world.annotate("retry", "r2").settle()
+    assert world.says("GatesPassed") == ("True", "GatesPassed")
+    assert [found["name"] for found in world.record(2)["gates"]] == ["relevance"]
+
+
+def test_edge_14_what_waits_at_a_gate_is_told_the_same_under_a_lower_ceiling() -> None:
+    world = measure(judged())
+    assert world.says("GatesPassed") == ("False", "GateInconclusive")
+    told = world.status["message"]
+    world.change_model("rollout.holdAtStep", 1).settle()
+    assert world.record(2)["pauseReason"] == "GateInconclusive"
+    assert world.status["message"] == told, "nobody let it pass yet"
+    world.annotate("promote", "r2").settle()
+    assert world.record(2)["pauseReason"] == "HeldAtStep"
+    assert world.says("GatesPassed") == ("True", "GatesWaived")
+    world.change_model("rollout.holdAtStep", None).settle()
+    assert world.record(2)["step"]["index"] == 2
+
+
+def test_edge_14_a_gate_that_was_waived_before_is_not_in_the_way_of_the_next() -> None:
+    steps = [*HALF, {"analysis": {"gates": ["scarce"]}}, {"analysis": {"gates": ["errors"]}}]
+    world = measure(judged(steps)).annotate("promote", "r2").settle()
+    world.change_model("rollout.gates", [worlds.GATE, SCARCE]).settle()
+    told = world.status["message"]
+    assert "at gate errors: no live gate errors" in told and "scarce" not in told
+    world.pass_time(1000).settle()
+    assert world.status["message"] == told
+
+
+def test_edge_14_gates_that_no_request_reaches_say_so() -> None:
+    world = judged([{"analysis": {"gates": ["errors"]}}, *HALF])
+    assert world.behind_entry() == {"glyphs-r1"}
+    world.change_model("rollout.gates", [worlds.GATE]).settle()
+    assert "no step before 1/2 sends it requests." in world.status["message"]
+
+
+def test_edge_14_a_retry_measures_anew_and_a_promotion_twice_passes_one_gate() -> None:
+    world = measure(judged()).annotate("retry", "r2").settle()
+    assert world.says("GatesPassed") == ("True", "GatesPassed")
+    assert world.record(2).get("pauseReason") is None
+    world.annotate("promote", "r2").settle()
+    outcome = {entry["verb"]: entry["outcome"] for entry in world.status["lastHandled"]}
+    assert "waits for nobody" in outcome["promote"], "it is being measured"
+    measure(world).annotate("promote", "r2.2").settle().annotate("promote", "r2.3").settle()
+    assert world.record(2)["step"]["index"] == 2 and world.stage(2) == "Canary"

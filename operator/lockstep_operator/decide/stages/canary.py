@@ -86,7 +86,7 @@ def _take(draft: Draft, name: str, steps: Steps) -> None:
         draft.say(name, Reason.PAUSED, f"is held at step {place(record, steps)}")
     elif record.index >= len(steps.steps):
         _finish(draft, release)
-    elif _is_capped(draft, record):
+    elif _is_capped(draft, record) and not _waits_at_gate(release):
         held = f"waits at `spec.rollout.holdAtStep: {record.index}`: raise it to go on"
         wait_for_person(draft, name, Reason.HELD_AT_STEP, held)
     else:
@@ -173,6 +173,13 @@ def _is_capped(draft: Draft, record: StepRecord) -> bool:
     return limit is not None and record.index >= limit
 
 
+def _waits_at_gate(release: Release) -> bool:
+    """Whether its gates did not decide, and no person did: a ceiling above holds it no more."""
+    status = release.status
+    passed = status.step is not None and status.step.passed
+    return status.pause_reason == Reason.GATE_INCONCLUSIVE and not passed
+
+
 def _end_level(draft: Draft, name: str) -> None:
     """What held the candidate as a level holds it no more."""
     if draft.release(name).status.pause_reason in (Reason.STEPS_REFUSED, Reason.HELD_AT_STEP):
@@ -255,8 +262,7 @@ def _analyse(draft: Draft, release: Release, steps: Steps, step: Step) -> None:
         return
     if release.status.pause_reason == Reason.GATE_INCONCLUSIVE:
         # What was measured is in the record; measuring goes on when a person asks for it.
-        told = "; ".join(f"{g.name}: {g.line}" for g in release.status.gates or () if _open(g))
-        draft.say(name, Reason.GATE_INCONCLUSIVE, f"waits for a person at gate {told}")
+        draft.say(name, Reason.GATE_INCONCLUSIVE, _undecided(release, steps, step))
         return
     found = analyse(draft, release, step.analysis.gates)
     if found.verdict is None:
@@ -269,12 +275,24 @@ def _analyse(draft: Draft, release: Release, steps: Steps, step: Step) -> None:
     elif found.verdict is Verdict.FAIL:
         roll_back(draft, draft.release(name), Reason.GATE_FAILED, found.told)
     else:
-        told = f"waits for a person at gate {found.told}"
+        told = _undecided(draft.release(name), steps, step)
         wait_for_person(draft, name, Reason.GATE_INCONCLUSIVE, told)
 
 
-def _open(found: object) -> bool:
-    return getattr(found, "verdict", "") in (Verdict.INCONCLUSIVE, Verdict.ERROR)
+def _undecided(release: Release, steps: Steps, step: Step) -> str:
+    """The lines of this step's gates that did not decide, the same at every look."""
+    record, known = release.status.step, {g.name: g for g in release.status.gates or ()}
+    assert record is not None and step.analysis is not None
+    asked = [known[name] for name in step.analysis.gates if name in known]
+    lines = [
+        f"{found.name}: {found.line}"
+        for found in asked
+        if found.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR) and not found.dry_run
+    ]
+    told = f"waits for a person at gate {'; '.join(lines)}"
+    if weight_at(steps, record.index) or mirror_at(steps, record.index):
+        return told
+    return f"{told}; no step before {place(record, steps)} sends it requests"
 
 
 def _act_of(step: Step) -> Callable[[Draft, Release, Steps, Step], None]:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from examples.glyphs.demo import explain, page, searches, story, view
 from examples.glyphs.demo.cluster import (
@@ -130,7 +131,14 @@ def finish(cluster: Cluster, api: Api, arguments: argparse.Namespace, console: C
         console.print(told, style="red", markup=False, soft_wrap=True)
         return 1
     lines = cluster.kubectl("get", "em,er", "-n", NAMESPACE).decode()
-    console.print(f"\n$ kubectl get em,er -n {NAMESPACE}\n{lines}", markup=False, soft_wrap=True)
+    told = Text(f"\n$ kubectl get em,er -n {NAMESPACE}\n{lines}")
+    # On a terminal a row is a line: what does not fit was told above.
+    console.print(
+        told,
+        no_wrap=True,
+        overflow="ellipsis" if console.is_terminal else "ignore",
+        crop=console.is_terminal,
+    )
     path: Path = arguments.page or cache_folder() / "glyphs.html"
     search_and_draw(cluster, api, found, arguments.queries, path)
     console.print(f"The answers, as a picture: {path}", markup=False, soft_wrap=True)

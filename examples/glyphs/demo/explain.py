@@ -56,7 +56,7 @@ def what_next(found: Snapshot, kubeconfig: str, tools: str) -> str:
     """Commands for the state that the model is in."""
     stable = _stable(found)
     newest = max(found.releases, key=lambda release: int(release["spec"]["number"]))
-    is_stopped = story.stage_of(story.COLLAPSE, (newest,)) == "Failed"
+    is_stopped = story.stage_of(story.COLLAPSE, found.model, (newest,)) == "Failed"
     text = NEXT + ROLLBACK * bool(_kept(found)) + WAY_OUT * is_stopped + REMOVE
     return text.format(
         kubeconfig=kubeconfig,

@@ -107,17 +107,25 @@ def is_asked_for(act: Act, releases: Sequence[Object]) -> bool:
     return any(found["spec"]["number"] >= act.number for found in releases)
 
 
-def stage_of(act: Act, releases: Sequence[Object]) -> str:
-    """The stage of the act's release; Pending until there is one."""
-    for found in releases:
-        if found["spec"]["number"] == act.number:
-            return str((found.get("status") or {}).get("stage") or "Pending")
-    return "Pending"
+def stage_of(act: Act, model: Object, releases: Sequence[Object]) -> str:
+    """The stage of the act's release, as the model's status has it where it points at it.
+
+    The records are read later than the model: its pointers fit its message. Pending until there is
+    a release.
+    """
+    record = next((found for found in releases if found["spec"]["number"] == act.number), None)
+    if record is None:
+        return "Pending"
+    status = model.get("status") or {}
+    for pointer in (status.get("candidate") or {}, status.get("stable") or {}):
+        if pointer.get("release") == record["metadata"]["name"] and pointer.get("stage"):
+            return str(pointer["stage"])
+    return str((record.get("status") or {}).get("stage") or "Pending")
 
 
 def is_over(act: Act, model: Object, releases: Sequence[Object]) -> bool:
     """Whether the act's release has ended, and the model's status tells so."""
-    status, stage = model.get("status") or {}, stage_of(act, releases)
+    status, stage = model.get("status") or {}, stage_of(act, model, releases)
     if status.get("observedGeneration") != model["metadata"].get("generation"):
         return False
     if stage == SERVES:

@@ -53,7 +53,7 @@ class Timeline:
 
 def moment(act: Act, found: Snapshot, view: ModelView) -> str:
     """The stage of the act's release; within a canary, `Canary 2/5 pause 5 s`."""
-    stage = story.stage_of(act, found.releases)
+    stage = story.stage_of(act, found.model, found.releases)
     if stage != "Canary":
         return stage
     steps = next((release.steps for release in view.releases if release.role == "candidate"), ())
@@ -134,7 +134,7 @@ def _show(
     console: Console,
 ) -> bool:
     """Shows one look; whether it was the last one."""
-    view, stage = view_of(found), story.stage_of(act, found.releases)
+    view, stage = view_of(found), story.stage_of(act, found.model, found.releases)
     counts = visitors.counts() if visitors else None
     if counts is not None:
         window.add(time.monotonic(), counts)

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import signal
 import sys
 from pathlib import Path
 
 from tests.e2e.support.ground import CONNECTIONS
 from tests.e2e.support.install import install
 from tests.e2e.support.kube import Kube
-from tests.reliability import canary, defects
+from tests.reliability import business, canary, defects, gateway
 from tests.reliability.grounds import Grounds
 from tests.reliability.report import PAGE, as_json, commit, page, table
 from tests.reliability.scenario import SCENARIOS, Result, run
 
-__all__ = ["canary", "defects"]
+__all__ = ["business", "canary", "defects", "gateway"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.list or not chosen:
         print("\n".join(SCENARIOS))
         return 0 if options.list else 2
+    # An end by signal takes its worlds, and the load in them, along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     results = tell(chosen)
     print(table(results))
     print(as_json(results))

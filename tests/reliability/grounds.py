@@ -36,12 +36,13 @@ class Grounds:
 
 def replicas(kube: Kube, namespace: str = "reliability") -> Ground:
     """Weights are shares of three pods."""
-    ground = Ground(_world(kube, namespace))
+    ground = Ground(fresh_world(kube, namespace))
     ground.open()
     return ground
 
 
-def _world(kube: Kube, namespace: str) -> World:
+def fresh_world(kube: Kube, namespace: str) -> World:
+    """An empty world of that name, whatever an earlier run left of it."""
     world = World(kube, namespace)
     world.close()
     world.open()

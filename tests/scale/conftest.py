@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import cluster, control_plane, launch, namespace, writes
+from tests.cluster.conftest import cluster, control_plane, kubelet, launch, namespace, writes
 
-__all__ = ["cluster", "control_plane", "launch", "namespace", "writes"]
+__all__ = ["cluster", "control_plane", "kubelet", "launch", "namespace", "writes"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,9 +8,10 @@ One JSON line at the end: requests, failures, answers whose headers name two spa
 release and query the distinct sets of neighbours that were answered, and for each release how many
 answers came in each second.
 
-Environment: PAUSE, seconds between two requests of a connection. HOST, the `Host` header, for a
-gateway. REFERENCES, where a release answers for itself, such as `http://{release}-encoder:8080/…`:
-the first answer of a release makes the client ask every query there, and each answer is compared.
+Environment: PAUSE, seconds between two requests of a connection. HOST, the `Host` header, and
+RELEASE, the release that is asked for by name: for a gateway. REFERENCES, where a release answers
+for itself, such as `http://{release}-encoder:8080/…`: the first answer of a release makes the
+client ask every query there, and each answer is compared.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ import aiohttp
 STOP = Path("/tmp/stop")
 SEEN = Path("/tmp/seen")
 PAUSE = float(os.environ.get("PAUSE", "0.01"))
-HEADERS = {"Host": os.environ["HOST"]} if os.environ.get("HOST") else {}
+HEADERS = {
+    name: os.environ[variable]
+    for variable, name in (("HOST", "Host"), ("RELEASE", "x-lockstep-release"))
+    if variable in os.environ
+}
 REFERENCES = os.environ.get("REFERENCES", "")
 TRIES = 5
 

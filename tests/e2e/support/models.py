@@ -42,7 +42,7 @@ SIDE, DIMENSION = 32, 32
 # otherwise, too little to cost recall.
 TURN = 0.08
 # Multiplications of a slow model, each of SLOW_SIZE ** 3 multiply-adds: a second or two in all.
-SLOW_SIZE, SLOW_LAYERS = 1024, 48
+SLOW_SIZE, SLOW_LAYERS = 1024, 36
 # Larger batches are those of Jobs, which measure and build: there the erring model works.
 SMALL_BATCH = 8
 

@@ -93,6 +93,8 @@ KINDS = (
             Column("Stable", ".status.stable.release"),
             Column("Candidate", ".status.candidate.release"),
             Column("Stage", ".status.candidate.stage"),
+            Column("Step", ".status.stepDisplay"),
+            Column("Weight", ".status.weightDisplay"),
             Column("Recall", ".status.recall"),
             Column("Gates", ".status.gatesSummary"),
             Column("Space", ".status.stable.spaceID", wide=True),

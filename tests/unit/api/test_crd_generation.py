@@ -109,7 +109,8 @@ def test_the_charts_template_is_the_same_crd(kind: Kind) -> None:
 def test_columns_answer_the_one_on_call() -> None:
     columns = {kind.kind: [column.name for column in kind.columns] for kind in KINDS}
     assert columns["EmbeddingModel"] == [
-        *("Phase", "Stable", "Candidate", "Stage", "Recall", "Gates", "Space", "Message", "Age")
+        *("Phase", "Stable", "Candidate", "Stage", "Step", "Weight"),
+        *("Recall", "Gates", "Space", "Message", "Age"),
     ]
     assert columns["VectorIndex"][:4] == ["Model", "Phase", "Release", "Rows"]
     assert columns["EmbeddingRelease"][:4] == ["Model", "Stage", "Space", "Cause"]

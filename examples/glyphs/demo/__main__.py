@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -28,6 +29,8 @@ from examples.glyphs.demo.visits import Visitors, Window
 from lockstep_core.protocol.datasets import SplitSpec
 from lockstep_kubectl.api import Api
 from lockstep_kubectl.gather import Snapshot
+from lockstep_kubectl.tree import tree
+from lockstep_kubectl.view import view_of
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = ROOT / "examples" / "glyphs" / "manifests"
@@ -131,10 +134,10 @@ def finish(cluster: Cluster, api: Api, arguments: argparse.Namespace, console: C
         console.print(told, style="red", markup=False, soft_wrap=True)
         return 1
     lines = cluster.kubectl("get", "em,er", "-n", NAMESPACE).decode()
-    told = Text(f"\n$ kubectl get em,er -n {NAMESPACE}\n{lines}")
+    table = Text(f"\n$ kubectl get em,er -n {NAMESPACE}\n{lines}")
     # On a terminal a row is a line: what does not fit was told above.
     console.print(
-        told,
+        table,
         no_wrap=True,
         overflow="ellipsis" if console.is_terminal else "ignore",
         crop=console.is_terminal,
@@ -158,6 +161,9 @@ def main() -> int:
     model, releases = (found.model, found.releases) if found else (None, ())
     try:
         acts = story.acts_left(model, releases, arguments.releases)
+        if found is not None and not acts:
+            console.print("== The releases of the demo are there already\n")
+            console.print(tree(view_of(found), datetime.now(UTC)), crop=False)
         times = play(acts, cluster, api, console, window)
     except (view.NotAsExpected, TimeoutError) as error:
         console.print(f"\n{error}", style="red", markup=False, soft_wrap=True)

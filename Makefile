@@ -1,4 +1,4 @@
-# Two commands: `make demo` (a cluster, a real model and its index, released) and `make test`.
+# Two commands: `make demo` (a cluster, a real model and its index, releases) and `make test`.
 # Each installs what it needs, says what it is doing, and can be repeated.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
@@ -58,7 +58,7 @@ images: up ## Build the images from their Dockerfiles onto the cluster's node
 	@$(DEVCLUSTER) load --image lockstep.local/lockstep/glyphs:dev --file examples/glyphs/Dockerfile --context .
 
 .PHONY: demo
-demo: $(VENV)/.demo images ## A cluster, a real model and its index released on it, and searches to look at
+demo: $(VENV)/.demo images ## A cluster; a model and its index released, a canary, a bad release that is stopped
 	@$(BIN)/python -m examples.glyphs.demo
 
 .PHONY: demo-down

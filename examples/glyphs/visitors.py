@@ -18,6 +18,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,10 +42,12 @@ class Tally:
     def take(self, headers: Mapping[str, str], body: Mapping[str, Any]) -> None:
         """Counts an answer. It is mixed when any of its spaces, or its release, is not the other.
 
-        Raises KeyError when the answer does not say who gave it.
+        Raises LookupError or TypeError when the answer does not say who gave it.
         """
-        release = headers["x-lockstep-release"]
-        spaces = {*(headers[name] for name in SPACES), body["spaceID"], body["indexSpaceID"]}
+        # A dict: of a header that is not there, the headers of urllib say None.
+        told = {name.lower(): value for name, value in headers.items()}
+        release = told["x-lockstep-release"]
+        spaces = {*(told[name] for name in SPACES), body["spaceID"], body["indexSpaceID"]}
         with self._lock:
             self._answers[release] += 1
             self._mixed += len(spaces) != 1 or body["release"] != release
@@ -77,16 +80,20 @@ def questions(path: Path, count: int) -> list[bytes]:
     return bodies
 
 
+def ask(url: str, body: bytes, tally: Tally) -> None:
+    """One search, on a connection of its own."""
+    asked = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:
+            tally.take(answer.headers, json.load(answer))
+    except (OSError, HTTPException, LookupError, TypeError, ValueError) as error:
+        tally.fail(error)
+
+
 def visit(url: str, bodies: list[bytes], tally: Tally, *, first: int, pause: float) -> None:
     """One visitor, who asks for ever."""
     for turn in itertools.count(first):
-        headers = {"content-type": "application/json"}
-        asked = urllib.request.Request(url, data=bodies[turn % len(bodies)], headers=headers)
-        try:
-            with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:
-                tally.take(answer.headers, json.load(answer))
-        except (OSError, KeyError, ValueError) as error:
-            tally.fail(error)
+        ask(url, bodies[turn % len(bodies)], tally)
         time.sleep(pause)
 
 

@@ -79,6 +79,8 @@ def serving_sentence(draft: Draft) -> str:
     pair = draft.pairs.get(release.name)
     rest, share = shares(draft)
     candidate = draft.candidate
+    if candidate is not None and share == 100 and candidate.name != release.name:
+        return f"{short_name(candidate.name)} still serves all requests."
     if pair is None or not pair.serving:
         found = entry.selected(draft)
         if found is not None and found.beside is not None and share:

@@ -230,7 +230,9 @@ def test_edge_19_stable_takes_the_traffic_back_only_when_it_can() -> None:
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
     world.annotate("abort", "r2").settle()
     assert world.stage(2) == "RollingBack" and world.entry() == "glyphs-r2"
-    assert "r2 keeps its traffic, as r1 lacks pods to take it" in world.status["message"]
+    told = world.status["message"]
+    assert "r2 keeps its traffic, as r1 lacks pods to take it" in told
+    assert "r2 serves all requests." in told and "settle for r2: kubectl annotate" in told
     world.run()
     assert world.entry() == "glyphs-r1" and world.stage(2) == "RollingBack"
     world.pass_time(31).run()

@@ -49,7 +49,7 @@ def test_edge_12_the_command_of_a_ceiling_lets_the_next_step_begin() -> None:
     assert world.stage(2) == "Serving"
 
 
-def test_edge_12_a_lower_ceiling_takes_traffic_back_and_a_higher_one_waits_for_pods() -> None:
+def test_a_lower_ceiling_takes_traffic_back_and_a_higher_one_waits_for_pods() -> None:
     world = canary(at=3)
     world.change_model("rollout.holdAtStep", 1).settle().ready_all().settle()
     assert shares(world) == (75, 25) and world.record(2)["weights"]["asked"] == 25
@@ -60,7 +60,7 @@ def test_edge_12_a_lower_ceiling_takes_traffic_back_and_a_higher_one_waits_for_p
 
 
 @pytest.mark.parametrize("steps", [[], [{"setWeight": 100}]])
-def test_edge_12_manual_promotion_waits_also_where_there_are_no_steps(steps: Any) -> None:
+def test_manual_promotion_waits_also_where_there_are_no_steps(steps: Any) -> None:
     world = canary(steps=steps, at=None, promotion="Manual").run()
     assert world.says("Ready") == ("False", "ApprovalRequired")
     assert world.behind_entry() == {"glyphs-r1"} and shares(world) == (100, 0)
@@ -122,7 +122,7 @@ def test_edge_11_another_router_has_achieved_nothing_yet() -> None:
 
 
 @pytest.mark.parametrize("capacity", ["Availability", "ResourceAware"])
-def test_edge_15_no_pod_goes_before_what_reached_it_was_answered(capacity: str) -> None:
+def test_no_pod_goes_before_what_reached_it_was_answered(capacity: str) -> None:
     world = canary(replicas=4, at=3, capacity=capacity)
     pods = world.replicas(2)
     assert pods > 1
@@ -133,7 +133,7 @@ def test_edge_15_no_pod_goes_before_what_reached_it_was_answered(capacity: str) 
     assert ("Deployment", "glyphs-r2-encoder") not in world.objects
 
 
-def test_edge_15_traffic_that_was_not_read_back_yet_is_answered_too() -> None:
+def test_traffic_that_was_not_read_back_yet_is_answered_too() -> None:
     world = canary(stage="Warming", at=None).ready_all()
     world.step()
     assert world.behind_entry() == {"glyphs-r1", "glyphs-r2"}
@@ -223,7 +223,7 @@ def test_edge_20_what_gives_its_traffic_back_to_a_release_that_answers_is_not_pr
 
 
 @pytest.mark.parametrize("what", ["nothing", "abort", "third spec", "pause", "rolling back"])
-def test_edge_28_the_record_of_stable_is_deleted_in_the_middle(what: str) -> None:
+def test_the_record_of_stable_is_deleted_in_the_middle(what: str) -> None:
     """Its pods go with it. The candidate's are all that is left, and they answer on."""
     world = canary(at=1)
     if what == "pause":

@@ -73,6 +73,17 @@ def failing_attempts() -> tuple[Any, Callable[[Any], None]]:
     return worlds.second("Training"), go
 
 
+def an_aborted_canary() -> tuple[Any, Callable[[Any], None]]:
+    world = worlds.canary(at=1).annotate("abort", "r2")
+    return world, lambda world: world.settle().pass_time(31).settle()
+
+
+def a_canary_whose_stable_is_gone() -> tuple[Any, Callable[[Any], None]]:
+    world = worlds.canary(at=1)
+    world.remove("EmbeddingRelease", "glyphs-r1")
+    return world, lambda world: world.settle().ready_all().settle()
+
+
 def leaving_the_window() -> tuple[Any, Callable[[Any], None]]:
     return worlds.two().pass_time(86401), lambda world: world.settle()
 
@@ -88,6 +99,8 @@ SCENARIOS = [
     revert,
     retry,
     failing_attempts,
+    an_aborted_canary,
+    a_canary_whose_stable_is_gone,
     leaving_the_window,
 ]
 

@@ -14,7 +14,7 @@ from lockstep_operator.decide.draft import ENDED, Draft
 from lockstep_operator.decide.jobs import is_over
 from lockstep_operator.decide.plan import Reference, reference
 from lockstep_operator.decide.reasons import Reason
-from lockstep_operator.manifests import short_name
+from lockstep_operator.manifests import encoder_name, short_name
 
 # A replaced release answers what reached it before every node had heard of the switch.
 DRAIN_SECONDS = 30.0
@@ -54,14 +54,23 @@ def sweep(draft: Draft) -> None:
         jobs = draft.scene.children("Job", release.uid)
         found: list[Object] = []
         if stage in ENDED:
-            for kind in _KINDS:
-                found += draft.scene.children(kind, release.uid)
+            found += _servers(draft, release)
             found += [job for job in jobs if stage is not Stage.FAILED or not is_over(job)]
         if stage not in ENDED or stage is Stage.FAILED:
             found += _old_evidence(job for job in jobs if not _is_measurement(job, release))
         draft.delete.extend(
             reference(child) for child in found if "deletionTimestamp" not in child["metadata"]
         )
+
+
+def _servers(draft: Draft, release: Release) -> list[Object]:
+    """What served. The encoder ends first: what it still answers needs its indexes."""
+    found = {kind: draft.scene.children(kind, release.uid) for kind in _KINDS}
+    if draft.scene.encoder_runs(release.name):
+        encoder = encoder_name(release.name)
+        first = [c for c in found["Deployment"] if c["metadata"]["name"] == encoder]
+        return [*found[AUTOSCALER], *first]
+    return [child for children in found.values() for child in children]
 
 
 def _is_measurement(job: Object, release: Release) -> bool:

@@ -127,6 +127,15 @@ class Scene:
             and "deletionTimestamp" not in pod["metadata"]
         ]
 
+    def encoder_runs(self, release: str) -> bool:
+        """Whether an encoder pod of a release still runs, if only to end what reached it."""
+        return any(
+            _label(pod, labels.RELEASE) == release
+            and _label(pod, labels.COMPONENT) == "encoder"
+            and (pod.get("status") or {}).get("phase") == "Running"
+            for pod in self.observed.pods
+        )
+
     def _all(self, kind: str) -> tuple[Object, ...]:
         observed = self.observed
         return {

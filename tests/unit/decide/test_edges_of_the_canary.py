@@ -207,6 +207,23 @@ def test_edge_13_its_pods_stay_until_what_reached_them_has_ended() -> None:
     assert world.stage(2) == "Superseded" and world.record(2)["outcome"] == "Aborted"
 
 
+def test_edge_13_the_indexes_stay_until_the_encoder_has_ended() -> None:
+    """What a slow encoder still answers needs its indexes, however long it takes."""
+    world = worlds.canary(at=1)
+    labels = world.objects["Deployment", "glyphs-r2-encoder"]["spec"]["template"]["metadata"]
+    pod = {"metadata": {"name": "encoder-x", "labels": dict(labels["labels"])}}
+    running = {"phase": "Running", "podIP": "10.0.0.9"}
+    world.create({"apiVersion": "v1", "kind": "Pod", **pod, "spec": {}, "status": running})
+    world.annotate("abort", "r2").settle().pass_time(31).settle()
+    assert world.stage(2) == "Superseded"
+    assert ("Deployment", "glyphs-r2-encoder") not in world.objects
+    left = {("Deployment", "glyphs-r2-glyphs"), ("Service", "glyphs-r2-glyphs")}
+    assert left <= set(world.objects)
+    world.remove("Pod", "encoder-x")
+    world.settle()
+    assert not left & set(world.objects)
+
+
 # -- edge 15, 16, 17
 
 

@@ -76,6 +76,7 @@ def run(name: str, ground: Ground) -> Result:
         try:
             SCENARIOS[name][1](story)
         finally:
+            # Counted even when the story did not end as it should.
             result.seconds = round(time.monotonic() - begun, 1)
             result.outcome, result.line = story.outcome, story.line
             tally = load.stop()
@@ -94,7 +95,8 @@ def run(name: str, ground: Ground) -> Result:
 def _count(result: Result, tally: dict[str, Any]) -> None:
     result.requests, result.failed = tally["requests"], tally["failed"]
     result.mixed = tally["mixed"]
-    result.numbers = {"milliseconds": tally["milliseconds"], "failures": tally["failures"]}
+    result.numbers = {"milliseconds": tally["milliseconds"], "failures": tally["failures"][:5]}
+    result.numbers["failedAt"] = [round(when, 1) for when in tally["failedAt"][:5]]
     for release, queries in tally["answers"].items():
         known = tally["references"].get(release, {})
         for query, found in queries.items():
@@ -107,8 +109,8 @@ def _judge(result: Result, tally: dict[str, Any], own_failures: str) -> None:
     assert result.requests > 200, f"only {result.requests} requests were made"
     if own_failures:
         others = [text for text in tally["failures"] if own_failures not in text]
-        assert not others, f"failures that are not the candidate's: {others}"
+        assert not others, f"failures that are not the candidate's: {others[:5]}"
     else:
-        assert result.failed == 0, f"{result.failed} failed: {tally['failures']}"
+        assert result.failed == 0, f"{result.failed} failed: {tally['failures'][:5]}"
     assert result.mixed == 0, f"{result.mixed} answers were mixed"
     assert result.wrong == 0, f"{result.wrong} answers were not their release's own"

@@ -75,6 +75,8 @@ class Ground:
         """16 connections that search the entry point, every answer checked."""
         environment = {
             "PAUSE": "0.05",
+            # Each connection is one draw of a pod: shares are told by some hundreds of them.
+            "REUSE": "10",
             "REFERENCES": "http://{release}-encoder:8080/v1/search",
             **self.environment,
         }

@@ -8,7 +8,8 @@ One JSON line at the end: requests, failures, answers whose headers name two spa
 release and query the distinct sets of neighbours that were answered, and for each release how many
 answers came in each second.
 
-Environment: PAUSE, seconds between two requests of a connection. HOST, the `Host` header, and
+Environment: PAUSE, seconds between two requests of a connection. REUSE, requests after which a
+client opens another one (0: when the server ends it). HOST, the `Host` header, and
 RELEASE, the release that is asked for by name: for a gateway. REFERENCES, where a release answers
 for itself, such as `http://{release}-encoder:8080/…`: the first answer of a release makes the
 client ask every query there, and each answer is compared.
@@ -17,6 +18,7 @@ client ask every query there, and each answer is compared.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import sys
@@ -35,6 +37,7 @@ HEADERS = {
     for variable, name in (("HOST", "Host"), ("RELEASE", "x-lockstep-release"))
     if variable in os.environ
 }
+REUSE = int(os.environ.get("REUSE", "0"))
 REFERENCES = os.environ.get("REFERENCES", "")
 TRIES = 5
 
@@ -71,7 +74,7 @@ class Tally:
         return {
             "requests": self.requests,
             "failed": len(self.failures),
-            "failures": [text for _, text in self.failures[:5]],
+            "failures": [text for _, text in self.failures[:200]],
             "failedAt": [when for when, _ in self.failures[:1000]],
             "mixed": self.mixed,
             "lastSeen": self.last_seen,
@@ -120,35 +123,52 @@ async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:
 async def connection(
     url: str, queries: list[str], *, k: int, limit: int, tally: Tally, offset: int
 ) -> None:
-    """One client with one connection, kept as long as the server keeps it."""
-    # Less than the servers wait: else both sides may end an idle connection at the same moment.
-    connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=2)
-    timeout = aiohttp.ClientTimeout(total=30)
-    references = []
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, headers=HEADERS
-    ) as session:
-        turn = offset
-        while goes_on(turn - offset, limit):
-            query = turn % len(queries)
-            turn += 1
-            tally.requests += 1
-            begun = time.monotonic()
-            try:
-                async with session.post(url, json={"input": queries[query], "k": k}) as answer:
-                    if answer.status != 200:
-                        text = f"{answer.status} {(await answer.text())[:300]}"
-                        tally.failures.append((time.time(), text))
-                    elif tally.take(query, answer.headers, await answer.json()) and REFERENCES:
-                        release = answer.headers["x-lockstep-release"]
-                        asked = refer(release, queries, k, tally)
-                        references.append(asyncio.create_task(asked))
-                    if answer.status == 200:
-                        tally.took.append(time.monotonic() - begun)
-            except (aiohttp.ClientError, TimeoutError, KeyError) as error:
-                tally.failures.append((time.time(), repr(error)))
-            await asyncio.sleep(PAUSE)
+    """One client with one connection at a time, kept as long as the server and REUSE allow."""
+    turn = offset
+    references: list[asyncio.Task[None]] = []
+    while goes_on(turn - offset, limit):
+        # Less than the servers wait: else both sides may end an idle connection at the same moment.
+        connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=2)
+        timeout = aiohttp.ClientTimeout(total=30)
+        async with aiohttp.ClientSession(
+            connector=connector, timeout=timeout, headers=HEADERS
+        ) as session:
+            for _ in range(REUSE) if REUSE else itertools.count():
+                if not goes_on(turn - offset, limit):
+                    break
+                query = turn % len(queries)
+                turn += 1
+                first = await ask(session, url, queries, query=query, k=k, tally=tally)
+                if first is not None and REFERENCES:
+                    references.append(asyncio.create_task(refer(first, queries, k, tally)))
+                await asyncio.sleep(PAUSE)
     await asyncio.gather(*references)
+
+
+async def ask(
+    session: aiohttp.ClientSession,
+    url: str,
+    queries: list[str],
+    *,
+    query: int,
+    k: int,
+    tally: Tally,
+) -> str | None:
+    """One request, counted. The release that answered, where this is its first answer."""
+    tally.requests += 1
+    begun = time.monotonic()
+    try:
+        async with session.post(url, json={"input": queries[query], "k": k}) as answer:
+            if answer.status != 200:
+                text = f"{answer.status} {(await answer.text())[:300]}"
+                tally.failures.append((time.time(), text))
+                return None
+            is_first = tally.take(query, answer.headers, await answer.json())
+            tally.took.append(time.monotonic() - begun)
+            return str(answer.headers["x-lockstep-release"]) if is_first else None
+    except (aiohttp.ClientError, TimeoutError, KeyError) as error:
+        tally.failures.append((time.time(), repr(error)))
+        return None
 
 
 async def main(queries: list[str]) -> None:

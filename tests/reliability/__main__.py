@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import json
 import signal
 import sys
 from pathlib import Path
@@ -29,7 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="the names, and nothing else")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument(
+        "--report", type=Path, nargs="+", metavar="FILE", help="write the page of earlier results"
+    )
     options = parser.parse_args(arguments)
+    if options.report:
+        return report(options.report)
     chosen = [n for n in SCENARIOS if _is_chosen(n, options.scenarios)]
     if options.list or not chosen:
         print("\n".join(SCENARIOS))
@@ -43,6 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
         options.json.write_text(as_json(results))
     if options.write:
         PAGE.write_text(page(results, connections=CONNECTIONS, versions=versions()))
+    return 0 if all(result.is_ok for result in results) else 1
+
+
+def report(files: list[Path]) -> int:
+    """The page of results that were written by `--json`, the last one of each scenario."""
+    found = {row["name"]: Result(**row) for file in files for row in json.loads(file.read_text())}
+    results = [found[name] for name in SCENARIOS if name in found]
+    PAGE.write_text(page(results, connections=CONNECTIONS, versions=versions()))
     return 0 if all(result.is_ok for result in results) else 1
 
 

@@ -42,11 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0 if options.list else 2
     # An end by signal takes its worlds, and the load in them, along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    results = tell(chosen)
+    results = tell(chosen, options.json)
     print(table(results))
     print(as_json(results))
-    if options.json:
-        options.json.write_text(as_json(results))
     if options.write:
         PAGE.write_text(page(results, connections=CONNECTIONS, versions=versions()))
     return 0 if all(result.is_ok for result in results) else 1
@@ -60,8 +58,8 @@ def report(files: list[Path]) -> int:
     return 0 if all(result.is_ok for result in results) else 1
 
 
-def tell(names: list[str]) -> list[Result]:
-    """Runs the scenarios one after the other, by ground."""
+def tell(names: list[str], file: Path | None) -> list[Result]:
+    """Runs the scenarios one after the other, by ground; `file` has the results so far."""
     kube = Kube.find()
     install(kube)
     grounds, results = Grounds(kube), []
@@ -77,6 +75,8 @@ def tell(names: list[str]) -> list[Result]:
                 continue
             results.append(run(name, ground))
             print(table(results[-1:]), file=sys.stderr, flush=True)
+            if file is not None:
+                file.write_text(as_json(results))
             if not results[-1].is_ok:
                 grounds.drop(kind)
     finally:

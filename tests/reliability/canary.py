@@ -114,10 +114,16 @@ def abort_at_steps(story: Story) -> None:
         number = ground.release_next()
         ground.until_step(number, index)
         aborted(story, number, f"Step{index + 1}")
+    serves = ground.stable()
     number = ground.release_next()
     ground.until_stage(number, "Promoting")
-    aborted(story, number, "Promoting")
-    story.outcome = f"{len(TAKEN) + 1} of {len(TAKEN) + 1} Aborted"
+    verdict = time.time()
+    ground.world.annotate("abort", f"r{number}")
+    # Too late for an abort when the entry point has moved by then: that is a rollback.
+    ground.until_stable(serves, seconds=120)
+    story.numbers["abortPromoting"] = round(time.time() - verdict, 1)
+    story.numbers["afterPromoting"] = ground.stage(number)
+    story.outcome = f"{len(TAKEN)} of {len(TAKEN)} Aborted, then {ground.status(number)['outcome']}"
     story.line = ground.message()
 
 

@@ -40,6 +40,8 @@ HEADERS = {
 REUSE = int(os.environ.get("REUSE", "0"))
 REFERENCES = os.environ.get("REFERENCES", "")
 TRIES = 5
+# Whoever started it may be gone: no load goes on for ever.
+END = time.monotonic() + 1800
 
 
 class Tally:
@@ -101,7 +103,7 @@ def quantiles(took: list[float]) -> dict[str, float]:
 
 
 def goes_on(made: int, limit: int) -> bool:
-    return not STOP.exists() and (limit == 0 or made < limit)
+    return not STOP.exists() and time.monotonic() < END and (limit == 0 or made < limit)
 
 
 async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:

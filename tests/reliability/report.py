@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from tests.reliability.scenario import Result
 
@@ -60,7 +59,7 @@ def page(results: Sequence[Result], *, connections: int, versions: str) -> str:
         told = r.outcome if r.is_ok else f"**not as it should be**: {_cell(r.error)}"
         cells = (f"{r.requests:,}", r.failed, r.mixed, r.wrong, f"{r.seconds:.0f}", told)
         rows.append(f"| {r.name} | " + " | ".join(str(cell) for cell in cells) + " |")
-    lines = [f"- **{r.name}**: {_cell(r.line)}{_numbers(r.numbers)}" for r in results]
+    lines = [f"- **{r.name}**: {_cell(r.line)}{_numbers(r)}" for r in results]
     return (
         head
         + "\n".join(rows)
@@ -82,8 +81,11 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
-def _numbers(numbers: dict[str, Any]) -> str:
-    shown = {name: value for name, value in numbers.items() if name != "failures"}
+def _numbers(result: Result) -> str:
+    shown = {k: v for k, v in result.numbers.items() if k not in ("failures", "failedAt")}
+    if result.unchecked:
+        # Queries whose own answer the release could not give any more, so that none was compared.
+        shown["queriesUnchecked"] = result.unchecked
     return f" `{json.dumps(shown)}`" if shown else ""
 
 

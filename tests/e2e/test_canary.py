@@ -22,7 +22,7 @@ __all__ = ["canary", "defects"]
 @pytest.fixture(scope="module")
 def ground(kube: Kube) -> Iterator[Ground]:
     """Release 1 serves, from three pods."""
-    ground = replicas(kube, "canary")
+    ground = replicas(kube, "canary", hold=15)
     yield ground
     ground.close()
     ground.world.close()

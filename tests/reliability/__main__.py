@@ -52,9 +52,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def report(files: list[Path]) -> int:
     """The page of results that were written by `--json`, the last one of each scenario."""
-    found = {row["name"]: Result(**row) for file in files for row in json.loads(file.read_text())}
-    results = [found[name] for name in SCENARIOS if name in found]
-    PAGE.write_text(page(results, connections=CONNECTIONS, versions=versions()))
+    told = [Result(**row) for file in files for row in json.loads(file.read_text())]
+    last = {result.name: result for result in told}
+    results = [last[name] for name in SCENARIOS if name in last]
+    text = page(
+        results,
+        connections=CONNECTIONS,
+        versions=versions("up to "),
+        runs=f"in {len(files)} runs; of each scenario the last result",
+        earlier=[result for result in told if result is not last[result.name]],
+    )
+    PAGE.write_text(text)
     return 0 if all(result.is_ok for result in results) else 1
 
 
@@ -84,11 +92,11 @@ def tell(names: list[str], file: Path | None) -> list[Result]:
     return results
 
 
-def versions() -> str:
+def versions(at: str = "at ") -> str:
     kube = Kube.find()
     server = kube.run("version", "-o", "json")
     found = [line.split('"')[3] for line in server.splitlines() if '"gitVersion"' in line]
-    return f"Kubernetes {found[-1]}, Lockstep at {commit()}."
+    return f"Kubernetes {found[-1]}, Lockstep {at}{commit()}."
 
 
 def _is_chosen(name: str, patterns: list[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.e2e.support.ground import Ground
+from tests.e2e.support.ground import HOLD_SECONDS, Ground, steps
 from tests.e2e.support.kube import Kube
 from tests.e2e.support.world import World
 
@@ -34,10 +34,10 @@ class Grounds:
             self.drop(kind)
 
 
-def replicas(kube: Kube, namespace: str = "reliability") -> Ground:
-    """Weights are shares of three pods."""
+def replicas(kube: Kube, namespace: str = "reliability", *, hold: int = HOLD_SECONDS) -> Ground:
+    """Weights are shares of three pods, and each is held for so many seconds."""
     ground = Ground(fresh_world(kube, namespace))
-    ground.open()
+    ground.open(rollout={"steps": steps(hold)})
     return ground
 
 

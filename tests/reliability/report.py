@@ -17,13 +17,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 HEAD = """\
 # Reliability
 
-What `make reliability` measured: every scenario on a real node with real images, {connections}
+Measured by `make reliability`: every scenario on a real node with real images, {connections}
 connections of real queries at the entry point throughout. A request counts as failed when it was
 not answered with 200; as mixed when its headers or body name two spaces; as wrong when its
 neighbours are not those that the release in its header gives at its own Service. `seconds` is the
-whole scenario, and the line is the model's `status.message` at its end.
+whole scenario, and the line is the model's `status.message` at its end. What fails in `erring
+encoder` are answers of that candidate itself; any other failure would be told as such.
 
-Measured {date}, on {machine}. {versions}
+Measured {date}, on {machine}, {runs}. {versions}
 
 """
 COLUMNS = ("scenario", "requests", "failed", "mixed", "wrong", "seconds", "outcome")
@@ -46,9 +47,20 @@ def as_json(results: Sequence[Result]) -> str:
     return json.dumps([asdict(result) for result in results], indent=1)
 
 
-def page(results: Sequence[Result], *, connections: int, versions: str) -> str:
-    """The text of `docs/reliability.md`: what was measured, and nothing else."""
+def page(
+    results: Sequence[Result],
+    *,
+    connections: int,
+    versions: str,
+    runs: str = "in one run",
+    earlier: Sequence[Result] = (),
+) -> str:
+    """The text of `docs/reliability.md`: what was measured, and nothing else.
+
+    `earlier` are results of the same scenarios, of runs before, that later ones took the place of.
+    """
     head = HEAD.format(
+        runs=runs,
         connections=connections,
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         machine=machine(),
@@ -60,12 +72,14 @@ def page(results: Sequence[Result], *, connections: int, versions: str) -> str:
         cells = (f"{r.requests:,}", r.failed, r.mixed, r.wrong, f"{r.seconds:.0f}", told)
         rows.append(f"| {r.name} | " + " | ".join(str(cell) for cell in cells) + " |")
     lines = [f"- **{r.name}**: {_cell(r.line)}{_numbers(r)}" for r in results]
-    return (
-        head
-        + "\n".join(rows)
-        + "\n\n## The status lines, and what else was measured\n\n"
-        + ("\n".join(lines) + "\n")
-    )
+    told = "## The status lines, and what else was measured"
+    red = [f"- **{r.name}**: {_counts(r)}; {_cell(r.error)}" for r in earlier if not r.is_ok]
+    before = ["", "## Not as it should be, in runs before", "", *red] if red else []
+    return head + "\n".join([*rows, "", told, "", *lines, *before]) + "\n"
+
+
+def _counts(result: Result) -> str:
+    return f"{result.requests:,} requests, {result.failed} failed, {result.mixed} mixed"
 
 
 def machine() -> str:

@@ -15,15 +15,17 @@ from tests.e2e.support.watch import Seen, Watch
 from tests.e2e.support.world import World, merge
 
 CONNECTIONS, QUERIES = 16, 24
-# Long enough that the shares of the answers can be told: the servers age connections after 5 s.
+# Long enough that the shares of the answers can be told.
 HOLD_SECONDS = 25
-STEPS: list[Object] = [
-    {"setWeight": 25},
-    {"pause": {"seconds": HOLD_SECONDS}},
-    {"setWeight": 50},
-    {"pause": {"seconds": HOLD_SECONDS}},
-    {"setWeight": 100},
-]
+
+
+def steps(hold: int = HOLD_SECONDS) -> list[Object]:
+    """25 and 50 percent, each held for so many seconds, then all."""
+    pause = {"pause": {"seconds": hold}}
+    return [{"setWeight": 25}, pause, {"setWeight": 50}, pause, {"setWeight": 100}]
+
+
+STEPS = steps()
 RECALL: Object = {
     "name": "relevance",
     "type": "Recall",

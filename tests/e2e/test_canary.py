@@ -22,10 +22,9 @@ __all__ = ["canary", "defects"]
 @pytest.fixture(scope="module")
 def ground(kube: Kube) -> Iterator[Ground]:
     """Release 1 serves, from three pods."""
-    ground = replicas(kube, "canary", hold=15)
+    ground = replicas(kube, "canary", hold=12)
     yield ground
     ground.close()
-    ground.world.close()
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ class Grounds:
         ground = self._open.pop(kind, None)
         if ground is not None:
             ground.close()
-            ground.world.close()
 
     def close(self) -> None:
         for kind in list(self._open):

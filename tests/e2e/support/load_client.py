@@ -111,6 +111,8 @@ async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:
     url = REFERENCES.format(release=release)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         for number, query in enumerate(queries):
+            if STOP.exists():
+                return
             for _ in range(TRIES):
                 try:
                     async with session.post(url, json={"input": query, "k": k}) as answer:

@@ -102,8 +102,12 @@ def quantiles(took: list[float]) -> dict[str, float]:
     return {name: round(1000 * seconds, 1) for name, seconds in at.items()}
 
 
+def stopped() -> bool:
+    return STOP.exists()
+
+
 def goes_on(made: int, limit: int) -> bool:
-    return not STOP.exists() and time.monotonic() < END and (limit == 0 or made < limit)
+    return not stopped() and time.monotonic() < END and (limit == 0 or made < limit)
 
 
 async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:
@@ -111,7 +115,7 @@ async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:
     url = REFERENCES.format(release=release)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         for number, query in enumerate(queries):
-            if STOP.exists():
+            if stopped():
                 return
             for _ in range(TRIES):
                 try:

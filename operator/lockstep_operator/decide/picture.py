@@ -62,7 +62,7 @@ def _at_rest(draft: Draft) -> Picture:
     desired, stable = draft.desired, draft.stable
     if stable is None and isinstance(desired, Problem):
         return Picture(Phase.PENDING, desired.reason, f"Waits: {desired.message}.")
-    if stable is not None and _is_asked(draft, stable):
+    if stable is not None and is_asked(draft, stable):
         return _served(draft, stable)
     return _not_served(draft)
 
@@ -94,7 +94,8 @@ def serving_sentence(draft: Draft) -> str:
     return f"{short} serves all requests."
 
 
-def _is_asked(draft: Draft, stable: Release) -> bool:
+def is_asked(draft: Draft, stable: Release) -> bool:
+    """Whether what the spec asks for is what serves."""
     desired = draft.desired
     if isinstance(desired, Problem):
         return True

@@ -19,7 +19,7 @@ from lockstep_operator.decide.desired import frozen_of
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.hashing import recipe
 from lockstep_operator.decide.observed import Observed
-from lockstep_operator.decide.picture import Picture, paint, serving_sentence
+from lockstep_operator.decide.picture import Picture, is_asked, paint, serving_sentence
 from lockstep_operator.decide.plan import Reference, StatusWrite
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.decide.records import gates_state
@@ -101,9 +101,11 @@ def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
 
 def _judged(draft: Draft) -> Release | None:
     """The release whose gates are shown: what is on its way, what just failed, what serves."""
-    newest = draft.newest
+    newest, stable = draft.newest, draft.stable
     failed = newest if newest and newest.status.stage is Stage.FAILED else None
-    found = [draft.candidate, failed, draft.stable]
+    if stable is not None and is_asked(draft, stable):
+        failed = None  # the spec asks for it no more
+    found = [draft.candidate, failed, stable]
     return next((r for r in found if r is not None and r.status.gates), None)
 
 

@@ -104,7 +104,7 @@ class Cache:
         """All keys with at least one object."""
         return tuple(self._aggregates)
 
-    def serves(self, kind: ResourceKind, namespace: str) -> bool:
+    def serves(self, kind: ResourceKind, namespace: str | None) -> bool:
         """Whether the API server has a kind that it may lack (`resources.OPTIONAL`)."""
         return bool({(kind.kind, namespace), (kind.kind, None)} & self._served)
 

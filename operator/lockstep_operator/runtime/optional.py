@@ -90,16 +90,25 @@ class OptionalKinds:
         try:
             changed, version = await list_into(self._cache, self._api, kind, namespace)
         except (NotFound, Refused) as error:
-            if isinstance(error, Refused) and (kind.kind, namespace) not in self._forbidden:
-                self._forbidden.add((kind.kind, namespace))
-                facts = {"kind": kind.kind, "error": str(error), "hint": "upgrade the chart's RBAC"}
-                logger.warning("an optional kind cannot be listed", extra=facts)
+            if isinstance(error, Refused):
+                self._refused(kind, namespace, error)
+                if self._cache.serves(kind, namespace):
+                    # A right that was lost deletes nothing: what was seen last is what is known, and
+                    # a change of it that cannot be read back is not taken for done.
+                    return None
             gone = self._cache.prune(kind, namespace, set(), sys.maxsize)
             self._add(gone | self._cache.note_served(kind, namespace, False))
             return None
         self._forbidden.discard((kind.kind, namespace))
         self._add(changed | self._cache.note_served(kind, namespace, True))
         return version
+
+    def _refused(self, kind: ResourceKind, namespace: str | None, error: Refused) -> None:
+        if (kind.kind, namespace) in self._forbidden:
+            return
+        self._forbidden.add((kind.kind, namespace))
+        facts = {"kind": kind.kind, "error": str(error), "hint": "upgrade the chart's RBAC"}
+        logger.warning("an optional kind cannot be listed", extra=facts)
 
     async def _watch(self, kind: ResourceKind, namespace: str | None, version: int) -> None:
         async for event in self._api.watch(kind, namespace, version, seconds=WATCH_SECONDS):

@@ -570,6 +570,16 @@ def test_edge_8_fail_leaves_stable_alone() -> None:
     assert not [key for key in world.objects if key[1].startswith("glyphs-r2-encoder")]
 
 
+def test_edge_8_what_failed_is_shown_until_the_spec_asks_for_it_no_more() -> None:
+    world = worlds.healthy()
+    world.recall = 0.884
+    world.change_model("training.seed", 7).run()
+    assert (world.status["recall"], world.status["gatesSummary"]) == ("0.884", "0/1")
+    world.change_model("training.seed", 0).run()
+    assert world.status["phase"] == "Healthy" and world.says("GatesPassed")[0] == "True"
+    assert (world.status["recall"], world.status["gatesSummary"]) == ("0.990", "1/1")
+
+
 def test_edge_8_inconclusive_pauses_for_a_person() -> None:
     world = worlds.healthy()
     world.samples = 200

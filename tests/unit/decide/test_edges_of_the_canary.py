@@ -103,6 +103,15 @@ def test_edge_11_a_step_that_takes_too_long_gives_the_traffic_back() -> None:
     assert "1 of 3 pods ready" in failure["message"]
 
 
+def test_edge_11_a_weight_that_pods_of_stable_kept_from_being_reached_says_so() -> None:
+    world = worlds.canary(at=2)
+    world.ready("Deployment", "glyphs-r2-encoder")
+    world.ready("Deployment", "glyphs-r1-encoder", ready=1)
+    world.settle().pass_time(901).settle()
+    told = world.record(2)["ending"]["message"]
+    assert "r1 beside it: " in told and "1 of 3" in told
+
+
 def test_edge_11_other_steps_begin_anew() -> None:
     world = worlds.canary(at=3)
     world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {"seconds": 5}}]).settle()

@@ -224,13 +224,20 @@ def _route(draft: Draft, release: Release, steps: Steps, _: Step) -> None:
     left = seconds_left(draft, name, record.started_at)
     if left is not None and left <= 0:
         limit = draft.model.spec.rollout.progress_deadline_seconds
-        lacking = "; ".join(part for part in (pair.told(), routed.told) if part)
+        lacking = "; ".join(part for part in (pair.told(), _of_stable(draft), routed.told) if part)
         told = f"after {limit} s (`spec.rollout.progressDeadlineSeconds`): {lacking}"
         roll_back(draft, release, Reason.PROGRESS_DEADLINE_EXCEEDED, told)
         return
     if left is not None:
         draft.wake_in(left)
     say_step(draft, name, steps)
+
+
+def _of_stable(draft: Draft) -> str:
+    """What stable lacks: a weight that its pods keep from being reached is not the candidate's."""
+    assert draft.stable is not None
+    told = upkeep(draft, draft.stable).told()
+    return f"{short_name(draft.stable.name)} beside it: {told}" if told else ""
 
 
 def _soak(draft: Draft, release: Release, steps: Steps, step: Step) -> None:

@@ -93,8 +93,8 @@ class OptionalKinds:
             if isinstance(error, Refused):
                 self._refused(kind, namespace, error)
                 if self._cache.serves(kind, namespace):
-                    # A right that was lost deletes nothing: what was seen last is what is known, and
-                    # a change of it that cannot be read back is not taken for done.
+                    # A right that was lost deletes nothing: what was seen last is what is known,
+                    # and a change of it that cannot be read back is not taken for done.
                     return None
             gone = self._cache.prune(kind, namespace, set(), sys.maxsize)
             self._add(gone | self._cache.note_served(kind, namespace, False))

@@ -43,9 +43,7 @@ class Lists:
 
 def looked(lists: Lists, cache: Cache) -> Any:
     """Looks once, as at a start."""
-    kinds = OptionalKinds(
-        cast(Api, lists), cache, WorkQueue(), namespaces=(), rng=random.Random(0)
-    )
+    kinds = OptionalKinds(cast(Api, lists), cache, WorkQueue(), namespaces=(), rng=random.Random(0))
     asyncio.run(kinds.load())
     return cache.get(HTTP_ROUTE, "ns", "glyphs")
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lockstep_core.datasets.dataset import Inputs, Strings
 from lockstep_core.protocol.training import OptimizerSpec, TrainingSpec
-from lockstep_trainer.losses import triplet_loss
-from lockstep_trainer.mining import mine
+from lockstep_trainer.gradient_cache import backward
 from lockstep_trainer.networks import Network
+from lockstep_trainer.objectives import build_objective
 from lockstep_trainer.sampling import PKSampler
 
 REPORT_EVERY = 10
@@ -91,29 +91,34 @@ def train(
     """
     batch = spec.batch
     sampler = PKSampler(labels, classes=batch.classes, per_class=batch.per_class, seed=spec.seed)
-    codes = torch.from_numpy(np.unique(labels, return_inverse=True)[1].astype(np.int64))
+    names, inverse = np.unique(labels, return_inverse=True)
+    codes = torch.from_numpy(inverse.astype(np.int64))
     network.to(device).train()
-    optimiser, schedule = _optimiser(network, spec.optimizer, spec.budget.max_steps)
+    objective = build_objective(spec, classes=len(names), seed=spec.seed).to(device).train()
+    together = nn.ModuleList([network, objective])
+    optimiser, schedule = _optimiser(together, spec.optimizer, spec.budget.max_steps)
     window = _Window(spec, observe)
     for step in range(1, spec.budget.max_steps + 1):
         if stop():
             raise Stopped(f"stopped before step {step} of {spec.budget.max_steps}")
         rows = next(sampler)
         items = torch.from_numpy(rows)
-        embeddings = network(torch.from_numpy(inputs[rows]).to(device))
-        triplets = mine(
-            embeddings, codes[items].to(device), spec.mining.strategy, items=items.to(device)
-        )
-        loss = triplet_loss(embeddings, triplets, spec.loss)
         optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss.value)
-        nn.utils.clip_grad_norm_(network.parameters(), float(spec.optimizer.clip_norm))
+        outcome, embeddings = backward(
+            network,
+            objective,
+            torch.from_numpy(inputs[rows]).to(device),
+            codes[items].to(device),
+            items.to(device),
+            chunk=None,
+        )
+        nn.utils.clip_grad_norm_(together.parameters(), float(spec.optimizer.clip_norm))
         rate = optimiser.param_groups[0]["lr"]
         optimiser.step()
         schedule.step()
-        window.add(step, loss.value.detach(), loss.active, triplets.skipped)
+        window.add(step, outcome.loss.detach(), outcome.active, outcome.skipped)
         if step % REPORT_EVERY == 0 or step == spec.budget.max_steps:
-            window.close(embeddings.detach(), rate)
+            window.close(embeddings, rate)
     network.eval()
     return window.result()
 

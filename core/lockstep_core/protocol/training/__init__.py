@@ -1,17 +1,27 @@
 """`EmbeddingModel.spec.training`, one concern a file."""
 
 from lockstep_core.protocol.training.batch import BatchSpec
-from lockstep_core.protocol.training.budget import BudgetSpec
+from lockstep_core.protocol.training.budget import BudgetSpec, EarlyStoppingSpec, StoppingMetric
+from lockstep_core.protocol.training.checkpoint import CheckpointSpec
+from lockstep_core.protocol.training.collapse import CollapseAction, CollapseSpec
 from lockstep_core.protocol.training.encoder import EncoderKind, EncoderSpec
+from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
 from lockstep_core.protocol.training.loss import Distance, LossName, LossSpec
 from lockstep_core.protocol.training.mining import MiningSpec, MiningStrategy
-from lockstep_core.protocol.training.optimizer import OptimizerSpec
-from lockstep_core.protocol.training.spec import TrainingSpec
+from lockstep_core.protocol.training.optimizer import OptimizerSpec, Schedule
+from lockstep_core.protocol.training.precision import Autocast, PrecisionSpec
+from lockstep_core.protocol.training.spec import SHAPELESS, TrainingSpec
 
 __all__ = [
+    "SHAPELESS",
+    "Autocast",
     "BatchSpec",
     "BudgetSpec",
+    "CheckpointSpec",
+    "CollapseAction",
+    "CollapseSpec",
     "Distance",
+    "EarlyStoppingSpec",
     "EncoderKind",
     "EncoderSpec",
     "LossName",
@@ -19,5 +29,9 @@ __all__ = [
     "MiningSpec",
     "MiningStrategy",
     "OptimizerSpec",
+    "PrecisionSpec",
+    "Schedule",
+    "StoppingMetric",
+    "TrainingEvaluationSpec",
     "TrainingSpec",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -10,11 +11,29 @@ from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.training.numbers import PositiveDecimal
 
 
-class OptimizerSpec(Contract):
-    """AdamW with a one-cycle learning rate."""
+class Schedule(StrEnum):
+    """How the learning rate moves over the steps."""
 
-    learning_rate: PositiveDecimal = Field(
-        default="0.004", description="Peak learning rate of the one-cycle schedule."
+    ONE_CYCLE = "OneCycle"
+    COSINE = "Cosine"
+    CONSTANT = "Constant"
+
+
+class OptimizerSpec(Contract):
+    """AdamW and the schedule of its learning rate."""
+
+    learning_rate: PositiveDecimal = Field(default="0.004", description="Peak learning rate.")
+    schedule: Schedule = Field(
+        default=Schedule.ONE_CYCLE,
+        description="`OneCycle` (rises, then anneals to almost nothing), `Cosine` (falls to zero as"
+        " half a cosine) or `Constant`.",
+    )
+    warmup_steps: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Steps in which the rate rises to its peak; unless set, 30 % of all for"
+        " `OneCycle` and none otherwise.",
     )
     weight_decay: Annotated[
         str, StringConstraints(pattern=r"^[0-9]{1,2}(\.[0-9]{1,8})?$", max_length=11)

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
 
-from lockstep_core.protocol.base import Contract
+from pydantic import ConfigDict, Field, model_validator
+
+from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_core.protocol.datasets import LabelledDataset
 from lockstep_core.protocol.training.batch import BatchSpec
 from lockstep_core.protocol.training.budget import BudgetSpec
+from lockstep_core.protocol.training.checkpoint import CheckpointSpec
+from lockstep_core.protocol.training.collapse import CollapseSpec
 from lockstep_core.protocol.training.encoder import EncoderSpec
+from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
 from lockstep_core.protocol.training.loss import LossSpec
 from lockstep_core.protocol.training.mining import MiningSpec
 from lockstep_core.protocol.training.optimizer import OptimizerSpec
+from lockstep_core.protocol.training.precision import PrecisionSpec
+
+SHAPELESS = frozenset({"checkpoint"})
+"""Fields that leave the trained weights as they are: a change of them trains nothing."""
 
 
 class TrainingSpec(Contract):
-    """Everything that shapes the embedding space. A change of any field here trains anew."""
+    """All that shapes the embedding space: a change of any field but `SHAPELESS` trains anew."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.budget.earlyStopping) || has(self.evaluation.everySteps)",
+                "`budget.earlyStopping` needs `evaluation.everySteps`: it looks at evaluations",
+                ".evaluation.everySteps",
+            ),
+            rule(
+                "!has(self.optimizer.warmupSteps)"
+                " || self.optimizer.warmupSteps < self.budget.maxSteps",
+                "`optimizer.warmupSteps` must be less than `budget.maxSteps`",
+                ".optimizer.warmupSteps",
+            ),
+        )
+    )
 
     data: LabelledDataset = Field(description="The labelled training set and its split.")
     encoder: EncoderSpec = Field(description="The encoder's architecture.")
@@ -24,6 +49,34 @@ class TrainingSpec(Contract):
     batch: BatchSpec = Field(default_factory=BatchSpec, description="Composition of a batch.")
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec, description="The optimiser.")
     budget: BudgetSpec = Field(description="When training ends.")
+    evaluation: TrainingEvaluationSpec = Field(
+        default_factory=TrainingEvaluationSpec, description="Looks at held-out items on the way."
+    )
+    precision: PrecisionSpec = Field(
+        default_factory=PrecisionSpec, description="The arithmetic of the encoder's layers."
+    )
+    collapse: CollapseSpec = Field(
+        default_factory=CollapseSpec, description="What a collapse is, and what happens then."
+    )
+    checkpoint: CheckpointSpec = Field(
+        default_factory=CheckpointSpec,
+        description="How often work is saved. No release is made for a change of it.",
+    )
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of weights, batches and their order."
     )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        """The rules above, for configs that no API server has checked."""
+        if self.budget.early_stopping is not None and self.evaluation.every_steps is None:
+            raise ValueError(
+                "`budget.earlyStopping` needs `evaluation.everySteps`: it looks at evaluations"
+            )
+        warmup = self.optimizer.warmup_steps
+        if warmup is not None and warmup >= self.budget.max_steps:
+            raise ValueError(
+                f"`optimizer.warmupSteps` ({warmup}) must be less than `budget.maxSteps`"
+                f" ({self.budget.max_steps})"
+            )
+        return self

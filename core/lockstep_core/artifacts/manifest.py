@@ -29,6 +29,9 @@ RelativePath = Annotated[
 ]
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 Provenance = Annotated[dict[str, str], Field(max_length=64)]
+MatryoshkaDimensions = Annotated[
+    tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=16)
+]
 
 
 class Role(StrEnum):
@@ -51,23 +54,34 @@ class FileEntry(Contract):
 class InputKind(StrEnum):
     IMAGE = "Image"
     VECTOR = "Vector"
+    TEXT = "Text"
+
+
+_FORMS = {
+    InputKind.IMAGE: ("uint8", (2, 3)),
+    InputKind.VECTOR: ("float32", (1,)),
+    InputKind.TEXT: ("text", (0,)),
+}
 
 
 class InputSpec(Contract):
-    """One item as the encoder takes it; `shape` is without the batch axis.
+    """One raw item, as clients and data sets give it; `shape` is without the batch axis.
 
-    Image: uint8 [H, W] or [H, W, C]. Vector: float32 [D].
+    Image: uint8 [H, W] or [H, W, C]. Vector: float32 [D]. Text: a string, so its shape is [].
+    What a text becomes before the graph takes it is described by the artifact's `preprocess.json`.
     """
 
     kind: InputKind
-    shape: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(min_length=1, max_length=3)
-    dtype: Literal["uint8", "float32"]
+    shape: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(max_length=3)
+    dtype: Literal["uint8", "float32", "text"]
 
     @model_validator(mode="after")
     def _kind_fits(self) -> Self:
-        image = self.kind is InputKind.IMAGE
-        if (self.dtype == "uint8") is not image or (len(self.shape) > 1) is not image:
-            raise ValueError("an Image is uint8 [H, W] or [H, W, C], a Vector is float32 [D]")
+        dtype, axes = _FORMS[self.kind]
+        if self.dtype != dtype or len(self.shape) not in axes:
+            raise ValueError(
+                "an Image is uint8 [H, W] or [H, W, C], a Vector is float32 [D], a Text is text []"
+            )
         return self
 
 
@@ -104,23 +118,26 @@ class ModelManifest(Manifest):
     normalisation: Word
     dimension: int = Field(ge=1, le=65536)
     input: InputSpec
+    # Absent unless it was trained for: a manifest of an encoder that was not keeps its bytes.
+    matryoshka_dimensions: MatryoshkaDimensions | None = None
+
+    @model_validator(mode="after")
+    def _prefixes_are_shorter(self) -> Self:
+        found = self.matryoshka_dimensions or ()
+        if list(found) != sorted(set(found)) or any(each >= self.dimension for each in found):
+            raise ValueError(
+                f"`matryoshkaDimensions` {list(found)} must rise, each below `dimension`"
+                f" {self.dimension}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _identity_follows_from_the_files(self) -> Self:
         if self.model_digest != model_digest(self.files):
             raise ValueError("`modelDigest` is not the digest of the files of role Serving")
-        if self.space_id != self._space_of():
+        if self.space_id != self.space_of_prefix(self.dimension):
             raise ValueError("`spaceID` does not follow from the model's own fields")
         return self
-
-    def _space_of(self) -> str:
-        return space_id(
-            model_digest=self.model_digest,
-            preprocessing_digest=self.preprocessing_digest,
-            pooling=self.pooling,
-            normalisation=self.normalisation,
-            dimension=self.dimension,
-        )
 
     @classmethod
     def describe(
@@ -133,8 +150,12 @@ class ModelManifest(Manifest):
         dimension: int,
         input: InputSpec,
         provenance: Mapping[str, str],
+        matryoshka_dimensions: Iterable[int] = (),
     ) -> ModelManifest:
-        """The manifest of these files, with `modelDigest` and `spaceID` computed from them."""
+        """The manifest of these files, with `modelDigest` and `spaceID` computed from them.
+
+        `matryoshka_dimensions` are the prefixes of an embedding that were trained to be of use.
+        """
         listed = tuple(files)
         digest = model_digest(listed)
         return cls(
@@ -153,6 +174,20 @@ class ModelManifest(Manifest):
             ),
             input=input,
             provenance=dict(provenance),
+            matryoshka_dimensions=tuple(matryoshka_dimensions) or None,
+        )
+
+    def space_of_prefix(self, dimension: int) -> SpaceID:
+        """The space of the first `dimension` numbers of an embedding, normalised again.
+
+        Not this model's own: such vectors cannot be compared with whole ones.
+        """
+        return space_id(
+            model_digest=self.model_digest,
+            preprocessing_digest=self.preprocessing_digest,
+            pooling=self.pooling,
+            normalisation=self.normalisation,
+            dimension=dimension,
         )
 
 

@@ -1,16 +1,28 @@
-"""Loading an encoder artifact, decoding what clients send, running ONNX."""
+"""Loading an encoder artifact, decoding what clients send, preparing texts, running ONNX."""
 
-from lockstep_core.encoding.encoder import GOLDEN_FILE, INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Encoder
+from lockstep_core.encoding.encoder import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Encoder
 from lockstep_core.encoding.errors import EncodingError, SelfCheckError
+from lockstep_core.encoding.golden import GOLDEN_FILE, Golden, write_golden
 from lockstep_core.encoding.items import decode_items
+from lockstep_core.encoding.preprocessing import PREPROCESS_FILE, Preprocessing, Raw
+from lockstep_core.encoding.texts import Texts, as_texts
+from lockstep_core.encoding.tokens import TOKENIZER_FILE
 
 __all__ = [
     "GOLDEN_FILE",
     "INPUT_NAME",
     "MODEL_FILE",
     "OUTPUT_NAME",
+    "PREPROCESS_FILE",
+    "TOKENIZER_FILE",
     "Encoder",
     "EncodingError",
+    "Golden",
+    "Preprocessing",
+    "Raw",
     "SelfCheckError",
+    "Texts",
+    "as_texts",
     "decode_items",
+    "write_golden",
 ]

@@ -1,4 +1,4 @@
-"""From what a client sends to arrays: base64 images, or plain numbers."""
+"""From what a client sends to arrays: base64 images, plain numbers, or text."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from numpy.typing import NDArray
 from lockstep_core.artifacts import InputKind, InputSpec
 from lockstep_core.datasets.images import ImageError, opened
 from lockstep_core.encoding.errors import EncodingError
+from lockstep_core.encoding.preprocessing import Raw
+from lockstep_core.encoding.texts import Texts, as_texts
 from lockstep_core.protocol.http import MAX_ITEMS, ItemInput
 
 # Bytes of one encoded image. An uncompressed 1024 x 1024 RGB image fits.
 MAX_IMAGE_BYTES = 4 * 1024 * 1024
+# Characters of one text: far more than any encoder takes, and little enough to be read in passing.
+MAX_TEXT_CHARACTERS = 32 * 1024
 
 Item = str | list[float]
 
 
-def decode_items(value: ItemInput, spec: InputSpec) -> NDArray[np.uint8] | NDArray[np.float32]:
+def decode_items(value: ItemInput, spec: InputSpec) -> Raw:
     """Items [N, *spec.shape] of `spec.dtype`.
 
-    A string is a PNG or JPEG (data URI or bare base64) of exactly the encoder's size and mode:
-    nothing is resized or converted here, since that would be preprocessing that the index was not
-    built with. A list of numbers is a vector, or the flattened pixels (whole, 0 to 255).
+    For an encoder of texts a string is itself, and for no other. Else it is a PNG or JPEG (data URI
+    or bare base64) of exactly the encoder's size and mode: nothing is resized or converted here,
+    since that would be preprocessing that the index was not built with. A list of numbers is a
+    vector, or the flattened pixels (whole, 0 to 255).
     Raises EncodingError, naming the item.
     """
     items = _as_items(value)
@@ -34,6 +39,8 @@ def decode_items(value: ItemInput, spec: InputSpec) -> NDArray[np.uint8] | NDArr
         raise EncodingError("the input is empty: give at least one item")
     if len(items) > MAX_ITEMS:
         raise EncodingError(f"{len(items)} items exceed the limit of {MAX_ITEMS} per request")
+    if spec.kind is InputKind.TEXT:
+        return _texts(items)
     decoded = np.empty((len(items), *spec.shape), dtype=spec.dtype)
     for position, item in enumerate(items):
         decoded[position] = _decode(item, spec, position)
@@ -44,6 +51,18 @@ def _as_items(value: ItemInput) -> list[Item]:
     """A string, or a list that begins with a number, is one item."""
     alone = isinstance(value, str) or (bool(value) and not isinstance(value[0], (str, list)))
     return cast(list[Item], [value] if alone else value)
+
+
+def _texts(items: list[Item]) -> Texts:
+    for position, item in enumerate(items):
+        if not isinstance(item, str):
+            raise EncodingError("is numbers, but this encoder takes text", item=position)
+        if len(item) > MAX_TEXT_CHARACTERS:
+            raise EncodingError(
+                f"has {len(item)} characters: at most {MAX_TEXT_CHARACTERS} are read",
+                item=position,
+            )
+    return as_texts(cast(list[str], items))
 
 
 def _decode(item: Item, spec: InputSpec, position: int) -> NDArray[np.uint8] | NDArray[np.float32]:

@@ -27,8 +27,8 @@ def _form(value: object) -> str:
     return "texts" if isinstance(first, str) else "rows" if isinstance(first, list) else "numbers"
 
 
-# One item, or a list of items. An item is a string (an image as a data URI or bare base64) or a
-# list of numbers (a vector, or a flattened image of raw pixel values).
+# One item, or a list of items. An item is a string (text, or an image as a data URI or bare base64)
+# or a list of numbers (a vector, or a flattened image of raw pixel values).
 ItemInput = Annotated[
     Annotated[Text, Tag("text")]
     | Annotated[Numbers, Tag("numbers")]

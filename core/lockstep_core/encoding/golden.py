@@ -1,0 +1,82 @@
+"""Golden vectors: items with the embeddings that were published, to prove that a copy is whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep_core.artifacts import InputKind, InputSpec, ModelManifest
+from lockstep_core.datasets.npz import read_npz
+from lockstep_core.datasets.problems import DatasetError
+from lockstep_core.encoding.errors import EncodingError, SelfCheckError
+from lockstep_core.encoding.preprocessing import Raw
+from lockstep_core.encoding.texts import as_texts, is_texts
+
+GOLDEN_FILE = "golden.npz"
+
+# The golden vectors may come from another CPU or thread count; float32 kernels then differ by about
+# 1e-6. Another model, or other preprocessing, differs by far more than this.
+GOLDEN_MAX_ABS = 1e-3
+GOLDEN_MIN_COSINE = 0.9999
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """`inputs` are raw items, `embeddings` [N, D] what the model made of them."""
+
+    inputs: Raw
+    embeddings: Floats
+
+    def check(self, found: Floats) -> None:
+        """Raises SelfCheckError, with numbers, when `found` [N, D] are other embeddings."""
+        wanted = self.embeddings
+        apart = float(np.abs(found - wanted).max())
+        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+        cosine = float(((found * wanted).sum(axis=1) / np.maximum(norms, 1e-12)).min())
+        if not (apart <= GOLDEN_MAX_ABS and cosine >= GOLDEN_MIN_COSINE):
+            raise SelfCheckError(
+                f"golden vectors differ by {apart:.3g} (at most {GOLDEN_MAX_ABS} is allowed), least"
+                f" cosine {cosine:.6f} (at least {GOLDEN_MIN_COSINE}): these files do not give the"
+                " embeddings that were published with them"
+            )
+
+
+def write_golden(directory: Path, golden: Golden) -> None:
+    """Texts are kept as numpy's fixed-width text, which needs no pickle."""
+    inputs: Any = golden.inputs
+    if is_texts(inputs):
+        inputs = np.array(inputs.tolist(), dtype=np.str_)
+    np.savez(directory / GOLDEN_FILE, inputs=inputs, embeddings=golden.embeddings)
+
+
+def read_golden(directory: Path, manifest: ModelManifest) -> Golden:
+    """Raises SelfCheckError for a file that does not fit the manifest."""
+    try:
+        with (directory / GOLDEN_FILE).open("rb") as file:
+            arrays, problems = read_npz(file, GOLDEN_FILE, required=("inputs", "embeddings"))
+        if problems:
+            raise DatasetError(problems)
+        inputs = _raw(arrays["inputs"], manifest.input)
+    except (DatasetError, EncodingError, OSError) as error:
+        raise SelfCheckError(f"{GOLDEN_FILE}: {error}") from error
+    embeddings, rows = arrays["embeddings"], len(inputs)
+    if embeddings.shape != (rows, manifest.dimension) or embeddings.dtype != np.float32:
+        raise SelfCheckError(
+            f"{GOLDEN_FILE}: embeddings are {embeddings.dtype} {list(embeddings.shape)}, not"
+            f" float32 {[rows, manifest.dimension]}"
+        )
+    return Golden(inputs, embeddings)
+
+
+def _raw(inputs: NDArray[Any], spec: InputSpec) -> Raw:
+    text = spec.kind is InputKind.TEXT
+    fits = inputs.dtype.kind == "U" if text else inputs.dtype == spec.dtype
+    if not inputs.ndim or not len(inputs) or inputs.shape[1:] != spec.shape or not fits:
+        raise EncodingError(f"inputs are {inputs.dtype} {list(inputs.shape)}")
+    return as_texts(inputs.tolist()) if text else inputs

@@ -58,8 +58,8 @@ class Step(Contract):
         default=None,
         ge=0,
         le=100,
-        description="Percent of the requests that are copied to the candidate, whose answers"
-        " are thrown away. Needs `traffic.router: GatewayAPI`.",
+        description="Percent of the requests that are copied to the candidate from here on, whose"
+        " answers are thrown away. Needs `traffic.router: GatewayAPI`.",
     )
     pause: PauseStep | None = Field(default=None, description="Wait, or wait for a person.")
     analysis: AnalysisStep | None = Field(default=None, description="Judge live gates.")
@@ -107,6 +107,14 @@ class ParentRef(Contract):
     )
 
 
+class Mirroring(StrEnum):
+    """Whose word it is that a Gateway can copy requests: `Listed`, its class's; `Trusted`, yours
+    where the class says nothing at all."""
+
+    LISTED = "Listed"
+    TRUSTED = "Trusted"
+
+
 class GatewayRoute(Contract):
     """The HTTPRoute that the operator owns."""
 
@@ -121,6 +129,12 @@ class GatewayRoute(Contract):
         max_length=16,
         description="Host names of the route; none: all.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    # None and not Listed: what a spec leaves out must not change the hash of its steps.
+    mirroring: Mirroring | None = Field(
+        default=None,
+        description="Where requests are copied. `Listed` (unset): where the Gateway's class lists"
+        " that it can. `Trusted`: also where it lists no feature at all, as Envoy Gateway's does.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Gates and analysis steps that are wrong: each rule of the schema, broken once."""
+"""Gates, analysis steps and traffic that are wrong: each rule of the schema, broken once."""
 
 from __future__ import annotations
 
@@ -111,4 +111,22 @@ _STEPS = (
         "exactly one of",
     ),
 )
-BAD_GATES = (*_UNBOUNDED, *_MISPLACED, *_VALUES, *_STEPS)
+
+
+def _traffic(name: str, traffic: dict[str, Any], *words: str) -> BadSpec:
+    return BadSpec(f"traffic-{name}", GOOD_MODEL, {"spec.rollout.traffic": traffic}, words)
+
+
+_GATEWAY = {"parentRefs": [{"name": "edge"}]}
+_TRAFFIC = (
+    _traffic("without-a-gateway", {"router": "GatewayAPI"}, "`gateway` must be set with"),
+    _traffic("gateway-alone", {"gateway": _GATEWAY}, "`gateway` must be set with"),
+    _traffic("gateway-nowhere", {"router": "GatewayAPI", "gateway": {}}, "parentRefs", "Required"),
+    _traffic(
+        "mirroring",
+        {"router": "GatewayAPI", "gateway": {**_GATEWAY, "mirroring": "Always"}},
+        "gateway.mirroring",
+        "Trusted",
+    ),
+)
+BAD_GATES = (*_UNBOUNDED, *_MISPLACED, *_VALUES, *_STEPS, *_TRAFFIC)

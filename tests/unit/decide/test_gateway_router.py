@@ -385,6 +385,34 @@ def test_a_class_that_cannot_copy_is_never_asked_to(gateways: Any, words: str) -
     assert world.stage(2) == "Canary"
 
 
+TRUSTED = {**TRAFFIC, "gateway": {**TRAFFIC["gateway"], "mirroring": "Trusted"}}
+SILENT = GatewayFacts("infra", "edge", "envoy", told="GatewayClass envoy has no `status.…`")
+
+
+@pytest.mark.parametrize(
+    ("gateways", "trusted", "words"),
+    [
+        ((SILENT,), False, "set `spec.rollout.traffic.gateway.mirroring: Trusted`"),
+        ((SILENT,), True, None),
+        ((), True, None),
+        ((GatewayFacts("infra", "edge", "traefik", BARE),), True, "class traefik of Gateway"),
+    ],
+    ids=["silence is no yes", "unless it is trusted", "nor read", "what is listed is believed"],
+)
+def test_a_class_that_lists_nothing_copies_where_it_is_trusted(
+    gateways: Any, trusted: bool, words: str | None
+) -> None:
+    world = serving(steps=MIRRORED, traffic=TRUSTED if trusted else TRAFFIC)
+    world.gateways = gateways
+    problem = ROUTER.problem(draft(world))
+    assert problem is None if words is None else words in (problem or "")
+    asked = draft(world)
+    ROUTER.steer(asked, Traffic(R1, R2, 0, 10))
+    (route,) = [found for found in asked.apply if found["kind"] == "HTTPRoute"]
+    copies = [f["requestMirror"]["percent"] for f in route["spec"]["rules"][-1]["filters"]]
+    assert copies == ([10] if words is None else [])
+
+
 def test_copies_are_asked_of_a_class_that_can_and_end_with_the_step() -> None:
     world = canary(steps=[{"mirror": 100}, {"mirror": 0}, {"pause": {}}])
     (filter_,) = world.objects[ROUTE]["spec"]["rules"][-1]["filters"]

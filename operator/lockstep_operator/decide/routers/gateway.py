@@ -12,7 +12,7 @@ from math import ceil
 
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object
-from lockstep_operator.api.rollout import Capacity, ParentRef, RouterName
+from lockstep_operator.api.rollout import Capacity, Mirroring, ParentRef, RouterName
 from lockstep_operator.decide import entry
 from lockstep_operator.decide.compare import difference
 from lockstep_operator.decide.draft import Draft
@@ -168,15 +168,13 @@ def _mirror_problem(draft: Draft) -> str | None:
         why = _cannot_copy(draft, step.mirror or 0)
         if why is not None:
             draft.wake_in(LOOK_AGAIN_SECONDS)
-            return (
-                f"`spec.rollout.steps[{number}].mirror` is {step.mirror}, and {why}: remove the"
-                " step, or name a Gateway whose class can copy requests"
-            )
+            return f"`spec.rollout.steps[{number}].mirror` is {step.mirror}, and {why}"
     return None
 
 
 def _cannot_copy(draft: Draft, percent: int) -> str | None:
-    """Why `percent` of the requests cannot be copied by all of the Gateways; None when they can."""
+    """Why `percent` of the requests cannot be copied by all of the Gateways, and what would mend
+    it; None when they can."""
     if not percent:
         return None
     needed = {MIRROR} if percent == 100 else {MIRROR, MIRROR_PERCENT}
@@ -185,12 +183,25 @@ def _cannot_copy(draft: Draft, percent: int) -> str | None:
         told = parents.name_of(ref, draft.model.namespace)
         facts = known.get((ref.namespace or draft.model.namespace, ref.name))
         if facts is None or facts.features is None:
+            if _is_trusted(draft):
+                continue
             why = facts.told if facts is not None else "it was not read"
-            return f"it is not known whether {told} can copy requests ({why})"
+            return (
+                f"it is not known whether {told} can copy requests ({why}): remove the step, name a"
+                " Gateway whose class lists that it can, or, if you saw this one copy, set"
+                " `spec.rollout.traffic.gateway.mirroring: Trusted`"
+            )
         lacking = sorted(needed - facts.features)
         if lacking:
             return (
                 f"the class {facts.class_name} of {told} does not list {' and '.join(lacking)} in"
-                " `status.supportedFeatures`"
+                " `status.supportedFeatures`: remove the step, or name a Gateway whose class can"
+                " copy requests"
             )
     return None
+
+
+def _is_trusted(draft: Draft) -> bool:
+    """Whether the silence of a class counts as yes. What a class lists is believed all the same."""
+    gateway = draft.model.spec.rollout.traffic.gateway
+    return gateway is not None and gateway.mirroring is Mirroring.TRUSTED

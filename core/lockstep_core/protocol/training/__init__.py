@@ -6,8 +6,13 @@ from lockstep_core.protocol.training.checkpoint import CheckpointSpec
 from lockstep_core.protocol.training.collapse import CollapseAction, CollapseSpec
 from lockstep_core.protocol.training.encoder import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
-from lockstep_core.protocol.training.loss import Distance, LossName, LossSpec
-from lockstep_core.protocol.training.mining import MiningSpec, MiningStrategy
+from lockstep_core.protocol.training.loss import AuxiliarySpec, Distance, LossName, LossSpec
+from lockstep_core.protocol.training.mining import (
+    MemorySpec,
+    MiningSpec,
+    MiningStrategy,
+    StorageType,
+)
 from lockstep_core.protocol.training.optimizer import OptimizerSpec, Schedule
 from lockstep_core.protocol.training.precision import Autocast, PrecisionSpec
 from lockstep_core.protocol.training.spec import SHAPELESS, TrainingSpec
@@ -15,6 +20,7 @@ from lockstep_core.protocol.training.spec import SHAPELESS, TrainingSpec
 __all__ = [
     "SHAPELESS",
     "Autocast",
+    "AuxiliarySpec",
     "BatchSpec",
     "BudgetSpec",
     "CheckpointSpec",
@@ -26,12 +32,14 @@ __all__ = [
     "EncoderSpec",
     "LossName",
     "LossSpec",
+    "MemorySpec",
     "MiningSpec",
     "MiningStrategy",
     "OptimizerSpec",
     "PrecisionSpec",
     "Schedule",
     "StoppingMetric",
+    "StorageType",
     "TrainingEvaluationSpec",
     "TrainingSpec",
 ]

@@ -22,3 +22,10 @@ class BatchSpec(Contract):
 
     classes: int = Field(default=32, ge=2, le=2048, description="Classes in a batch (P).")
     per_class: int = Field(default=4, ge=2, le=256, description="Items of each class (K).")
+    chunk_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=8192,
+        description="Items that pass through the encoder at a time. Less memory for one more pass,"
+        " the same gradient. The whole batch when left out.",
+    )

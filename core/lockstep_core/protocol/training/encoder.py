@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from lockstep_core.protocol.base import Contract, Sha256, rule, validations
 
@@ -61,6 +61,13 @@ class BaseSpec(Contract):
     )
 
 
+def _rising(dimensions: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(dimensions)) < len(dimensions):
+        raise ValueError(f"`matryoshkaDimensions` {list(dimensions)} must name each only once")
+    return tuple(sorted(dimensions))
+
+
+_CUTS = "each of `matryoshkaDimensions` must be less than `dimension`"
 _READS_TEXT = (EncoderKind.CHAR_CNN, EncoderKind.TRANSFORMER, EncoderKind.CUSTOM)
 _TRANSFORMER = "self.kind == 'Transformer'"
 
@@ -96,6 +103,12 @@ class EncoderSpec(Contract):
                 "`maxLength` and `overlong` must not be set for a kind that reads no text",
                 ".maxLength",
             ),
+            rule(
+                "!has(self.matryoshkaDimensions)"
+                " || self.matryoshkaDimensions.all(d, d < self.dimension)",
+                _CUTS,
+                ".matryoshkaDimensions",
+            ),
         )
     )
 
@@ -109,6 +122,19 @@ class EncoderSpec(Contract):
         le=4096,
         description="Width of the embeddings. A Transformer whose own width is another gets a"
         " linear projection.",
+    )
+    matryoshka_dimensions: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=2, le=4095)], ...],
+            Field(min_length=1, max_length=8),
+            AfterValidator(_rising),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Prefixes of an embedding that are of use alone, normalised again: the loss is"
+        " the mean over them and the whole.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     width: int = Field(
         default=32,
@@ -175,4 +201,6 @@ class EncoderSpec(Contract):
         for name, value in (("maxLength", self.max_length), ("overlong", self.overlong)):
             if value is not None and self.kind not in _READS_TEXT:
                 raise ValueError(f"`{name}` must not be set for kind {self.kind}: it reads no text")
+        if any(cut >= self.dimension for cut in self.matryoshka_dimensions or ()):
+            raise ValueError(f"{_CUTS} ({self.dimension})")
         return self

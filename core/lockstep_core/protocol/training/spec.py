@@ -14,13 +14,27 @@ from lockstep_core.protocol.training.checkpoint import CheckpointSpec
 from lockstep_core.protocol.training.collapse import CollapseSpec
 from lockstep_core.protocol.training.encoder import EncoderSpec
 from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
-from lockstep_core.protocol.training.loss import LossSpec
-from lockstep_core.protocol.training.mining import MiningSpec
+from lockstep_core.protocol.training.loss import PAIRWISE, LossName, LossSpec
+from lockstep_core.protocol.training.mining import MiningSpec, MiningStrategy
 from lockstep_core.protocol.training.optimizer import OptimizerSpec
 from lockstep_core.protocol.training.precision import PrecisionSpec
 
 SHAPELESS = frozenset({"checkpoint"})
 """Fields that leave the trained weights as they are: a change of them trains nothing."""
+
+
+_MINED = (
+    "`mining.strategy` and `mining.skipHardest` must not be set unless `loss.name` is Triplet: the"
+    " others take all pairs or none"
+)
+_REMEMBERED = (
+    "`mining.memory` must not be set when `loss.name` is ProxyAnchor or ArcFace: they compare items"
+    " with learned vectors"
+)
+_BOUNDED = (
+    "`loss.softMargin` must not be true when `mining.strategy` is AllSemiHard: semi-hard negatives"
+    " lie within a margin"
+)
 
 
 class TrainingSpec(Contract):
@@ -38,6 +52,22 @@ class TrainingSpec(Contract):
                 " || self.optimizer.warmupSteps < self.budget.maxSteps",
                 "`optimizer.warmupSteps` must be less than `budget.maxSteps`",
                 ".optimizer.warmupSteps",
+            ),
+            rule(
+                "self.loss.name == 'Triplet'"
+                " || (self.mining.strategy == 'SemiHard' && self.mining.skipHardest == 0)",
+                _MINED,
+                ".mining.strategy",
+            ),
+            rule(
+                "!has(self.mining.memory) || !(self.loss.name in ['ProxyAnchor', 'ArcFace'])",
+                _REMEMBERED,
+                ".mining.memory",
+            ),
+            rule(
+                "!self.loss.softMargin || self.mining.strategy != 'AllSemiHard'",
+                _BOUNDED,
+                ".loss.softMargin",
             ),
         )
     )
@@ -79,4 +109,15 @@ class TrainingSpec(Contract):
                 f"`optimizer.warmupSteps` ({warmup}) must be less than `budget.maxSteps`"
                 f" ({self.budget.max_steps})"
             )
+        self._mining_fits_the_loss()
         return self
+
+    def _mining_fits_the_loss(self) -> None:
+        mining, loss = self.mining, self.loss
+        chosen = mining.strategy is not MiningStrategy.SEMI_HARD or mining.skip_hardest
+        if loss.name is not LossName.TRIPLET and chosen:
+            raise ValueError(f"{_MINED} (it is {loss.name})")
+        if mining.memory is not None and loss.name not in PAIRWISE:
+            raise ValueError(f"{_REMEMBERED} (it is {loss.name})")
+        if loss.soft_margin and mining.strategy is MiningStrategy.ALL_SEMI_HARD:
+            raise ValueError(_BOUNDED)

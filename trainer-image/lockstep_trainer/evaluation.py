@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from lockstep_core.datasets.dataset import Inputs, Strings
+from lockstep_core.encoding.ragged import batches
 from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
 from lockstep_core.quality.recall import exact_neighbours, geometry
 from lockstep_trainer.networks import Network
@@ -58,12 +59,13 @@ class Quality:
 def embed(network: Network, inputs: Inputs, *, device: torch.device) -> Floats:
     """Embeddings float32 [N, D] of raw items, in the network's evaluation mode."""
     network.to(device).eval()
+    prepared = network.preprocessing.prepare(inputs)
+    embeddings = np.empty((len(inputs), network.spec.dimension), dtype=np.float32)
     with torch.inference_mode():
-        parts = [
-            network(torch.from_numpy(inputs[start : start + ITEMS_PER_PASS]).to(device)).cpu()
-            for start in range(0, len(inputs), ITEMS_PER_PASS)
-        ]
-    return torch.cat(parts).numpy()
+        for rows in batches(prepared, ITEMS_PER_PASS):
+            batch = torch.from_numpy(prepared[rows]).to(device)
+            embeddings[rows] = network(batch).cpu().numpy()
+    return embeddings
 
 
 def measure(embeddings: Floats, labels: Strings, *, seed: int = 0) -> Quality:
@@ -123,9 +125,9 @@ def collapse(quality: Quality, loss: float, spec: TrainingSpec) -> str | None:
             f" at least {MIN_VARIANCE}): lower {peak} or optimizer.clipNorm (now"
             f" {spec.optimizer.clip_norm})"
         )
-    margin = spec.loss.margin
-    stuck = abs(loss - float(margin)) < 0.15 * float(margin)
-    fingerprint = f"; the loss {loss:.4f} is stuck at the margin {margin}" if stuck else ""
+    floor = spec.loss.value_at_collapse()
+    stuck = floor is not None and abs(loss - floor) < 0.15 * floor
+    fingerprint = f"; the loss {loss:.4f} is stuck at the margin {floor:g}" if stuck else ""
     semi_hard = spec.mining.strategy is MiningStrategy.SEMI_HARD
     other = f"Use mining.strategy SemiHard (now {spec.mining.strategy}), lower"
     lower = "Lower" if semi_hard else other

@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from lockstep_core.artifacts import InputSpec
-from lockstep_core.datasets.dataset import Inputs
-from lockstep_core.encoding import GOLDEN_FILE, INPUT_NAME, MODEL_FILE, OUTPUT_NAME
+from lockstep_core.artifacts import Role
+from lockstep_core.encoding import (
+    GOLDEN_FILE,
+    MODEL_FILE,
+    PREPROCESS_FILE,
+    TOKENIZER_FILE,
+    Golden,
+    Raw,
+    write_golden,
+)
 from lockstep_trainer.evaluation import embed
 from lockstep_trainer.networks import Network
+from lockstep_trainer.networks.transformer import Transformer
+from lockstep_trainer.onnx_graph import ExportError, Floats, run_onnx, write_onnx
+from lockstep_trainer.pretrained import CONFIG_FILE, WEIGHTS_FILE
 
-OPSET = 18
-"""What torch's exporter writes without converting; ONNX Runtime reads it since 1.14."""
+NETWORK_FILE = "network.json"
+"""What the weights are the weights of: `training.encoder` and the form of an item."""
 
-PREPROCESS_FILE = "preprocess.json"
-WEIGHTS_FILE = "model.safetensors"
+ROLES = {
+    MODEL_FILE: Role.SERVING,
+    PREPROCESS_FILE: Role.SERVING,
+    GOLDEN_FILE: Role.CHECK,
+    WEIGHTS_FILE: Role.REPORT,
+    NETWORK_FILE: Role.REPORT,
+}
+TOKEN_ROLES = {TOKENIZER_FILE: Role.SERVING, CONFIG_FILE: Role.REPORT}
 
 PARITY_ITEMS = 64
 GOLDEN_ITEMS = 32
 MAX_ABSOLUTE = 1e-4
 MIN_COSINE = 0.9999
-
-Floats = NDArray[np.float32]
-
-
-class ExportError(Exception):
-    """The exported graph does not embed as the trained network does."""
 
 
 @dataclass(frozen=True)
@@ -58,59 +61,36 @@ class Parity:
         }
 
 
-def export(network: Network, inputs: Inputs, spec: InputSpec, directory: Path) -> Parity:
+@dataclass(frozen=True)
+class Exported:
+    """How near the graph is to the network, and the role of each file that was written."""
+
+    parity: Parity
+    roles: dict[str, Role]
+
+
+def export(network: Network, inputs: Raw, directory: Path) -> Exported:
     """Writes the graph, its input contract, golden vectors and weights into `directory`.
 
     Args:
         network: trained; it is moved to the CPU.
-        inputs: some items that it was not trained on; up to `PARITY_ITEMS`, evenly spaced, are
+        inputs: some raw items that it was not trained on; up to `PARITY_ITEMS`, evenly spaced, are
             compared, and the first `GOLDEN_ITEMS` of them become the golden vectors.
-        spec: one item, as the network takes it.
 
     Raises:
         ExportError: ONNX Runtime and torch disagree, with the numbers and their bounds.
     """
     cpu = torch.device("cpu")
     network.to(cpu).eval()
-    write_onnx(network, inputs[:2], directory / MODEL_FILE)
-    (directory / PREPROCESS_FILE).write_bytes(_input_contract(spec))
-    save_file(dict(network.state_dict()), directory / WEIGHTS_FILE)
-    chosen = inputs[evenly_spaced(len(inputs), PARITY_ITEMS)]
+    chosen: Raw = inputs[evenly_spaced(len(inputs), PARITY_ITEMS)]
+    prepared = network.preprocessing.prepare(chosen)
+    # Two, so that no axis looks as if it were fixed at one.
+    write_onnx(network, prepared[:2], network.preprocessing, directory / MODEL_FILE)
+    roles = ROLES | _write_description(network, directory)
     wanted = embed(network, chosen, device=cpu)
-    parity = compare(run_onnx(directory / MODEL_FILE, chosen), wanted)
-    np.savez(
-        directory / GOLDEN_FILE, inputs=chosen[:GOLDEN_ITEMS], embeddings=wanted[:GOLDEN_ITEMS]
-    )
-    return parity
-
-
-def write_onnx(network: Network, example: Inputs, path: Path) -> None:
-    """One file with a dynamic batch axis; equal networks give equal bytes on any machine."""
-    with _quiet():
-        program = torch.onnx.export(
-            network,
-            (torch.from_numpy(np.ascontiguousarray(example)),),
-            dynamo=True,
-            verbose=False,
-            external_data=False,
-            opset_version=OPSET,
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )
-        if program is None:
-            raise ExportError("torch.onnx.export gave no program")
-        model = program.model_proto
-    _strip(model)
-    onnx.checker.check_model(model, full_check=True)
-    path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def run_onnx(path: Path, inputs: Inputs) -> Floats:
-    """Embeddings [N, D] by ONNX Runtime, in batches of two sizes: the axis must be dynamic."""
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    parts = [inputs[:1], inputs[1:]] if len(inputs) > 1 else [inputs]
-    return np.concatenate([session.run([OUTPUT_NAME], {INPUT_NAME: part})[0] for part in parts])
+    parity = compare(run_onnx(directory / MODEL_FILE, prepared), wanted)
+    write_golden(directory, Golden(chosen[:GOLDEN_ITEMS], wanted[:GOLDEN_ITEMS]))
+    return Exported(parity, roles)
 
 
 def compare(found: Floats, wanted: Floats) -> Parity:
@@ -135,31 +115,15 @@ def evenly_spaced(count: int, wanted: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
 
 
-def _input_contract(spec: InputSpec) -> bytes:
-    """Canonical JSON of what the graph takes: raw items, since all else is inside of it."""
-    return json.dumps(spec.to_wire(), sort_keys=True, separators=(",", ":")).encode()
-
-
-def _strip(model: onnx.ModelProto) -> None:
-    """Takes out stack traces and the like: they name paths, and would change the digest."""
-    graph = model.graph
-    model.doc_string = graph.doc_string = ""
-    del model.metadata_props[:]
-    del graph.metadata_props[:]
-    for part in (graph.node, graph.input, graph.output, graph.value_info, graph.initializer):
-        for entry in part:
-            entry.doc_string = ""
-            del entry.metadata_props[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter and its optimiser print and log a page about their own doings."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+def _write_description(network: Network, directory: Path) -> dict[str, Role]:
+    """All but the graph and the golden vectors; returns the roles of what only texts have."""
+    preprocessing = network.preprocessing
+    (directory / PREPROCESS_FILE).write_bytes(preprocessing.contract())
+    save_file(dict(network.state_dict()), directory / WEIGHTS_FILE)
+    described = {"encoder": network.spec.to_wire(), "input": preprocessing.input.to_wire()}
+    (directory / NETWORK_FILE).write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
+    if not isinstance(network, Transformer):
+        return {}
+    (directory / TOKENIZER_FILE).write_bytes(network.tokenizer)
+    (directory / CONFIG_FILE).write_text(network.config.model_dump_json(indent=1) + "\n")
+    return TOKEN_ROLES

@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep_core.artifacts import ArtifactStore, InputKind
+from lockstep_core.artifacts import ArtifactStore
 from lockstep_core.datasets import Dataset, check_trainable, load_dataset, split_by_class
 from lockstep_core.datasets.dataset import Inputs, Strings
+from lockstep_core.encoding.texts import is_texts
 from lockstep_core.jobs import JobFailure
 from lockstep_core.protocol.exitcodes import ExitCode
-from lockstep_core.protocol.training import BatchSpec, EncoderKind, TrainingSpec
+from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.training import BatchSpec, TrainingSpec
+from lockstep_trainer.preparing import check_reads, check_texts, text_preprocessing
+from lockstep_trainer.pretrained import NetworkError, Pretrained, fetch_base
 
 Rows = NDArray[np.int64]
 
@@ -35,6 +39,7 @@ class TrainingData:
     train_rows: Rows
     eval_rows: Rows
     warnings: tuple[str, ...]
+    base: Pretrained | None = None
 
     def summary(self) -> dict[str, Any]:
         """What `validate` prints."""
@@ -48,30 +53,44 @@ class TrainingData:
         }
 
 
-def prepare(spec: TrainingSpec, store: ArtifactStore, workdir: Path) -> TrainingData:
-    """Loads, splits and checks the set of `spec.data`.
+def prepare(
+    spec: TrainingSpec, store: ArtifactStore, workdir: Path, artifacts: ArtifactsSpec
+) -> TrainingData:
+    """Loads, splits and checks the set of `spec.data`, and the base of its encoder.
 
     Raises:
         DatasetError: with all problems at once.
-        JobFailure: the encoder cannot read such items (exit code BAD_CONFIG).
+        JobFailure: the encoder cannot read such items, or its base cannot be used (exit code
+            BAD_CONFIG).
         ArtifactError, StoreError: as `load_dataset`.
     """
     dataset = load_dataset(spec.data, store, workdir)
     train_rows, eval_rows = split_by_class(dataset.labels, spec.data.split)
     check_trainable(dataset, train_rows, eval_rows, spec.batch)
-    kind = dataset.input_spec().kind
-    if spec.encoder.kind is EncoderKind.CNN and kind is InputKind.VECTOR:
-        raise JobFailure(
-            ExitCode.BAD_CONFIG,
-            "EncoderDoesNotFit",
-            f"training.encoder.kind is CNN, which reads images, but the items of {spec.data.uri}"
-            f" are vectors of {dataset.inputs.shape[1]} numbers; set it to MLP",
-        )
+    base = _check_encoder(spec, dataset, artifacts, workdir)
     found = [
         *_class_warnings(dataset.labels[train_rows], spec.batch),
         *_twin_warnings(dataset.inputs, dataset.labels),
     ]
-    return TrainingData(dataset, train_rows, eval_rows, tuple(found))
+    return TrainingData(dataset, train_rows, eval_rows, tuple(found), base)
+
+
+def _check_encoder(
+    spec: TrainingSpec, dataset: Dataset, artifacts: ArtifactsSpec, workdir: Path
+) -> Pretrained | None:
+    """The base that training begins with, if there is one; raises as `prepare` does."""
+    try:
+        check_reads(spec.encoder.kind, dataset.inputs.shape[1:])
+        base = None
+        if spec.encoder.base is not None:
+            base = fetch_base(spec.encoder.base, artifacts, workdir / "base")
+        if is_texts(dataset.inputs):
+            check_texts(text_preprocessing(spec.encoder, base), dataset.inputs)
+        return base
+    except NetworkError as error:
+        raise JobFailure(
+            ExitCode.BAD_CONFIG, "EncoderDoesNotFit", f"{spec.data.uri}: training.{error}"
+        ) from error
 
 
 def _class_warnings(labels: Strings, batch: BatchSpec) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,11 @@ from lockstep_core.artifacts import InputSpec, ModelManifest
 from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.golden import GOLDEN_FILE, Golden, read_golden
 from lockstep_core.encoding.preprocessing import Preprocessing, Raw, load_preprocessing
-from lockstep_core.encoding.ragged import Ragged
+from lockstep_core.encoding.ragged import Ragged, batches
 
 MODEL_FILE = "model.onnx"
 INPUT_NAME = "input"
 OUTPUT_NAME = "sentence_embedding"
-
-# Texts of a run, times the longest of them: the attention of 8192 tokens in texts of 512 takes
-# about 200 MB in a small transformer.
-MAX_UNITS_PER_RUN = 8192
 
 Floats = NDArray[np.float32]
 
@@ -97,7 +93,7 @@ class Encoder:
         prepared = self._preprocessing.prepare(inputs)
         embeddings = np.empty((len(inputs), self.dimension), dtype=np.float32)
         done = 0
-        for rows in _batches(prepared, batch_size):
+        for rows in batches(prepared, batch_size):
             embeddings[rows] = self._run(prepared[rows], rows)
             done += len(rows)
             if on_batch is not None:
@@ -126,22 +122,6 @@ class Encoder:
         except EncodingError as error:
             raise SelfCheckError(f"{GOLDEN_FILE}: {error}") from error
         self._golden.check(found)
-
-
-def _batches(prepared: Raw | Ragged, size: int) -> Iterator[NDArray[np.int64]]:
-    """Rows of each run. Texts of like length go together, since each is padded to the longest."""
-    if not isinstance(prepared, Ragged):
-        for start in range(0, len(prepared), size):
-            yield np.arange(start, min(start + size, len(prepared)))
-        return
-    lengths = prepared.lengths
-    order = np.argsort(-lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        longest = int(lengths[order[start]])
-        count = min(size, max(1, MAX_UNITS_PER_RUN // longest))
-        yield order[start : start + count]
-        start += count
 
 
 _TENSORS = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "int64": "tensor(int64)"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 from lockstep_core.artifacts import InputKind, InputSpec, ModelManifest, Role, sha256_bytes
 from lockstep_core.encoding.bytes_text import BytesPreprocessor, BytesSpec
 from lockstep_core.encoding.errors import EncodingError, SelfCheckError
-from lockstep_core.encoding.ragged import Ragged
+from lockstep_core.encoding.ragged import Prepared, Ragged
 from lockstep_core.encoding.texts import Texts, is_texts
 from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensPreprocessor, TokensSpec
 
@@ -65,7 +65,7 @@ class Preprocessing:
             return self.input.dtype, self.input.shape
         return _TENSORS[self.text.spec.kind], (None,)
 
-    def prepare(self, items: Raw) -> Raw | Ragged:
+    def prepare(self, items: Raw) -> Prepared:
         """What the graph takes, by rows: an array as it is, texts as `Ragged`.
 
         Raises EncodingError for items of another shape or dtype, and for a text that cannot be
@@ -75,13 +75,15 @@ class Preprocessing:
             if not is_texts(items):
                 raise EncodingError(f"items are {items.dtype}, but this encoder takes text")
             return self.text.prepare(items.tolist())
+        if is_texts(items):
+            raise EncodingError(f"items are text, but this encoder takes {self._form()}")
         if items.dtype != np.dtype(self.input.dtype) or items.shape[1:] != self.input.shape:
-            found = "text" if is_texts(items) else f"{items.dtype} {list(items.shape[1:])}"
-            raise EncodingError(
-                f"items are {found}, but this encoder takes {self.input.dtype}"
-                f" {list(self.input.shape)}"
-            )
-        return items
+            found = f"{items.dtype} {list(items.shape[1:])}"
+            raise EncodingError(f"items are {found}, but this encoder takes {self._form()}")
+        return cast(Prepared, items)
+
+    def _form(self) -> str:
+        return f"{self.input.dtype} {list(self.input.shape)}"
 
     def contract(self) -> bytes:
         """The bytes of `preprocess.json`: canonical JSON."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Units = NDArray[np.uint8] | NDArray[np.int64]
 """[B, L]: bytes or tokens, as the graph takes them."""
+
+MAX_UNITS_PER_BATCH = 8192
+"""Texts of a batch, times the longest of them: the attention of 8192 tokens in texts of 512 takes
+about 200 MB in a small transformer."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +56,23 @@ class Ragged:
         found = np.full(inside.shape, self.pad, dtype=self.dtype)
         found[inside] = self.values[(starts[:, None] + places)[inside]]
         return found
+
+
+Prepared: TypeAlias = NDArray[np.uint8] | NDArray[np.float32] | Ragged
+"""Items as the graph takes them, by rows: an index gives a batch."""
+
+
+def batches(prepared: Prepared, size: int) -> Iterator[NDArray[np.int64]]:
+    """Rows of each batch of at most `size`; every row once. Texts of like length go together, since
+    each is padded to the longest, and fewer of them where they are long."""
+    if not isinstance(prepared, Ragged):
+        for start in range(0, len(prepared), size):
+            yield np.arange(start, min(start + size, len(prepared)))
+        return
+    lengths = prepared.lengths
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        count = min(size, max(1, MAX_UNITS_PER_BATCH // int(lengths[order[start]])))
+        yield order[start : start + count]
+        start += count

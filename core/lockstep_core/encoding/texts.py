@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def as_texts(values: Iterable[str]) -> Texts:
         raise EncodingError("is not valid Unicode: it holds half a character", item=bad) from None
 
 
-def is_texts(array: np.ndarray[Any, Any]) -> bool:
+def is_texts(array: np.ndarray[Any, Any]) -> TypeGuard[Texts]:
     return array.dtype == np.dtypes.StringDType() and array.ndim == 1
 
 

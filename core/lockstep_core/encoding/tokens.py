@@ -61,6 +61,11 @@ class TokensPreprocessor:
         # Threads are those of the pod's share, which the library knows nothing of.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that it may give: 1 more than the largest number."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
     @classmethod
     def load(cls, spec: TokensSpec, file: Path) -> TokensPreprocessor:
         """Raises SelfCheckError for a file that is no tokenizer."""

@@ -15,9 +15,9 @@ from lockstep_core.artifacts import InputKind, InputSpec, ModelManifest, describ
 from lockstep_core.encoding import Encoder
 from lockstep_core.protocol.training import EncoderSpec
 from lockstep_trainer.evaluation import embed
-from lockstep_trainer.export import ExportError, compare, evenly_spaced, export
+from lockstep_trainer.export import compare, evenly_spaced, export
 from lockstep_trainer.networks import build_network
-from lockstep_trainer.work import ROLES
+from lockstep_trainer.onnx_graph import ExportError
 
 pytestmark = pytest.mark.unit
 
@@ -55,15 +55,15 @@ def test_the_encoder_loads_the_files_and_embeds_as_torch_does(
     network = build_network(encoder_spec, spec.shape, seed=0)
 
     with caplog.at_level(logging.INFO):
-        parity = export(network, inputs, spec, tmp_path)
+        exported = export(network, inputs, tmp_path)
+    parity = exported.parity
 
     assert capfd.readouterr().out == ""
     assert not caplog.records
     assert parity.items == min(64, len(inputs))
     assert parity.max_absolute <= 1e-4
-    (tmp_path / "report.json").write_text("{}")
     manifest = ModelManifest.describe(
-        describe_files(tmp_path, ROLES),
+        describe_files(tmp_path, exported.roles),
         preprocessing_digest=sha256_file(tmp_path / "preprocess.json"),
         pooling=network.pooling,
         normalisation="L2",
@@ -77,7 +77,7 @@ def test_the_encoder_loads_the_files_and_embeds_as_torch_does(
     for part in (inputs[:1], inputs[:3], inputs):
         apart = np.abs(encoder.encode(part) - embed(network, part, device=CPU))
         assert apart.max() <= 1e-4
-    assert {path.name for path in tmp_path.iterdir()} == set(ROLES)
+    assert {path.name for path in tmp_path.iterdir()} == set(exported.roles)
     weights = load_file(tmp_path / "model.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
     assert json.loads((tmp_path / "preprocess.json").read_text()) == spec.to_wire()
@@ -88,7 +88,7 @@ def test_equal_networks_give_equal_bytes_that_name_no_path(tmp_path, glyphs):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         network = build_network(EncoderSpec(kind="CNN", dimension=8, width=8), spec.shape, seed=4)
-        export(network, glyphs[0], spec, tmp_path / name)
+        export(network, glyphs[0], tmp_path / name)
     for file in ("model.onnx", "preprocess.json", "golden.npz"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     data = (tmp_path / "one" / "model.onnx").read_bytes()

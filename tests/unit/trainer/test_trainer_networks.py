@@ -10,6 +10,7 @@ from lockstep_trainer.networks import build_network
 
 pytestmark = pytest.mark.unit
 
+PLAIN = [EncoderKind.CNN, EncoderKind.MLP]
 IMAGES = [(16, 16), (32, 32), (1, 1), (7, 40), (28, 28, 1), (20, 12, 3), (64, 64, 3)]
 
 
@@ -26,7 +27,7 @@ def spec(kind: EncoderKind, width: int = 5) -> EncoderSpec:
 
 @pytest.mark.parametrize(
     ("kind", "shape"),
-    [(kind, shape) for shape in IMAGES for kind in EncoderKind] + [(EncoderKind.MLP, (9,))],
+    [(kind, shape) for shape in IMAGES for kind in PLAIN] + [(EncoderKind.MLP, (9,))],
 )
 def test_an_embedding_has_unit_norm_and_does_not_depend_on_its_batch(kind, shape):
     network = build_network(spec(kind), shape, seed=0).train()
@@ -58,7 +59,7 @@ def test_channels_are_the_last_axis():
     torch.testing.assert_close(network(inputs), network(changed))
 
 
-@pytest.mark.parametrize("kind", list(EncoderKind))
+@pytest.mark.parametrize("kind", PLAIN)
 def test_weights_follow_from_the_seed_alone(kind):
     first = build_network(spec(kind), (16, 16), seed=11).state_dict()
     torch.rand(3)

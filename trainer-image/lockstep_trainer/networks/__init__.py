@@ -1,0 +1,7 @@
+"""Encoders, one network a file."""
+
+from lockstep_trainer.networks.base import Network
+from lockstep_trainer.networks.building import build_network
+from lockstep_trainer.pretrained import NetworkError
+
+__all__ = ["Network", "NetworkError", "build_network"]

@@ -1,0 +1,46 @@
+"""What every network is: raw items in, L2-normalised embeddings out.
+
+Everything between the prepared item and the embedding (scaling, layout, pooling, normalisation) is
+inside the module, so the exported graph needs no preprocessing that could drift from training; only
+texts become numbers outside of it, as `Preprocessing` says. Normalisation layers are GroupNorm and
+LayerNorm: no layer looks at the batch, so an item's embedding never depends on its neighbours and
+large batches may be embedded in chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lockstep_core.artifacts import InputKind, InputSpec
+from lockstep_core.encoding import Preprocessing
+from lockstep_core.protocol.training import EncoderSpec
+
+
+class Network(nn.Module):
+    """float32 [B, dimension] of unit norm from the tensor that `preprocessing` describes."""
+
+    pooling: str = "None"
+    """The word for the manifest, which is part of the space."""
+
+    preprocessing: Preprocessing
+    """From the raw items of a data set to this network's input."""
+
+    spec: EncoderSpec
+    """What it was built of."""
+
+
+def raw_input(shape: Sequence[int]) -> InputSpec:
+    """The form of one item of an array data set by its shape: a vector, or an image."""
+    if len(shape) == 1:
+        return InputSpec(kind=InputKind.VECTOR, shape=tuple(shape), dtype="float32")
+    return InputSpec(kind=InputKind.IMAGE, shape=tuple(shape), dtype="uint8")
+
+
+def scaled(inputs: Tensor) -> Tensor:
+    """Pixels (uint8) to [0, 1]; vectors as they are."""
+    if inputs.dtype == torch.uint8:
+        return inputs.to(torch.float32) / 255.0
+    return inputs.to(torch.float32)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
-from lockstep_core.datasets import flatten_raw, load_dataset, split_by_class
+from lockstep_core.datasets import flatten_raw, load_dataset, split
 from lockstep_core.encoding import Encoder
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.protocol.base import Sha256
@@ -51,7 +51,7 @@ def measure(
     reporter.report(Phase.VALIDATING)
     with tempfile.TemporaryDirectory(prefix="lockstep-evaluate-") as folder:
         dataset = load_dataset(config.data, store, Path(folder))
-        _, held_out = split_by_class(dataset.labels, config.data.split)
+        _, held_out = split(dataset, config.data.split)
         inputs, labels = dataset.inputs[held_out], dataset.labels[held_out]
         stopping.check()
         encoder = _load(store, config.artifact_digest, Path(folder) / "candidate", threads)

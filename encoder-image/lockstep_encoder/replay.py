@@ -7,7 +7,6 @@ encoder, its own index, over HTTP. It measures and judges nothing.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import tempfile
 import time
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import ArtifactStore
-from lockstep_core.datasets import load_dataset, split_by_class
+from lockstep_core.datasets import contents, load_dataset, split
 from lockstep_core.datasets.dataset import Dataset, Inputs, Strings
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.protocol.config import ReplayConfig
@@ -93,14 +92,14 @@ def choose(data: Dataset, corpus: Dataset, config: ReplayConfig) -> Queries:
     A row with the same bytes is the query itself, whatever its id: a data set and the corpus may
     share items. It would be its own nearest neighbour and measure nothing.
     """
-    _, held_out = split_by_class(data.labels, config.data.split)
+    _, held_out = split(data, config.data.split)
     size = min(config.max_samples, len(held_out))
     rows = np.sort(np.random.default_rng(config.seed).choice(held_out, size=size, replace=False))
     inputs, labels = data.inputs[rows], data.labels[rows]
-    digests = [_digest(item) for item in inputs]
+    digests = list(contents(inputs))
     wanted, found = set(digests), defaultdict[bytes, list[int]](list)
-    for row, item in enumerate(corpus.inputs):
-        if (digest := _digest(item)) in wanted:
+    for row, digest in enumerate(contents(corpus.inputs)):
+        if digest in wanted:
             found[digest].append(row)
     sizes = Counter(corpus.labels.tolist())
     relevant = [
@@ -152,7 +151,3 @@ async def _ask(
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-def _digest(item: Inputs) -> bytes:
-    return hashlib.blake2b(item.tobytes(), digest_size=16).digest()

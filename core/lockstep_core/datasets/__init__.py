@@ -1,18 +1,39 @@
 """Labelled sets of items: loading, checking and splitting them."""
 
-from lockstep_core.datasets.dataset import Dataset, Inputs, Strings
-from lockstep_core.datasets.loading import load_dataset
+from lockstep_core.datasets.baseline import flatten_raw
+from lockstep_core.datasets.contents import contents
+from lockstep_core.datasets.dataset import Dataset, Inputs, Strings, Texts, is_text
+from lockstep_core.datasets.loading import load_dataset, read_dataset
 from lockstep_core.datasets.problems import DatasetError, Problem
-from lockstep_core.datasets.splits import check_trainable, flatten_raw, split_by_class
+from lockstep_core.datasets.splits import (
+    check_trainable,
+    split,
+    split_by_class,
+    split_by_group,
+    split_by_hash,
+    split_parts,
+    trainable_problems,
+)
+from lockstep_core.datasets.table import Reading
 
 __all__ = [
     "Dataset",
     "DatasetError",
     "Inputs",
     "Problem",
+    "Reading",
     "Strings",
+    "Texts",
     "check_trainable",
+    "contents",
     "flatten_raw",
+    "is_text",
     "load_dataset",
+    "read_dataset",
+    "split",
     "split_by_class",
+    "split_by_group",
+    "split_by_hash",
+    "split_parts",
+    "trainable_problems",
 ]

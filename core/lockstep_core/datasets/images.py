@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from lockstep_core.protocol.base import Sha256
 
 FORMATS = ("PNG", "JPEG")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+# Mode, width and height.
+Layout = tuple[str, int, int]
 MODES = {"L": (), "RGB": (3,)}
 # A 4096 x 4096 image. Beyond it a few hundred bytes of PNG could claim gigabytes.
 MAX_PIXELS = 4096 * 4096
@@ -161,9 +163,9 @@ def read_images(
 _REPAIR = "replace or remove these files"
 
 
-def _layouts(images: tuple[ImageFile, ...]) -> tuple[list[tuple[str, int, int]], list[Problem]]:
+def _layouts(images: tuple[ImageFile, ...]) -> tuple[list[Layout], list[Problem]]:
     """Mode, width and height of each image; problems where they are refused or differ."""
-    layouts: list[tuple[str, int, int]] = []
+    layouts: list[Layout] = []
     broken: list[str] = []
     for image in images:
         if (size := image.path.stat().st_size) > MAX_FILE_BYTES:
@@ -177,15 +179,14 @@ def _layouts(images: tuple[ImageFile, ...]) -> tuple[list[tuple[str, int, int]],
     problems = [problem("images that cannot be opened", broken, _REPAIR)] if broken else []
     if not layouts or broken:
         return layouts, problems
-    return layouts, _layout_problems(images, layouts)
+    return layouts, layout_problems([image.name for image in images], layouts)
 
 
-def _layout_problems(
-    images: tuple[ImageFile, ...], layouts: list[tuple[str, int, int]]
-) -> list[Problem]:
+def layout_problems(names: Sequence[str], layouts: Sequence[Layout]) -> list[Problem]:
+    """Images whose mode is refused, or whose mode and size are not those of most."""
     described = [
-        (image.name, f"{mode} {width}x{height}", mode)
-        for image, (mode, width, height) in zip(images, layouts, strict=True)
+        (name, f"{mode} {width}x{height}", mode)
+        for name, (mode, width, height) in zip(names, layouts, strict=True)
     ]
     problems = []
     if odd := [f"{name}: {mode}" for name, _, mode in described if mode not in MODES]:

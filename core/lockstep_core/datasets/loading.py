@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +19,20 @@ from lockstep_core.artifacts import (
     digest_of_files,
     sha256_stream,
 )
+from lockstep_core.datasets.columns import Columns
 from lockstep_core.datasets.dataset import (
     Dataset,
-    Strings,
-    duplicate_problems,
+    as_texts,
     input_layout_problems,
     name_problems,
-    value_problems,
 )
 from lockstep_core.datasets.images import Folder, read_images, require_images, scan
+from lockstep_core.datasets.jsonlines import read_jsonlines
 from lockstep_core.datasets.npz import read_npz
 from lockstep_core.datasets.problems import DatasetError, Problem, problem
+from lockstep_core.datasets.table import Reading, Table, checked
 from lockstep_core.protocol.base import Sha256
-from lockstep_core.protocol.datasets import DatasetFormat, DatasetSpec
+from lockstep_core.protocol.datasets import SUFFIXES, DatasetFormat, DatasetSpec
 
 
 def load_dataset(
@@ -40,11 +44,21 @@ def load_dataset(
     StoreError when it cannot be read, and DatasetError with every problem of the set at once.
     The items are those that the digest was taken of, even when the set is replaced meanwhile.
     """
+    return read_dataset(spec, store, workdir, need_labels=need_labels).dataset()
+
+
+def read_dataset(
+    spec: DatasetSpec, store: ArtifactStore, workdir: Path, *, need_labels: bool = True
+) -> Reading:
+    """As `load_dataset`, but a set with problems is returned with those parts that are sound.
+
+    Raises DatasetError when no part is.
+    """
     try:
         path = store.fetch_dataset(spec.uri, workdir / "dataset")
-        if spec.format is DatasetFormat.NPZ:
-            return _load_npz(spec, path, need_labels=need_labels)
-        return _load_folder(spec, path)
+        if spec.format is DatasetFormat.IMAGE_FOLDER:
+            return _read_folder(spec, path)
+        return _read_file(spec, path, need_labels=need_labels)
     except OSError as error:
         raise StoreError(
             f"data set {spec.uri} cannot be read ({error}): check the volume, and that the user of"
@@ -61,58 +75,62 @@ def _check_digest(spec: DatasetSpec, found: Sha256) -> Sha256:
     return found
 
 
-def _load_npz(spec: DatasetSpec, path: Path, *, need_labels: bool) -> Dataset:
+def _read_file(spec: DatasetSpec, path: Path, *, need_labels: bool) -> Reading:
     if not path.is_file():
-        fix = "name the .npz file itself, or set format: ImageFolder"
+        fix = f"name the {SUFFIXES[spec.format]} file itself, or set format: ImageFolder"
         raise DatasetError([problem(f"{spec.uri} is not a file", (), fix, count=1)])
-    required, optional = ["inputs"], ["ids"]
-    (required if need_labels else optional).append("labels")
+    columns = Columns.of(spec, need_labels=need_labels)
     with path.open("rb") as file:
         # One handle for both: a set that is replaced by a rename is read as it was hashed.
         digest = _check_digest(spec, sha256_stream(file))
-        arrays, problems = read_npz(
-            file, path.name, required=required, optional=optional, check=_check_layout
-        )
-    names: dict[str, Strings] = {}
-    for name in ("labels", "ids"):
-        if name in arrays:
-            names[name] = arrays[name].astype(arrays[name].dtype.newbyteorder("=")).astype(np.str_)
-            optional_labels = name == "labels" and not need_labels
-            wrong = name_problems(name, names[name], may_be_empty=optional_labels)
-            if name == "ids" and not wrong:
-                wrong = duplicate_problems(names[name])
-            problems += wrong
-    inputs = arrays.get("inputs")
-    if inputs is not None:
-        problems += value_problems(inputs)
-        problems += _length_problems(len(inputs), names)
-    if problems or inputs is None:
-        raise DatasetError(problems)
-    rows = len(inputs)
-    return Dataset(
-        inputs=np.ascontiguousarray(inputs),
-        labels=names.get("labels", np.full(rows, "", dtype=np.str_)),
-        ids=names.get("ids", np.arange(rows).astype(np.str_)),
-        digest=digest,
-    )
+        table = _TABLES[spec.format](file, path.name, columns)
+    return checked(table, columns, digest, need_labels=need_labels)
 
 
-def _check_layout(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> list[Problem]:
-    if name == "inputs":
-        return input_layout_problems(dtype, shape)
-    if dtype.kind not in "Uiu" or len(shape) != 1:
+def _npz_table(file: BufferedReader, name: str, columns: Columns) -> Table:
+    needed = [each for each in columns.all if each in columns.needed]
+    optional = [each for each in columns.all if each not in columns.needed]
+    check = partial(_check_layout, columns)
+    arrays, problems = read_npz(file, name, required=needed, optional=optional, check=check)
+    names = {
+        each: arrays[each].astype(arrays[each].dtype.newbyteorder("=")).astype(np.str_)
+        for each in columns.names
+        if each in arrays
+    }
+    inputs = arrays.get(columns.input)
+    if inputs is not None and inputs.dtype.kind == "U":
+        inputs, wrong = as_texts(inputs, columns.input)
+        problems += wrong
+    return Table(inputs, names, tuple(problems))
+
+
+def _parquet_table(file: BufferedReader, name: str, columns: Columns) -> Table:
+    try:
+        # Only here: a program that serves shall not load it, nor `lockstep-train` for its help.
+        from lockstep_core.datasets.parquet import read_parquet
+    except ModuleNotFoundError as error:
+        fix = "install the extra `parquet` (pyarrow), or store the set as NPZ or JSONLines"
+        raise DatasetError([problem("Parquet cannot be read here", [error], fix)]) from error
+    return read_parquet(file, name, columns)
+
+
+_TABLES: dict[DatasetFormat, Callable[[BufferedReader, str, Columns], Table]] = {
+    DatasetFormat.NPZ: _npz_table,
+    DatasetFormat.PARQUET: _parquet_table,
+    DatasetFormat.JSON_LINES: read_jsonlines,
+}
+
+
+def _check_layout(
+    columns: Columns, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> list[Problem]:
+    problems = []
+    if name == columns.input:
+        problems += input_layout_problems(dtype, shape, name)
+    if name in columns.names and (dtype.kind not in "Uiu" or len(shape) != 1):
         fix = f"store `{name}` as text or integers [N] (.astype(str))"
-        return [problem(f"`{name}` is {dtype.str} {list(shape)}", (), fix, count=1)]
-    return []
-
-
-def _length_problems(rows: int, names: dict[str, Strings]) -> list[Problem]:
-    fix = "give one entry per row of `inputs`"
-    return [
-        problem(f"`{name}` has {len(values)} rows, `inputs` {rows}", (), fix, count=1)
-        for name, values in names.items()
-        if len(values) != rows
-    ]
+        problems.append(problem(f"`{name}` is {dtype.str} {list(shape)}", (), fix, count=1))
+    return problems
 
 
 @dataclass(frozen=True)
@@ -123,7 +141,7 @@ class _Named:
     sha256: str
 
 
-def _load_folder(spec: DatasetSpec, path: Path) -> Dataset:
+def _read_folder(spec: DatasetSpec, path: Path) -> Reading:
     if not path.is_dir():
         fix = "name the folder that holds one folder per class, or set format: NPZ"
         raise DatasetError([problem(f"{spec.uri} is not a folder", (), fix, count=1)])
@@ -135,11 +153,8 @@ def _load_folder(spec: DatasetSpec, path: Path) -> Dataset:
         raise DatasetError([*folder.problems, *wrong])
     digest = _check_digest(spec, _digest_of(folder))
     inputs, wrong = read_images(folder.images)
-    problems = [*folder.problems, *wrong]
-    if problems or inputs is None:
-        raise DatasetError(problems)
     labels = np.array([image.label for image in folder.images], dtype=np.str_)
-    return Dataset(inputs=inputs, labels=labels, ids=names, digest=digest)
+    return Reading(digest, inputs, labels, names, None, (*folder.problems, *wrong))
 
 
 def _digest_of(folder: Folder) -> Sha256:

@@ -1,4 +1,4 @@
-"""Who trains and who is held out: by class, the same on every machine and in every release."""
+"""Who trains and who is held out: the same on every machine and in every release."""
 
 from __future__ import annotations
 
@@ -8,12 +8,34 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep_core.datasets.contents import contents
 from lockstep_core.datasets.dataset import Dataset, Inputs, Strings
 from lockstep_core.datasets.problems import DatasetError, Problem, problem
-from lockstep_core.protocol.datasets import SplitSpec
+from lockstep_core.protocol.datasets import SplitBy, SplitSpec
 from lockstep_core.protocol.training import BatchSpec
 
 Rows = NDArray[np.int64]
+
+
+def split(dataset: Dataset, spec: SplitSpec) -> tuple[Rows, Rows]:
+    """Sorted row numbers (training, held out), neither empty.
+
+    Raises DatasetError when there are fewer than two classes, groups or contents to share out.
+    """
+    return split_parts(spec, dataset.labels, dataset.groups, dataset.inputs)
+
+
+def split_parts(
+    spec: SplitSpec, labels: Strings | None, groups: Strings | None, inputs: Inputs | None
+) -> tuple[Rows, Rows]:
+    """As `split`, of the one part that `spec.by` looks at; ValueError when it is None."""
+    if spec.by is SplitBy.CLASS and labels is not None:
+        return split_by_class(labels, spec)
+    if spec.by is SplitBy.GROUP and groups is not None:
+        return split_by_group(groups, spec)
+    if spec.by is SplitBy.HASH and inputs is not None:
+        return split_by_hash(inputs, spec)
+    raise ValueError(f"a split by {spec.by} needs what the set does not have")
 
 
 def split_by_class(labels: Strings, spec: SplitSpec) -> tuple[Rows, Rows]:
@@ -24,25 +46,71 @@ def split_by_class(labels: Strings, spec: SplitSpec) -> tuple[Rows, Rows]:
     class that comes later leaves the other classes where they are, but for the cut.
     Raises DatasetError with fewer than two classes.
     """
-    classes = np.unique(labels)
-    if len(classes) < 2:
-        fix = "a split by class needs at least two classes: one to train on, one to hold out"
-        what = f"the set has {len(classes)} classes"
-        raise DatasetError([problem(what, classes, fix)])
-    ranked = sorted(classes, key=lambda label: _rank(spec.seed, str(label)))
-    wanted = round(Decimal(spec.eval_fraction) * len(classes))
-    held_out = ranked[: min(max(wanted, 1), len(classes) - 1)]
-    mask = np.isin(labels, np.array(held_out))
+    return _split_ranked(labels, spec, "class", "classes")
+
+
+def split_by_group(groups: Strings, spec: SplitSpec) -> tuple[Rows, Rows]:
+    """As `split_by_class`, with groups for classes: no group is on both sides, a class may be."""
+    return _split_ranked(groups, spec, "group", "groups")
+
+
+def _split_ranked(values: Strings, spec: SplitSpec, one: str, several: str) -> tuple[Rows, Rows]:
+    distinct = np.unique(values)
+    if len(distinct) < 2:
+        fix = f"a split by {one} needs at least two {several}: one to train on, one to hold out"
+        what = f"the set has {len(distinct)} {several}"
+        raise DatasetError([problem(what, distinct, fix)])
+    ranked = sorted(distinct, key=lambda value: _rank(spec.seed, str(value)))
+    wanted = round(Decimal(spec.eval_fraction) * len(distinct))
+    held_out = ranked[: min(max(wanted, 1), len(distinct) - 1)]
+    mask = np.isin(values, np.array(held_out))
     return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
-def _rank(seed: int, label: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{label}".encode()).digest()
+def _rank(seed: int, value: str) -> bytes:
+    return hashlib.sha256(f"{seed}:{value}".encode()).digest()
+
+
+def split_by_hash(inputs: Inputs, spec: SplitSpec) -> tuple[Rows, Rows]:
+    """Sorted row numbers (training, held out); each item is judged by its own content alone.
+
+    It is held out when the first 8 bytes of sha256(`<seed>:` + content), as a fraction of 2^64, are
+    below evalFraction. So rows that are added, moved or removed change no other row's side, and
+    equal items are on one side. Raises DatasetError when a side is empty.
+    """
+    bound = int(Decimal(spec.eval_fraction) * 2**64)
+    prefix = f"{spec.seed}:".encode()
+    mask = np.fromiter(
+        (
+            int.from_bytes(hashlib.sha256(prefix + each).digest()[:8], "big") < bound
+            for each in contents(inputs)
+        ),
+        np.bool_,
+        len(inputs),
+    )
+    if mask.all() or not mask.any():
+        side = "held out" if not mask.any() else "left to train on"
+        fix = "add items, or change split.evalFraction or split.seed"
+        what = f"by Hash no item of {len(inputs)} is {side}"
+        raise DatasetError([problem(what, (), fix, count=1)])
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
 
 
 def check_trainable(dataset: Dataset, train_rows: Rows, eval_rows: Rows, batch: BatchSpec) -> None:
     """Raises DatasetError, with everything that would make training or evaluation meaningless."""
-    usable, single = _usable(dataset.labels[train_rows])
+    if problems := trainable_problems(dataset.labels, train_rows, eval_rows, batch):
+        raise DatasetError(problems)
+
+
+def trainable_problems(
+    labels: Strings,
+    train_rows: Rows,
+    eval_rows: Rows,
+    batch: BatchSpec,
+    by: SplitBy = SplitBy.CLASS,
+) -> list[Problem]:
+    """What would make training or evaluation meaningless."""
+    usable, single = _usable(labels[train_rows])
     problems: list[Problem] = []
     if len(usable) < 2:
         fix = (
@@ -54,27 +122,24 @@ def check_trainable(dataset: Dataset, train_rows: Rows, eval_rows: Rows, batch: 
         fix = f"set batch.classes to at most {len(usable)}, or add classes"
         what = f"batch.classes is {batch.classes}, but only {len(usable)} training classes have at"
         problems.append(problem(f"{what} least 2 items", (), fix, count=len(usable)))
-    held_out, alone = _usable(dataset.labels[eval_rows])
+    held_out, alone = _usable(labels[eval_rows])
     if not len(held_out):
-        fix = "recall needs a held-out class with two items: add items, or another split.seed"
+        fix = _HELD_OUT[by]
         problems.append(problem("held-out classes, all with 1 item", alone, fix))
-    if problems:
-        raise DatasetError(problems)
+    return problems
+
+
+_HELD_OUT = {
+    SplitBy.CLASS: "recall needs a held-out class with two items: add items, or another split.seed",
+    SplitBy.GROUP: "recall needs a held-out class with two items: raise split.evalFraction, add"
+    " items to the groups, or use split.by Class",
+    SplitBy.HASH: "recall needs a held-out class with two items, and by Hash the items of a class"
+    " are shared out one by one: raise split.evalFraction, add items to the classes, or use"
+    " split.by Class",
+}
 
 
 def _usable(labels: Strings) -> tuple[Strings, Strings]:
     """Classes with at least two items, and those with one."""
     classes, counts = np.unique(labels, return_counts=True)
     return classes[counts > 1], classes[counts == 1]
-
-
-def flatten_raw(inputs: Inputs) -> NDArray[np.float32]:
-    """The raw baseline: items as L2-normalised float32 vectors [N, D], no encoder at all.
-
-    An item that is all zero stays zero: it has no direction.
-    """
-    flat: NDArray[np.float32] = inputs.reshape(len(inputs), -1).astype(np.float32)
-    # In float64: squares of float32 overflow from 1e19 on, and the baseline would be all zero.
-    norms = np.sqrt(np.einsum("nd,nd->n", flat, flat, dtype=np.float64))[:, None]
-    np.divide(flat, norms, out=flat, where=norms > 0, casting="same_kind")
-    return flat

@@ -1,0 +1,236 @@
+"""Columns that grow row by row, under limits, from files that may hold anything.
+
+Each keeps a place for a row that is refused, so that the number of a row stays what it is in the
+file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep_core.datasets.dataset import MAX_AXIS, MAX_NAME, MAX_TEXT, Place, Strings, Texts
+from lockstep_core.datasets.images import (
+    MAX_FILE_BYTES,
+    MODES,
+    ImageError,
+    Layout,
+    layout_problems,
+    opened,
+)
+from lockstep_core.datasets.problems import DatasetError, Problem, Tally, problem
+
+MAX_BYTES = 16 * 1024**3
+MAX_NAME_BYTES = 4 * 1024**3
+MAX_ROWS = 100_000_000
+
+
+class NameRows:
+    """Labels, ids or groups: texts, or whole numbers as text."""
+
+    def __init__(self, name: str, place: Place, tally: Tally) -> None:
+        self.name = name
+        self._place = place
+        self._tally = tally
+        self._values: list[str] = []
+        self._longest = 1
+        self.complete = True
+
+    def add(self, value: object) -> None:
+        if isinstance(value, str) and len(value) <= MAX_NAME:
+            self._values.append(value)
+            self._longest = max(self._longest, len(value))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            self._values.append(text := str(value))
+            self._longest = max(self._longest, len(text))
+        else:
+            self._refuse(value)
+
+    def skip(self) -> None:
+        """Keeps the place of a row that is refused as a whole."""
+        self._values.append("")
+        self.complete = False
+
+    def _refuse(self, value: object) -> None:
+        where = self._place(len(self._values))
+        if value is None:
+            fix = f"give each row a text in `{self.name}`"
+            self._tally.add(f"rows without `{self.name}`", where, fix)
+        elif isinstance(value, str):
+            fix = f"shorten to at most {MAX_NAME} characters"
+            self._tally.add(f"rows with overlong `{self.name}`", where, fix)
+        else:
+            fix = f"store `{self.name}` as text or whole numbers"
+            what = f"rows whose `{self.name}` is neither text nor a whole number"
+            self._tally.add(what, f"{where}: {type(value).__name__}", fix)
+        self.skip()
+
+    def finish(self) -> Strings | None:
+        """None when a row was refused. Raises DatasetError when it would fill the memory."""
+        if not self.complete:
+            return None
+        # As numpy keeps text, each row takes the room of the longest.
+        if (total := 4 * self._longest * len(self._values)) > MAX_NAME_BYTES:
+            fix = "shorten the longest, or split the set"
+            raise DatasetError([problem(f"`{self.name}` takes {total} bytes", (), fix, count=1)])
+        return np.array(self._values, dtype=np.str_)
+
+
+class TextRows:
+    """Items that are texts."""
+
+    def __init__(self, name: str, place: Place, tally: Tally, max_bytes: int = MAX_BYTES) -> None:
+        self._name = name
+        self._place = place
+        self._tally = tally
+        self._values: list[str] = []
+        self._left = max_bytes
+        self._max_bytes = max_bytes
+        self._complete = True
+
+    def add(self, value: object) -> None:
+        if isinstance(value, str) and len(value) <= MAX_TEXT:
+            self._values.append(value)
+            self._left -= len(value)
+            if self._left < 0:
+                fix = "keep the set smaller: shorter texts, or a part of them"
+                what = f"`{self._name}` holds more than {self._max_bytes} characters"
+                raise DatasetError([problem(what, (), fix, count=1)])
+            return
+        where = self._place(len(self._values))
+        if value is None:
+            fix = f"remove these rows, or give each an item in `{self._name}`"
+            self._tally.add(f"rows without `{self._name}`", where, fix)
+        elif isinstance(value, str):
+            fix = "shorten them, or split each into several rows of its class"
+            what = f"texts of `{self._name}` longer than {MAX_TEXT} characters"
+            self._tally.add(what, f"{where}: {len(value)}", fix)
+        else:
+            what = f"rows whose `{self._name}` is no text, unlike the first"
+            fix = f"give `{self._name}` one type in all rows"
+            self._tally.add(what, f"{where}: {type(value).__name__}", fix)
+        self.skip()
+
+    def skip(self) -> None:
+        """Keeps the place of a row that is refused as a whole."""
+        self._values.append("")
+        self._complete = False
+
+    def finish(self) -> Texts | None:
+        if not self._complete:
+            return None
+        return cast(Texts, np.array(self._values, dtype=np.dtypes.StringDType()))
+
+
+class VectorRows:
+    """Items that are lists of numbers."""
+
+    def __init__(self, name: str, place: Place, tally: Tally) -> None:
+        self._name = name
+        self._place = place
+        self._tally = tally
+        self._values: list[NDArray[np.float32] | None] = []
+
+    def add(self, value: object) -> None:
+        where = self._place(len(self._values))
+        self._values.append(None)
+        if value is None:
+            fix = f"remove these rows, or give each an item in `{self._name}`"
+            self._tally.add(f"rows without `{self._name}`", where, fix)
+        elif not isinstance(value, list):
+            what = f"rows whose `{self._name}` is no list of numbers, unlike the first"
+            fix = f"give `{self._name}` one type in all rows"
+            self._tally.add(what, f"{where}: {type(value).__name__}", fix)
+        elif odd := {type(each) for each in value} - {int, float}:
+            names = ", ".join(sorted("null" if t is type(None) else t.__name__ for t in odd))
+            what = f"rows whose `{self._name}` holds what is no number"
+            fix = f"make `{self._name}` a flat list of numbers, without null, text or lists within"
+            self._tally.add(what, f"{where}: {names}", fix)
+        elif not 0 < len(value) <= MAX_AXIS:
+            what = f"vectors of `{self._name}` of a length that is not 1 to {MAX_AXIS}"
+            fix = "remove these rows, or repair what computed them"
+            self._tally.add(what, f"{where}: {len(value)} numbers", fix)
+        else:
+            self._values[-1] = to_float32(np.array(value, dtype=np.float64))
+
+    def skip(self) -> None:
+        """Keeps the place of a row that is refused as a whole."""
+        self._values.append(None)
+
+    def finish(self) -> NDArray[np.float32] | None:
+        """[N, D]; None when a row was refused, or has another length than most."""
+        lengths = Counter(len(each) for each in self._values if each is not None)
+        if not lengths:
+            return None
+        usual, _ = lengths.most_common(1)[0]
+        for row, each in enumerate(self._values):
+            if each is not None and len(each) != usual:
+                what = f"vectors of `{self._name}` that do not have {usual} numbers like most"
+                example = f"{self._place(row)}: {len(each)} numbers"
+                self._tally.add(what, example, "give all vectors one length")
+        whole = [each for each in self._values if each is not None and len(each) == usual]
+        return np.stack(whole) if len(whole) == len(self._values) else None
+
+
+def to_float32(values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Beyond float32 a number becomes infinite, which the checks of values then find."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32)
+
+
+class ImageRows:
+    """Items that are PNG or JPEG bytes; decoded as they come, all of one size and mode."""
+
+    def __init__(
+        self, name: str, rows: int, place: Place, tally: Tally, max_bytes: int = MAX_BYTES
+    ) -> None:
+        self._name = name
+        self._rows = rows
+        self._place = place
+        self._tally = tally
+        self._max_bytes = max_bytes
+        self._places: list[str] = []
+        self._layouts: list[Layout] = []
+        self._pixels: NDArray[np.uint8] | None = None
+        self._count = 0
+        self._complete = True
+
+    def add(self, value: bytes | None) -> None:
+        row, self._count = self._count, self._count + 1
+        where = self._place(row)
+        try:
+            if value is None:
+                raise ImageError("nothing there")
+            if len(value) > MAX_FILE_BYTES:
+                raise ImageError(f"{len(value)} bytes exceed {MAX_FILE_BYTES}")
+            with opened(value) as image:
+                layout = (image.mode, image.width, image.height)
+                self._places.append(where)
+                self._layouts.append(layout)
+                if layout == self._layouts[0] and image.mode in MODES:
+                    self._room(layout)[row] = np.asarray(image, dtype=np.uint8)
+        except ImageError as error:
+            self._complete = False
+            fix = "replace or remove these rows: PNG and JPEG are read"
+            what = f"rows whose `{self._name}` cannot be decoded"
+            self._tally.add(what, f"{where}: {error}", fix)
+
+    def _room(self, layout: Layout) -> NDArray[np.uint8]:
+        if self._pixels is None:
+            mode, width, height = layout
+            shape = (self._rows, height, width, *MODES[mode])
+            if (total := int(np.prod(shape, dtype=object))) > self._max_bytes:
+                fix = f"keep the set below {self._max_bytes} bytes of pixels: smaller images, or"
+                what = f"the images of `{self._name}` decode to {total} bytes"
+                raise DatasetError([problem(what, (), f"{fix} a part of them", count=self._rows)])
+            self._pixels = np.empty(shape, dtype=np.uint8)
+        return self._pixels
+
+    def finish(self) -> tuple[NDArray[np.uint8] | None, list[Problem]]:
+        """[N, H, W] or [N, H, W, 3]; None when a row was refused, or is unlike most."""
+        problems = layout_problems(self._places, self._layouts) if self._layouts else []
+        whole = self._complete and not problems and self._count == self._rows
+        return self._pixels if whole else None, problems

@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from lockstep_core.artifacts import ArtifactStore
@@ -25,6 +26,7 @@ from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.jobs.outcome import emit, failed
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.result import Program, TrainingFacts
+from lockstep_trainer.wishes import Wishes
 
 DESCRIPTION = """\
 Trains an encoder with mined triplets and publishes it as a content-addressed artifact.
@@ -53,14 +55,16 @@ exit codes
    0  done; the result, one line of JSON, is on standard output
    2  the config is wrong           3  the data set is wrong        5  loss or embeddings diverged
    6  bytes differ from a digest    7  the ONNX export differs      8  out of memory
-  70  a defect                     74  the store is out of reach   75  stopped; begins anew
+  70  a defect                     74  the store is out of reach   75  stopped; goes on by itself
 
 examples
   lockstep-train validate --config train.json      check the data, in seconds and without training
   lockstep-train run --config train.json           train; a bar on a terminal, JSON lines otherwise
   curl localhost:9100/progress                     what a run is doing (also /metrics)
 
-A run that already succeeded for the same release UID and training gives its result again.
+A run that already succeeded for the same release UID and training gives its result again. One that
+was lost or stopped goes on from its newest checkpoint, which is kept below `artifacts.uri` until
+the model is published (training.checkpoint says how often); SIGUSR1 saves one at once.
 """
 
 
@@ -69,20 +73,30 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "validate":
         return _validate(options.config)
-    return run_job(
-        program=Program.TRAIN,
-        config_type=TrainConfig,
-        work=_train,
-        config_file=options.config,
+    return _run(options.config, start_anew=options.start_anew)
+
+
+def _run(config_file: Path | None, *, start_anew: bool) -> int:
+    """One process, which may be PID 1 of its container: it hears signals from the start on."""
+    wishes = Wishes()
+    wishes.listen()
+    afterwards: list[Callable[[], None]] = []
+
+    def work(
+        config: TrainConfig, store: ArtifactStore, reporter: Reporter, stopping: Stopping
+    ) -> TrainingFacts:
+        from lockstep_trainer.work import Around, train_release
+
+        around = Around(wishes, start_anew, afterwards.append)
+        return train_release(config, store, reporter, stopping, around)
+
+    code = run_job(
+        program=Program.TRAIN, config_type=TrainConfig, work=work, config_file=config_file
     )
-
-
-def _train(
-    config: TrainConfig, store: ArtifactStore, reporter: Reporter, stopping: Stopping
-) -> TrainingFacts:
-    from lockstep_trainer.work import train_release
-
-    return train_release(config, store, reporter, stopping)
+    # The result is kept: a pod that is lost from here on trains nothing again.
+    for clear in afterwards:
+        clear()
+    return code
 
 
 def _validate(config_file: Path | None) -> int:
@@ -94,7 +108,7 @@ def _validate(config_file: Path | None) -> int:
         config = load_config(TrainConfig, config_file)
         store = ArtifactStore.open(config.artifacts)
         with tempfile.TemporaryDirectory(prefix="lockstep-validate-") as folder:
-            data = prepare(config.training, store, Path(folder))
+            data = prepare(config.training, store, Path(folder), config.artifacts)
     except Exception as error:
         failure: JobFailure = as_failure(error)
         print(f"{failure.reason}: {failure.message}", file=sys.stderr)
@@ -119,6 +133,12 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--config", type=Path, metavar="FILE", help="config as JSON (else LOCKSTEP_CONFIG)"
         )
+        if name == "run":
+            command.add_argument(
+                "--start-anew",
+                action="store_true",
+                help="remove the checkpoints of this release UID first",
+            )
     return parser
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ import numpy as np
 import torch
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest, Role, describe_files, sha256_file
-from lockstep_core.datasets import flatten_raw
-from lockstep_core.encoding import GOLDEN_FILE, MODEL_FILE
+from lockstep_core.encoding import PREPROCESS_FILE
 from lockstep_core.jobs import JobFailure, Reporter, Stopping, preempted
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import TrainConfig
@@ -24,137 +24,88 @@ from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import TrainingFacts
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_core.threads import cpu_threads
-from lockstep_trainer.devices import choose_device
-from lockstep_trainer.evaluation import Quality, collapse, embed, measure
-from lockstep_trainer.export import PREPROCESS_FILE, WEIGHTS_FILE, ExportError, Parity, export
-from lockstep_trainer.networks import Network, build_network
-from lockstep_trainer.training import CurvePoint, Diverged, Observer, Stopped, Training, train
+from lockstep_trainer.export import Exported, export
+from lockstep_trainer.fitting import Fit, fit, make_keeper
+from lockstep_trainer.networks import Network, NetworkError, build_network
+from lockstep_trainer.onnx_graph import ExportError
 from lockstep_trainer.validation import TrainingData, prepare
+from lockstep_trainer.wishes import Wishes
 
 REPORT_FILE = "report.json"
 NORMALISATION = "L2"
-ROLES = {
-    MODEL_FILE: Role.SERVING,
-    PREPROCESS_FILE: Role.SERVING,
-    GOLDEN_FILE: Role.CHECK,
-    WEIGHTS_FILE: Role.REPORT,
-    REPORT_FILE: Role.REPORT,
-}
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The trained encoder beside what no training gives, all on the same held-out items."""
+class Around:
+    """`wishes`: checkpoints that are asked for. `start_anew`: what was saved is removed first.
+    `afterwards` is given what may be cleared away once the result is kept."""
 
-    trained: Quality
-    untrained: Quality
-    raw: Quality
-
-    def to_wire(self) -> dict[str, dict[str, float]]:
-        return {
-            "trained": self.trained.to_wire(),
-            "untrained": self.untrained.to_wire(),
-            "raw": self.raw.to_wire(),
-        }
+    wishes: Wishes = field(default_factory=Wishes)
+    start_anew: bool = False
+    afterwards: Callable[[Callable[[], None]], None] = lambda clear: None
 
 
 def train_release(
-    config: TrainConfig, store: ArtifactStore, reporter: Reporter, stopping: Stopping
+    config: TrainConfig,
+    store: ArtifactStore,
+    reporter: Reporter,
+    stopping: Stopping,
+    around: Around | None = None,
 ) -> TrainingFacts:
     """Validates, trains, evaluates, exports and publishes; raises `JobFailure` and what
     `prepare` raises."""
+    around = around or Around()
     began = time.monotonic()
     # torch's own choice are the physical cores, and it knows nothing of quotas.
     torch.set_num_threads(min(torch.get_num_threads(), cpu_threads()))
     with tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder:
         workdir = Path(folder)
         reporter.report(Phase.VALIDATING)
-        data = prepare(config.training, store, workdir)
+        data = prepare(config.training, store, workdir, config.artifacts)
         for warning in data.warnings:
             reporter.warn(warning)
-        network, training, evaluation = _fit(config.training, data, reporter, stopping)
-        stopping.check()
+        keeper = make_keeper(config, data, store, reporter)
+        if around.start_anew:
+            keeper.discard()
+        network = _network(config.training, data)
+        done = fit(network, config.training, data, keeper, reporter, stopping, around.wishes)
+        _check(stopping, done)
         reporter.report(Phase.EXPORTING)
         files = workdir / "model"
         files.mkdir()
-        parity = _export(network, data, files)
-        report = _report(config, data, training, evaluation, parity)
+        exported = _export(network, data, files)
+        report = _report(config, data, done, exported)
         (files / REPORT_FILE).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-        stopping.check()
+        _check(stopping, done)
         reporter.report(Phase.PUBLISHING)
-        manifest = _manifest(config, data, network, files)
+        manifest = _manifest(config, data, network, files, exported)
         digest = store.publish(files, manifest)
-    return _facts(config, data, manifest, digest, training, evaluation, time.monotonic() - began)
+    around.afterwards(keeper.discard)
+    return _facts(config, data, manifest, digest, done, time.monotonic() - began)
 
 
-def _fit(
-    spec: TrainingSpec, data: TrainingData, reporter: Reporter, stopping: Stopping
-) -> tuple[Network, Training, Evaluation]:
-    """A trained network and its quality; raises JobFailure when it stopped or diverged."""
-    device = choose_device()
-    inputs, labels = data.dataset.inputs, data.dataset.labels
-    unseen, unseen_labels = inputs[data.eval_rows], labels[data.eval_rows]
-    network = build_network(spec.encoder, inputs.shape[1:], seed=spec.seed)
+def _check(stopping: Stopping, done: Fit) -> None:
+    """Raises JobFailure (exit 75) once a stop was asked for."""
+    if stopping.is_set():
+        kept = done.training.kept_step
+        goes_on = None if kept is None else f"its checkpoint of step {kept}"
+        raise preempted("stopped by a signal after training, before the end", goes_on=goes_on)
+
+
+def _network(spec: TrainingSpec, data: TrainingData) -> Network:
+    """Untrained, or with the weights of its base; raises JobFailure when it does not fit."""
     try:
-        reporter.report(Phase.EVALUATING)
-        raw = measure(flatten_raw(unseen), unseen_labels)
-        untrained = measure(embed(network, unseen, device=device), unseen_labels)
-        training = train(
-            network,
-            inputs[data.train_rows],
-            labels[data.train_rows],
-            spec,
-            device=device,
-            observe=_observer(spec, reporter),
-            stop=stopping.is_set,
+        return build_network(
+            spec.encoder, data.dataset.inputs.shape[1:], seed=spec.seed, base=data.base
         )
-        stopping.check()
-        reporter.report(Phase.EVALUATING)
-        trained = measure(embed(network, unseen, device=device), unseen_labels)
-    except Stopped as stopped:
-        raise preempted(str(stopped)) from stopped
-    except Diverged as error:
-        raise JobFailure(ExitCode.DIVERGED, "LossNotFinite", str(error)) from error
-    except torch.OutOfMemoryError as error:
-        raise _out_of_memory(spec, device, error) from error
-    if problem := collapse(trained, training.final_loss, spec):
-        raise JobFailure(ExitCode.DIVERGED, "Collapsed", problem)
-    return network, training, Evaluation(trained, untrained, raw)
+    except NetworkError as error:
+        raise JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", f"training.{error}") from error
 
 
-def _observer(spec: TrainingSpec, reporter: Reporter) -> Observer:
-    """Shows a point of the curve; rate and remaining time are the reporter's, from steps."""
-    began = time.monotonic()
-    items = spec.batch.classes * spec.batch.per_class
-
-    def observe(point: CurvePoint) -> None:
-        reporter.report(
-            Phase.TRAINING,
-            point.step,
-            spec.budget.max_steps,
-            loss=point.loss,
-            activeTriplets=point.active_triplets,
-            variance=point.variance,
-            itemsPerSecond=point.step * items / max(1e-9, time.monotonic() - began),
-        )
-
-    return observe
-
-
-def _out_of_memory(spec: TrainingSpec, device: torch.device, error: Exception) -> JobFailure:
-    return JobFailure(
-        ExitCode.OUT_OF_MEMORY,
-        "OutOfMemory",
-        f"{device} ran out of memory ({str(error).splitlines()[0]}): lower batch.classes (now"
-        f" {spec.batch.classes}), batch.perClass (now {spec.batch.per_class}) or encoder.width"
-        f" (now {spec.encoder.width})",
-    )
-
-
-def _export(network: Network, data: TrainingData, files: Path) -> Parity:
+def _export(network: Network, data: TrainingData, files: Path) -> Exported:
     unseen = data.dataset.inputs[data.eval_rows]
     try:
-        return export(network, unseen, data.dataset.input_spec(), files)
+        return export(network, unseen, files)
     except ExportError as error:
         raise JobFailure(ExitCode.EXPORT_FAILED, "ExportDiffers", str(error)) from error
 
@@ -162,29 +113,41 @@ def _export(network: Network, data: TrainingData, files: Path) -> Parity:
 def _report(
     config: TrainConfig,
     data: TrainingData,
-    training: Training,
-    evaluation: Evaluation,
-    parity: Parity,
+    done: Fit,
+    exported: Exported,
 ) -> dict[str, Any]:
     """Everything that a person may ask later about this model."""
+    training = done.training
     return {
         "release": config.release,
         "training": config.training.to_wire(),
         "dataset": data.summary(),
-        "quality": evaluation.to_wire(),
+        "quality": done.evaluation.to_wire(),
+        "findings": [found.to_wire() for found in training.findings],
+        "steps": training.steps,
+        "exportedStep": training.exported_step,
+        "resumedFromStep": training.resumed_from_step,
+        "rewinds": training.rewinds,
+        "trainingSeconds": round(training.seconds, 3),
+        "gpuSeconds": round(training.seconds * done.devices, 3),
         "finalLoss": training.final_loss,
         "activeTriplets": training.active_triplets,
         "anchorsWithoutTriplet": training.skipped_anchors,
         "curve": [point.to_wire() for point in training.curve],
-        "parity": parity.to_wire(),
+        "evaluations": [look.to_wire() for look in training.looks],
+        "contradicted": [
+            {"row": int(data.train_rows[row]), "label": label, "neighbours": other}
+            for row, label, other in done.contradicted
+        ],
+        "parity": exported.parity.to_wire(),
     }
 
 
 def _manifest(
-    config: TrainConfig, data: TrainingData, network: Network, files: Path
+    config: TrainConfig, data: TrainingData, network: Network, files: Path, exported: Exported
 ) -> ModelManifest:
     return ModelManifest.describe(
-        describe_files(files, ROLES),
+        describe_files(files, exported.roles | {REPORT_FILE: Role.REPORT}),
         preprocessing_digest=sha256_file(files / PREPROCESS_FILE),
         pooling=network.pooling,
         normalisation=NORMALISATION,
@@ -207,10 +170,10 @@ def _facts(
     data: TrainingData,
     manifest: ModelManifest,
     digest: Sha256,
-    training: Training,
-    evaluation: Evaluation,
+    done: Fit,
     seconds: float,
 ) -> TrainingFacts:
+    training, evaluation = done.training, done.evaluation
     metrics = {
         "recallAt1": evaluation.trained.recall_at_1,
         "mapAtR": evaluation.trained.map_at_r,
@@ -221,6 +184,12 @@ def _facts(
         "finalLoss": training.final_loss,
         "activeTriplets": training.active_triplets,
     }
+    if done.devices:
+        metrics["gpuSeconds"] = training.seconds * done.devices
+    if training.exported_step != training.steps:
+        metrics["exportedStep"] = training.exported_step
+    if training.rewinds:
+        metrics["rewinds"] = training.rewinds
     return TrainingFacts(
         artifact_digest=digest,
         model_digest=manifest.model_digest,
@@ -229,8 +198,10 @@ def _facts(
         normalisation=manifest.normalisation,
         dimension=manifest.dimension,
         space_id=manifest.space_id,
-        steps=config.training.budget.max_steps,
+        steps=training.steps,
         train_items=len(data.train_rows),
         seconds=round(seconds, 3),
         metrics={name: round(value, 6) for name, value in metrics.items()},
+        resumed_from_step=training.resumed_from_step,
+        findings=training.findings,
     )

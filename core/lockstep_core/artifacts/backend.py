@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -166,6 +167,22 @@ class Backend:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+    def delete(self, key: str) -> None:
+        """Removes the object; one that is not there is as good."""
+        try:
+            with failures(f"delete {key}"):
+                obstore.delete(self._store, key)
+        except Absent:
+            return
+
+    def delete_folder(self, prefix: str) -> None:
+        """Removes every object below the folder `prefix`, and what torn writes left there."""
+        for key in self.keys_below(prefix):
+            self.delete(key)
+        if self._root is not None:
+            # A write that a kill cut off leaves a file that no key names.
+            shutil.rmtree(self._root / prefix, ignore_errors=True)
 
     def exists(self, key: str) -> bool:
         try:

@@ -42,7 +42,7 @@ class Reporter:
         self._clock = clock
         self._lock = threading.Lock()
         self._metrics = JobMetrics(program, release)
-        self._phase_began = clock()
+        self._phase_began, self._phase_done = clock(), 0
         self._shown_at = -math.inf
         self._bar_open = False
         self._progress = Progress(program=program, release=release, phase=Phase.STARTING)
@@ -65,8 +65,9 @@ class Reporter:
             before = self._progress
             changed = phase is not before.phase
             if changed:
-                self._phase_began = now
-            rate, left = _pace(done, total, now - self._phase_began)
+                # What was done before, by a pod that was lost, says nothing of this one's pace.
+                self._phase_began, self._phase_done = now, done
+            rate, left = _pace(done, total, done - self._phase_done, now - self._phase_began)
             self._progress = before.model_copy(
                 update={
                     "phase": phase,
@@ -130,11 +131,11 @@ class Reporter:
             self._bar_open = False
 
 
-def _pace(done: int, total: int, elapsed: float) -> tuple[float | None, float | None]:
-    """Units per second and seconds left; None before anything is known."""
-    if done <= 0 or elapsed <= 0:
+def _pace(done: int, total: int, fresh: int, elapsed: float) -> tuple[float | None, float | None]:
+    """Units per second, of the `fresh` ones, and seconds left; None before anything is known."""
+    if fresh <= 0 or elapsed <= 0:
         return None, None
-    rate = done / elapsed
+    rate = fresh / elapsed
     return rate, (total - done) / rate if total >= done else None
 
 

@@ -10,14 +10,20 @@ from lockstep_core.jobs.failure import JobFailure
 from lockstep_core.protocol.exitcodes import ExitCode
 
 
-def preempted(where: str) -> JobFailure:
-    """The failure of work that a signal stopped; `where` says how far it had come."""
-    return JobFailure(
-        ExitCode.PREEMPTED,
-        "Preempted",
-        f"{where}; nothing was published and no partial work is kept. It runs again by itself, from"
-        " the start, and that does not count as an attempt.",
+def preempted(where: str, *, goes_on: str | None = None) -> JobFailure:
+    """The failure of work that a signal stopped.
+
+    `where` says how far it had come, `goes_on` from where the next pod takes it up: None for work
+    that keeps nothing.
+    """
+    kept = (
+        f"; the work is kept. It runs again by itself and goes on from {goes_on}, and that does not"
+        " count as an attempt."
+        if goes_on
+        else "; nothing was published and no partial work is kept. It runs again by itself, from"
+        " the start, and that does not count as an attempt."
     )
+    return JobFailure(ExitCode.PREEMPTED, "Preempted", where + kept)
 
 
 class Stopping:

@@ -39,6 +39,29 @@ class SampleStatistics(Contract):
     standard_deviation: float = Field(ge=0, le=2)
 
 
+class FindingName(StrEnum):
+    """What can go wrong with a training that still ends well."""
+
+    COLLAPSE = "Collapse"
+    SLOW_CONVERGENCE = "SlowConvergence"
+    OVERFITTING = "Overfitting"
+    NOISY_NEGATIVES = "NoisyNegatives"
+    BUDGET = "Budget"
+
+
+class Finding(Contract):
+    """Something that a person should know of a training: the number, its bound, what to try.
+
+    `value` is None where the number was not finite.
+    """
+
+    name: FindingName
+    step: int = Field(ge=0)
+    value: float | None = None
+    bound: float
+    message: Annotated[str, StringConstraints(min_length=1, max_length=360)]
+
+
 class TrainingFacts(Contract):
     """The model artifact that training published. An import has no steps and no items."""
 
@@ -53,6 +76,10 @@ class TrainingFacts(Contract):
     train_items: int = Field(ge=0)
     seconds: float = Field(ge=0)
     metrics: dict[str, float] = Field(default_factory=dict, max_length=24)
+    resumed_from_step: int | None = Field(
+        default=None, ge=0, description="Where this run took up what a lost pod had saved."
+    )
+    findings: tuple[Finding, ...] = Field(default=(), max_length=len(FindingName))
 
 
 class RecallFacts(Contract):

@@ -1,24 +1,26 @@
 """The training loop, and what keeps it honest: curves, checkpoints and watchers."""
 
-from lockstep_trainer.training.loop import (
-    FINAL_STEPS,
-    REPORT_EVERY,
-    CurvePoint,
-    Diverged,
-    Observer,
-    Stopped,
-    Training,
-    batch_variance,
-    train,
-)
+from lockstep_trainer.training.checkpoints import Identity, Keeper
+from lockstep_trainer.training.curve import FINAL_STEPS, REPORT_EVERY, CurvePoint, batch_variance
+from lockstep_trainer.training.errors import Diverged, Refused, Stopped, TakenOver
+from lockstep_trainer.training.hooks import Hooks, Observer
+from lockstep_trainer.training.looks import Look
+from lockstep_trainer.training.loop import train
+from lockstep_trainer.training.outcome import Training
 
 __all__ = [
     "FINAL_STEPS",
     "REPORT_EVERY",
     "CurvePoint",
     "Diverged",
+    "Hooks",
+    "Identity",
+    "Keeper",
+    "Look",
     "Observer",
+    "Refused",
     "Stopped",
+    "TakenOver",
     "Training",
     "batch_variance",
     "train",

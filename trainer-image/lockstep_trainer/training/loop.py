@@ -1,197 +1,303 @@
-"""The training loop: PK batches, mined triplets, AdamW on a one-cycle schedule."""
+"""The training loop: steps, looks on the way, rewinds, checkpoints, and when to end."""
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-
-import numpy as np
 import torch
-from torch import Tensor, nn
 
-from lockstep_core.datasets.dataset import Inputs, Strings
-from lockstep_core.protocol.training import OptimizerSpec, TrainingSpec
-from lockstep_trainer.gradient_cache import backward
+from lockstep_core.datasets.dataset import Strings
+from lockstep_core.encoding.ragged import Prepared
+from lockstep_core.protocol.result import Finding, FindingName
+from lockstep_core.protocol.training import CollapseAction, StoppingMetric, TrainingSpec
 from lockstep_trainer.networks import Network
-from lockstep_trainer.objectives import build_objective
-from lockstep_trainer.sampling import PKSampler
+from lockstep_trainer.training import watch
+from lockstep_trainer.training.curve import REPORT_EVERY, batch_variance
+from lockstep_trainer.training.errors import Diverged, Stopped
+from lockstep_trainer.training.hooks import Hooks
+from lockstep_trainer.training.looks import Look, looks_since
+from lockstep_trainer.training.machine import REWIND_SCALE, Machine, Step
+from lockstep_trainer.training.outcome import Training
+from lockstep_trainer.training.precision import prepare, reproducible
+from lockstep_trainer.training.record import Record
 
-REPORT_EVERY = 10
-"""Steps between two looks at the loss: each look waits for the accelerator."""
-
-FINAL_STEPS = 20
-"""The final loss is the mean over the last steps: a single batch says little."""
-
-
-class Diverged(Exception):
-    """Training went wrong for good; the message has the number, the bound and what to try."""
-
-
-class Stopped(Exception):
-    """Training was asked to stop before its last step."""
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """The state of training after `step` steps.
-
-    `loss` and `active_triplets` (share of triplets with a positive hinge) are means since the
-    point before; `variance` is 1 - |mean embedding|^2 of the step's batch, near 0 on collapse.
-    """
-
-    step: int
-    loss: float
-    active_triplets: float
-    variance: float
-    learning_rate: float
-
-    def to_wire(self) -> dict[str, float]:
-        return {key: round(float(value), 6) for key, value in asdict(self).items()}
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a finished run leaves besides the weights."""
-
-    curve: tuple[CurvePoint, ...]
-    final_loss: float
-    active_triplets: float
-    skipped_anchors: int
-
-
-Observer = Callable[[CurvePoint], None]
+LAST_SAVE_SECONDS = 30.0
+"""A run of which less would be lost is not saved once more before it is measured and exported."""
 
 
 def train(
     network: Network,
-    inputs: Inputs,
+    inputs: Prepared,
     labels: Strings,
     spec: TrainingSpec,
     *,
     device: torch.device,
-    observe: Observer = lambda point: None,
-    stop: Callable[[], bool] = lambda: False,
+    hooks: Hooks | None = None,
 ) -> Training:
-    """Trains `network` in place for `spec.budget.max_steps` steps and leaves it on `device`.
+    """Trains `network`, which has its fresh weights, in place and leaves it on `device`.
 
     On one machine's CPU, with the same number of threads, the same arguments give the same weights
-    bit for bit.
+    bit for bit, in one run or in many that each go on from a checkpoint of the one before.
 
     Args:
-        inputs: the training items, as `Dataset.inputs`.
+        inputs: the training items, as `network.preprocessing` prepares them.
         labels: their classes.
-        observe: is shown a point every `REPORT_EVERY` steps and at the end.
-        stop: is asked before each step.
+        hooks: the world around the run.
 
     Raises:
-        Stopped: `stop` said so.
-        Diverged: the loss is not finite.
+        Stopped: `hooks.stop` said so.
+        Diverged: the embeddings collapsed or numbers were not finite, and no rewind was left.
+        Refused, TakenOver, StoreError: as `Keeper` raises them.
     """
-    batch = spec.batch
-    sampler = PKSampler(labels, classes=batch.classes, per_class=batch.per_class, seed=spec.seed)
-    names, inverse = np.unique(labels, return_inverse=True)
-    codes = torch.from_numpy(inverse.astype(np.int64))
-    network.to(device).train()
-    objective = build_objective(spec, classes=len(names), seed=spec.seed).to(device).train()
-    together = nn.ModuleList([network, objective])
-    optimiser, schedule = _optimiser(together, spec.optimizer, spec.budget.max_steps)
-    window = _Window(spec, observe)
-    for step in range(1, spec.budget.max_steps + 1):
-        if stop():
-            raise Stopped(f"stopped before step {step} of {spec.budget.max_steps}")
-        rows = next(sampler)
-        items = torch.from_numpy(rows)
-        optimiser.zero_grad(set_to_none=True)
-        outcome, embeddings = backward(
-            network,
-            objective,
-            torch.from_numpy(inputs[rows]).to(device),
-            codes[items].to(device),
-            items.to(device),
-            chunk=None,
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), reproducible(spec.precision.deterministic):
+        torch.manual_seed(spec.seed)
+        return _Run(network, inputs, labels, spec, device, hooks or Hooks()).go()
+
+
+class _Run:
+    def __init__(
+        self,
+        network: Network,
+        inputs: Prepared,
+        labels: Strings,
+        spec: TrainingSpec,
+        device: torch.device,
+        hooks: Hooks,
+    ) -> None:
+        self._spec, self._hooks = spec, hooks
+        self._machine = Machine(network, inputs, labels, spec, device)
+        can_rewind = spec.collapse.action is CollapseAction.REWIND
+        self._initial = self._machine.weights() if can_rewind else None
+        self._machine.trunk = prepare(
+            network, spec.precision, self._machine.sample, device=device, warn=hooks.warn
         )
-        nn.utils.clip_grad_norm_(together.parameters(), float(spec.optimizer.clip_norm))
-        rate = optimiser.param_groups[0]["lr"]
-        optimiser.step()
-        schedule.step()
-        window.add(step, outcome.loss.detach(), outcome.active, outcome.skipped)
-        if step % REPORT_EVERY == 0 or step == spec.budget.max_steps:
-            window.close(embeddings, rate)
-    network.eval()
-    return window.result()
+        self._record = Record()
+        self._resumed: int | None = None
+        self._kept: int | None = None
+        self._began = self._saved_at = hooks.clock()
 
+    def go(self) -> Training:
+        self._resume()
+        while True:
+            self._take_steps()
+            trouble = self._end()
+            if trouble is None:
+                return self._result()
+            self._rewind(trouble)
 
-def batch_variance(embeddings: Tensor) -> float:
-    """1 - |mean|^2 of L2-normalised rows [B, D]: 0 when they all coincide."""
-    return 1.0 - float(embeddings.to(torch.float32).mean(dim=0).square().sum())
+    def _resume(self) -> None:
+        keeper = self._hooks.keeper
+        saved = keeper.begin() if keeper is not None else None
+        if saved is None:
+            return
+        self._record = record = Record.from_state(saved.state, saved.tensors)
+        if record.rewinds:
+            self._machine.begin(self._spec, step=record.segment, rewinds=record.rewinds)
+        self._machine.unpack(saved.tensors, saved.state["optimiser"], step=saved.step)
+        self._resumed = self._kept = saved.step
+        self._hooks.resumed(saved.step)
 
+    def _take_steps(self) -> None:
+        record, spec = self._record, self._spec
+        while record.step < spec.budget.max_steps:
+            if self._hooks.stop():
+                self._stop()
+            if watch.over_budget(record.step, self._seconds(), spec) is not None:
+                return
+            if record.standing.is_enough(spec.budget.early_stopping):
+                return
+            trouble = self._take_step()
+            if trouble is None and self._is_save_due():
+                trouble = self._save()
+            if trouble is not None:
+                self._rewind(trouble)
 
-def _optimiser(
-    network: nn.Module, spec: OptimizerSpec, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW (arXiv 1711.05101) with the one-cycle policy (arXiv 1708.07120)."""
-    peak = float(spec.learning_rate)
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=peak, weight_decay=float(spec.weight_decay)
-    )
-    # One more than is taken: the scheduler refuses to be stepped beyond its last value, and its
-    # warm-up share of a single step would be an empty interval.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=peak, total_steps=max(steps, REPORT_EVERY) + 1
-    )
-    return optimiser, schedule
+    def _take_step(self) -> Finding | None:
+        record, spec = self._record, self._spec
+        done = self._machine.step()
+        record.step = step = record.step + 1
+        outcome = done.outcome
+        record.curve.add(step, outcome.loss, outcome.active, done.norm, outcome.skipped)
+        last = step == spec.budget.max_steps
+        if step % REPORT_EVERY == 0 or last:
+            trouble = self._close(done)
+            if trouble is not None:
+                return trouble
+        every = spec.evaluation.every_steps
+        if every is not None and step % every == 0:
+            return self._look()
+        return None
 
+    def _close(self, done: Step) -> Finding | None:
+        record, spec = self._record, self._spec
+        broken = record.curve.fetch()
+        if broken is not None:
+            return watch.not_finite(broken, spec)
+        point = record.curve.close(record.step, batch_variance(done.embeddings), done.rate)
+        seconds = self._seconds()
+        self._hooks.observe(point, seconds)
+        self._tell(watch.will_be_over_budget(record.step, seconds, spec))
+        return watch.collapse_by_loss(record.curve.points, spec, since=record.segment)
 
-class _Window:
-    """Means since the last look, and over the last steps; refuses a loss that is not finite."""
+    def _look(self) -> Finding | None:
+        """Measures held-out items; keeps the best encoder."""
+        record, spec = self._record, self._spec
+        evaluate = self._hooks.evaluate
+        if evaluate is None or (record.looks and record.looks[-1].step == record.step):
+            return None
+        broken = record.curve.fetch()
+        if broken is not None:
+            return watch.not_finite(broken, spec)
+        look = evaluate(self._machine.network, record.step)
+        self._machine.network.train()
+        record.looks.append(look)
+        self._hooks.looked(look)
+        if look.is_sound(float(spec.collapse.min_variance)) and spec.evaluation.every_steps:
+            early = spec.budget.early_stopping
+            metric = early.metric if early else StoppingMetric.RECALL_AT_1
+            before = record.standing
+            record.standing = before.after(look, metric, float(early.min_delta) if early else 0.0)
+            if record.standing.best is look:
+                record.best = self._machine.weights()
+        for found in self._judge(look):
+            self._tell(found)
+        return watch.collapse_seen(record.looks, spec, since=record.segment)
 
-    def __init__(self, spec: TrainingSpec, observe: Observer) -> None:
-        self._spec, self._observe = spec, observe
-        self._losses: list[Tensor] = []
-        self._active: list[Tensor] = []
-        self._last: deque[tuple[float, float]] = deque(maxlen=FINAL_STEPS)
-        self._curve: list[CurvePoint] = []
-        self._step = self._skipped = 0
+    def _judge(self, look: Look) -> list[Finding]:
+        """What holds now, and may hold no longer later."""
+        record, spec = self._record, self._spec
+        untrained = self._hooks.untrained
+        slow = None
+        if untrained is not None:
+            slow = watch.slow_convergence(
+                record.curve.points,
+                looks_since(record.looks, record.segment),
+                spec,
+                untrained=untrained,
+                since=record.segment,
+            )
+        found = (slow, watch.overfitting(look, spec), watch.noisy_negatives(look, spec))
+        return [one for one in found if one is not None]
 
-    def add(self, step: int, loss: Tensor, active: Tensor, skipped: int) -> None:
-        self._step = step
-        self._skipped += skipped
-        self._losses.append(loss)
-        self._active.append(active)
+    def _tell(self, found: Finding | None) -> None:
+        """Each kind of finding is told once on the way."""
+        if found is not None and found.name not in self._record.told:
+            self._record.told.add(found.name)
+            self._hooks.found(found)
 
-    def close(self, embeddings: Tensor, rate: float) -> None:
-        losses = torch.stack(self._losses).tolist()
-        active = torch.stack(self._active).tolist()
-        self._losses, self._active = [], []
-        if not all(map(math.isfinite, losses)):
-            raise Diverged(_not_finite(self._step, losses, self._spec))
-        self._last.extend(zip(losses, active, strict=True))
-        point = CurvePoint(
-            step=self._step,
-            loss=_mean(losses),
-            active_triplets=_mean(active),
-            variance=batch_variance(embeddings),
-            learning_rate=float(rate),
+    def _end(self) -> Finding | None:
+        """The last look, and the best weights; a finding when there is nothing to export."""
+        record, spec = self._record, self._spec
+        trouble = self._look()
+        look = record.looks[-1] if record.looks else None
+        over = watch.over_budget(record.step, self._seconds(), spec, devices=self._hooks.devices)
+        if over is not None:
+            self._keep(over)
+        if trouble is None and look is not None and record.standing.best is None:
+            loss = record.curve.final()[0]
+            trouble = watch.collapse_at_end(look, loss, spec)
+        if trouble is not None and record.standing.best is not None:
+            self._keep(trouble)
+            trouble = None
+        if trouble is not None:
+            if over is not None:
+                raise Diverged(f"{trouble.message}. {over.message}", _reason(trouble))
+            return trouble
+        if self._hooks.keeper and self._hooks.clock() - self._saved_at >= LAST_SAVE_SECONDS:
+            self._save()
+        if record.best is not None:
+            self._machine.load_network(record.best)
+        return None
+
+    def _keep(self, found: Finding) -> None:
+        """Something that happened, whatever comes after it."""
+        self._record.kept[found.name] = found
+        self._record.told.add(found.name)
+        self._hooks.found(found)
+
+    def _rewind(self, trouble: Finding) -> None:
+        """Back to the best encoder, else to the start, and on more gently; or the end."""
+        record, spec = self._record, self._spec
+        if self._initial is None:
+            raise Diverged(f"{trouble.message} (collapse.action is Fail)", _reason(trouble))
+        if record.rewinds >= spec.collapse.max_rewinds:
+            again = f", also after {record.rewinds} rewind(s) (collapse.maxRewinds)"
+            raise Diverged(trouble.message + again, _reason(trouble))
+        best = record.standing.best
+        step = best.step if best else 0
+        record.rewind(step)
+        rate = float(spec.optimizer.learning_rate) * REWIND_SCALE**record.rewinds
+        where = f"its best encoder, of step {step}" if best else "the start"
+        told = f"Rewound to {where}, SemiHard, learning rate {rate:g}. Before: {trouble.message}"
+        self._keep(
+            watch.finding(FindingName.COLLAPSE, trouble.step, _number(trouble), trouble.bound, told)
         )
-        self._curve.append(point)
-        self._observe(point)
+        self._machine.begin(spec, step=step, rewinds=record.rewinds)
+        if record.best is None:
+            self._machine.load_network(self._initial)
+        else:
+            self._machine.load_weights(record.best)
+        self._machine.network.train()
 
-    def result(self) -> Training:
-        losses, active = zip(*self._last, strict=True)
-        return Training(tuple(self._curve), _mean(losses), _mean(active), self._skipped)
+    def _is_save_due(self) -> bool:
+        if self._hooks.keeper is None:
+            return False
+        policy, step = self._spec.checkpoint, self._record.step
+        due = policy.every_steps is not None and step % policy.every_steps == 0
+        late = self._hooks.clock() - self._saved_at >= policy.every_seconds
+        # Asked in any case: a wish is used up by the checkpoint that it meets.
+        return self._hooks.save_now() or due or late
+
+    def _save(self) -> Finding | None:
+        """A checkpoint of now, unless its numbers are broken."""
+        record, keeper = self._record, self._hooks.keeper
+        broken = record.curve.fetch()
+        if broken is not None:
+            return watch.not_finite(broken, self._spec)
+        if keeper is None:
+            return None
+        record.seconds, self._began = self._seconds(), self._hooks.clock()
+        tensors, rest = self._machine.pack()
+        if keeper.save(record.step, tensors | record.tensors(), record.state(rest)):
+            self._kept = record.step
+        self._saved_at = self._hooks.clock()
+        return None
+
+    def _stop(self) -> None:
+        step, steps = self._record.step, self._spec.budget.max_steps
+        self._save()
+        raise Stopped(f"stopped before step {step + 1} of {steps}", self._kept)
+
+    def _seconds(self) -> float:
+        """Seconds of training, those of earlier attempts among them."""
+        return self._record.seconds + self._hooks.clock() - self._began
+
+    def _result(self) -> Training:
+        record = self._record
+        best = record.standing.best if record.best is not None else None
+        exported = best or (record.looks[-1] if record.looks else None)
+        holding = self._judge(exported) if exported else []
+        findings = {found.name: found for found in holding} | record.kept
+        loss, active = record.curve.final()
+        self._machine.network.eval()
+        return Training(
+            curve=tuple(record.curve.points),
+            looks=tuple(record.looks),
+            findings=tuple(findings[name] for name in FindingName if name in findings),
+            steps=record.step,
+            exported_step=best.step if best else record.step,
+            seconds=self._seconds(),
+            rewinds=record.rewinds,
+            resumed_from_step=self._resumed,
+            kept_step=self._kept,
+            final_loss=loss,
+            active_triplets=active,
+            skipped_anchors=record.curve.skipped,
+        )
 
 
-def _mean(values: list[float] | tuple[float, ...]) -> float:
-    return sum(values) / len(values)
+def _number(found: Finding) -> float:
+    return found.value if found.value is not None else float("nan")
 
 
-def _not_finite(step: int, losses: list[float], spec: TrainingSpec) -> str:
-    worst = next(loss for loss in losses if not math.isfinite(loss))
-    return (
-        f"the loss is {worst} within the steps up to {step} of {spec.budget.max_steps}; it must be"
-        f" finite. Lower optimizer.learningRate (now {spec.optimizer.learning_rate}, try a third)"
-        f" or optimizer.clipNorm (now {spec.optimizer.clip_norm}), and look for extreme values in"
-        " the vectors of the data set"
-    )
+def _reason(found: Finding) -> str:
+    return "LossNotFinite" if found.value is None else "Collapsed"

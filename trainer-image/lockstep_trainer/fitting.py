@@ -1,0 +1,197 @@
+"""One training within a Job: what it tells the reporter, where it saves, how its ends are named."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+
+import torch
+
+from lockstep_core.artifacts import ArtifactStore
+from lockstep_core.datasets import flatten_raw
+from lockstep_core.jobs import JobFailure, Reporter, Stopping, preempted
+from lockstep_core.protocol.config import TrainConfig
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.progress import Phase
+from lockstep_core.protocol.training import TrainingSpec
+from lockstep_trainer.devices import choose_device
+from lockstep_trainer.evaluation import Quality, embed, measure
+from lockstep_trainer.measuring import Observatory
+from lockstep_trainer.networks import Network
+from lockstep_trainer.training import (
+    CurvePoint,
+    Diverged,
+    Hooks,
+    Identity,
+    Keeper,
+    Look,
+    Refused,
+    Stopped,
+    TakenOver,
+    Training,
+    train,
+)
+from lockstep_trainer.validation import TrainingData
+from lockstep_trainer.wishes import Wishes
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The trained encoder beside what no training gives, all on the same held-out items."""
+
+    trained: Quality
+    untrained: Quality
+    raw: Quality
+
+    def to_wire(self) -> dict[str, dict[str, float]]:
+        return {
+            "trained": self.trained.to_wire(),
+            "untrained": self.untrained.to_wire(),
+            "raw": self.raw.to_wire(),
+        }
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained network. `contradicted`: (row of the training items, its label, the label that its
+    neighbours agree on). `devices` are accelerators."""
+
+    network: Network
+    training: Training
+    evaluation: Evaluation
+    contradicted: tuple[tuple[int, str, str], ...]
+    devices: int
+
+
+def make_keeper(
+    config: TrainConfig, data: TrainingData, store: ArtifactStore, reporter: Reporter
+) -> Keeper:
+    """The checkpoints of the release that `config` names."""
+    return Keeper(
+        store.checkpoints(config.release_uid),
+        Identity.of(config.training, data.dataset.digest),
+        writer=f"attempt {config.attempt} on {socket.gethostname()} (process {os.getpid()})",
+        keep=config.training.checkpoint.keep,
+        warn=reporter.warn,
+    )
+
+
+def fit(
+    network: Network,
+    spec: TrainingSpec,
+    data: TrainingData,
+    keeper: Keeper,
+    reporter: Reporter,
+    stopping: Stopping,
+    wishes: Wishes,
+) -> Fit:
+    """Trains `network`, which has its fresh weights, and measures it; raises JobFailure when it
+    stopped or went wrong."""
+    device = choose_device()
+    inputs, labels = data.dataset.inputs, data.dataset.labels
+    seen, seen_labels = inputs[data.train_rows], labels[data.train_rows]
+    unseen, unseen_labels = inputs[data.eval_rows], labels[data.eval_rows]
+    devices = int(device.type == "cuda")
+    try:
+        reporter.report(Phase.EVALUATING)
+        raw = measure(flatten_raw(unseen), unseen_labels)
+        untrained = measure(embed(network, unseen, device=device), unseen_labels)
+        watched = Observatory(
+            seen, seen_labels, unseen, unseen_labels, device=device, seed=spec.seed
+        )
+        told = _Telling(spec, reporter, devices)
+        hooks = Hooks(
+            observe=told.point,
+            looked=told.look,
+            found=lambda finding: reporter.warn(f"{finding.name}: {finding.message}"),
+            warn=reporter.warn,
+            resumed=told.resumed,
+            stop=stopping.is_set,
+            save_now=wishes.take,
+            evaluate=watched.look,
+            untrained=untrained.recall_at_1,
+            keeper=keeper,
+            devices=devices,
+        )
+        items = network.preprocessing.prepare(seen)
+        training = train(network, items, seen_labels, spec, device=device, hooks=hooks)
+        reporter.report(Phase.EVALUATING)
+        trained = watched.quality(network, training.exported_step)
+    except (Stopped, Diverged, Refused, TakenOver) as error:
+        raise _failure(error, keeper) from error
+    except torch.OutOfMemoryError as error:
+        raise _out_of_memory(spec, device, error) from error
+    quality = Evaluation(trained, untrained, raw)
+    return Fit(network, training, quality, tuple(watched.contradicted), devices)
+
+
+class _Telling:
+    """Shows a run as it goes: loss, recall, time and cost, and what is left of them."""
+
+    def __init__(self, spec: TrainingSpec, reporter: Reporter, devices: int) -> None:
+        self._spec, self._reporter, self._devices = spec, reporter, devices
+        self._first = 0
+        self._began = time.monotonic()
+
+    def resumed(self, step: int) -> None:
+        self._first = step
+        self._began = time.monotonic()
+        self._reporter.report(
+            Phase.TRAINING, step, self._spec.budget.max_steps, resumedFromStep=step
+        )
+
+    def point(self, point: CurvePoint, seconds: float) -> None:
+        spec, steps = self._spec, self._spec.budget.max_steps
+        pace = (time.monotonic() - self._began) / max(1, point.step - self._first)
+        left = pace * (steps - point.step)
+        if spec.budget.max_seconds is not None:
+            left = min(left, max(0.0, spec.budget.max_seconds - seconds))
+        self._reporter.report(
+            Phase.TRAINING,
+            point.step,
+            steps,
+            loss=point.loss,
+            activeTriplets=point.active_triplets,
+            variance=point.variance,
+            itemsPerSecond=spec.batch.classes * spec.batch.per_class / max(1e-9, pace),
+            trainingSeconds=seconds,
+            remainingSeconds=left,
+            gpuSeconds=seconds * self._devices,
+        )
+
+    def look(self, look: Look) -> None:
+        known = {} if look.train_recall_at_1 is None else {"trainRecallAt1": look.train_recall_at_1}
+        self._reporter.report(
+            Phase.TRAINING,
+            look.step,
+            self._spec.budget.max_steps,
+            recallAt1=look.recall_at_1,
+            mapAtR=look.map_at_r,
+            heldOutVariance=look.variance,
+            **known,
+        )
+
+
+def _failure(error: Stopped | Diverged | Refused | TakenOver, keeper: Keeper) -> JobFailure:
+    if isinstance(error, Stopped):
+        kept = None if error.kept is None else f"its checkpoint of step {error.kept}"
+        return preempted(str(error), goes_on=kept)
+    if isinstance(error, TakenOver):
+        return JobFailure(ExitCode.PREEMPTED, "TakenOver", str(error))
+    if isinstance(error, Refused):
+        return JobFailure(ExitCode.DIGEST_MISMATCH, "CheckpointRefused", str(error))
+    # Nothing is worth resuming: the same steps would end the same way.
+    keeper.discard()
+    return JobFailure(ExitCode.DIVERGED, error.reason, str(error))
+
+
+def _out_of_memory(spec: TrainingSpec, device: torch.device, error: Exception) -> JobFailure:
+    return JobFailure(
+        ExitCode.OUT_OF_MEMORY,
+        "OutOfMemory",
+        f"{device} ran out of memory ({str(error).splitlines()[0]}): lower batch.classes (now"
+        f" {spec.batch.classes}), batch.perClass (now {spec.batch.per_class}) or encoder.width"
+        f" (now {spec.encoder.width})",
+    )

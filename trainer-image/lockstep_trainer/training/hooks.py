@@ -1,0 +1,41 @@
+"""The world around a run. Every default is a world in which nothing happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lockstep_core.protocol.result import Finding
+from lockstep_trainer.networks import Network
+from lockstep_trainer.training.checkpoints import Keeper
+from lockstep_trainer.training.curve import CurvePoint
+from lockstep_trainer.training.looks import Look
+
+Observer = Callable[[CurvePoint, float], None]
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a run tells, what it asks, and where it saves.
+
+    `observe`: a point of the curve and the seconds trained so far, every `REPORT_EVERY` steps and
+    at the end. `looked`, `found`, `warn`: an evaluation, a finding, a sentence. `resumed`: the step
+    that a checkpoint held. `stop`: asked before each step. `save_now`: asked after each; true once
+    for every wish. `evaluate`: measures a network after so many steps; without it nothing is
+    measured. `untrained`: recall@1 of held-out items before training. `keeper`: without it nothing
+    is saved. `devices`: accelerators in use, for the cost. `clock`: monotonic seconds.
+    """
+
+    observe: Observer = lambda point, seconds: None
+    looked: Callable[[Look], None] = lambda look: None
+    found: Callable[[Finding], None] = lambda finding: None
+    warn: Callable[[str], None] = lambda text: None
+    resumed: Callable[[int], None] = lambda step: None
+    stop: Callable[[], bool] = lambda: False
+    save_now: Callable[[], bool] = lambda: False
+    evaluate: Callable[[Network, int], Look] | None = None
+    untrained: float | None = None
+    keeper: Keeper | None = None
+    devices: int = 0
+    clock: Callable[[], float] = time.monotonic

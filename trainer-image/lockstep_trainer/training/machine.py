@@ -1,0 +1,155 @@
+"""All that changes from step to step: network, objective, optimiser, schedule, batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lockstep_core.datasets.dataset import Strings
+from lockstep_core.encoding.ragged import Prepared
+from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
+from lockstep_trainer.gradient_cache import backward
+from lockstep_trainer.networks import Network
+from lockstep_trainer.objectives import Objective, Outcome, build_objective
+from lockstep_trainer.sampling import PKSampler
+from lockstep_trainer.training.optimisers import build_optimiser, pack, unpack
+
+REWIND_SCALE = 0.3
+"""Of the learning rate, each time that a collapse is rewound."""
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step gave: `norm` is the gradient's before clipping, `embeddings` [B, D]."""
+
+    outcome: Outcome
+    embeddings: Tensor
+    norm: Tensor
+    rate: float
+
+
+class Machine:
+    """The state of one run on `device`, which a checkpoint holds whole."""
+
+    def __init__(
+        self,
+        network: Network,
+        inputs: Prepared,
+        labels: Strings,
+        spec: TrainingSpec,
+        device: torch.device,
+    ) -> None:
+        batch = spec.batch
+        self.sampler = PKSampler(
+            labels, classes=batch.classes, per_class=batch.per_class, seed=spec.seed
+        )
+        names, inverse = np.unique(labels, return_inverse=True)
+        self._inputs, self._classes, self._device = inputs, len(names), device
+        self._codes = torch.from_numpy(inverse.astype(np.int64))
+        self.network = network
+        network.to(device).train()
+        self.trunk: nn.Module = network
+        self.begin(spec, step=0, rewinds=0)
+
+    def begin(self, spec: TrainingSpec, *, step: int, rewinds: int) -> None:
+        """A fresh objective, optimiser and schedule for the steps after `step`.
+
+        After a rewind they are gentler: semi-hard negatives, `REWIND_SCALE` of the learning rate.
+        """
+        mining = spec.mining
+        if rewinds:
+            mining = mining.model_copy(update={"strategy": MiningStrategy.SEMI_HARD})
+        self.spec = spec.model_copy(update={"mining": mining})
+        objective = build_objective(self.spec, classes=self._classes, seed=spec.seed)
+        self.objective: Objective = objective.to(self._device).train()
+        self._together = nn.ModuleList([self.network, self.objective])
+        self.optimiser, self.schedule = build_optimiser(
+            self._together.parameters(),
+            spec.optimizer,
+            spec.budget.max_steps - step,
+            scale=REWIND_SCALE**rewinds,
+        )
+        self.sampler.step = step
+
+    def sample(self) -> Tensor:
+        """The inputs of the next batch, which is not drawn."""
+        at = self.sampler.step
+        rows = next(self.sampler)
+        self.sampler.step = at
+        return self._batch(rows)
+
+    def step(self) -> Step:
+        """One batch forward and backward, and one step of optimiser and schedule."""
+        rows = next(self.sampler)
+        items = torch.from_numpy(rows)
+        self.optimiser.zero_grad(set_to_none=True)
+        outcome, embeddings = backward(
+            self.trunk,
+            self.objective,
+            self._batch(rows),
+            self._codes[items].to(self._device),
+            items.to(self._device),
+            chunk=self.spec.batch.chunk_size,
+        )
+        clip = float(self.spec.optimizer.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self._together.parameters(), clip)
+        rate = float(self.optimiser.param_groups[0]["lr"])
+        self.optimiser.step()
+        self.schedule.step()
+        return Step(outcome, embeddings, norm, rate)
+
+    def _batch(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
+        return torch.from_numpy(self._inputs[rows]).to(self._device)
+
+    def weights(self) -> Tensors:
+        """Copies on the CPU of all that is learnt: `network/...` and `objective/...`."""
+        return {name: value.detach().cpu().clone() for name, value in self._learnt().items()}
+
+    def load_weights(self, tensors: Tensors) -> None:
+        self.network.load_state_dict(_below(tensors, "network"))
+        self.objective.load_state_dict(_below(tensors, "objective"))
+
+    def load_network(self, tensors: Tensors) -> None:
+        """As `load_weights`, but the objective stays."""
+        self.network.load_state_dict(_below(tensors, "network"))
+
+    def pack(self) -> tuple[Tensors, dict[str, Any]]:
+        """Everything, as tensors and JSON; the cursor of the batches is the step's number."""
+        moments, rest = pack(self.optimiser, self.schedule)
+        tensors = self._learnt() | {f"optimiser/{key}": value for key, value in moments.items()}
+        tensors["rng/cpu"] = torch.get_rng_state()
+        if self._device.type == "cuda":
+            tensors["rng/cuda"] = torch.cuda.get_rng_state(self._device)
+        return tensors, rest
+
+    def unpack(self, tensors: Tensors, rest: dict[str, Any], *, step: int) -> None:
+        """Puts back what `pack` gave."""
+        self.load_weights(tensors)
+        unpack(self.optimiser, self.schedule, _below(tensors, "optimiser"), rest)
+        torch.set_rng_state(tensors["rng/cpu"])
+        if self._device.type == "cuda" and "rng/cuda" in tensors:
+            torch.cuda.set_rng_state(tensors["rng/cuda"], self._device)
+        self.sampler.step = step
+
+    def _learnt(self) -> Tensors:
+        parts: dict[str, nn.Module] = {"network": self.network, "objective": self.objective}
+        return {
+            f"{part}/{name}": value
+            for part, module in parts.items()
+            for name, value in module.state_dict().items()
+        }
+
+
+def _below(tensors: Tensors, folder: str) -> Tensors:
+    prefix = f"{folder}/"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

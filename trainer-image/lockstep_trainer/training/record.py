@@ -1,0 +1,78 @@
+"""What a run knows of itself besides its weights, and its form in a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from lockstep_core.protocol.result import Finding, FindingName
+from lockstep_trainer.training.curve import Curve
+from lockstep_trainer.training.looks import Look, Standing
+
+BEST = "best/"
+
+
+@dataclass
+class Record:
+    """`segment` is the step that the run began with, or was rewound to; `told` are findings that
+    were shown, `kept` those that stay whatever comes after. `best` are the weights of the best
+    look. `seconds` were spent up to the last checkpoint."""
+
+    step: int = 0
+    segment: int = 0
+    rewinds: int = 0
+    seconds: float = 0.0
+    curve: Curve = field(default_factory=Curve)
+    looks: list[Look] = field(default_factory=list)
+    standing: Standing = field(default_factory=Standing)
+    best: dict[str, Tensor] | None = None
+    told: set[FindingName] = field(default_factory=set)
+    kept: dict[FindingName, Finding] = field(default_factory=dict)
+
+    def rewind(self, step: int) -> None:
+        """Forgets what came after `step`."""
+        self.step = self.segment = step
+        self.rewinds += 1
+        self.curve.cut(step)
+        self.looks = [look for look in self.looks if look.step <= step]
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {BEST + name: value for name, value in (self.best or {}).items()}
+
+    def state(self, optimiser: dict[str, Any]) -> dict[str, Any]:
+        """JSON-ready; `optimiser` is what `Machine.pack` gave."""
+        return {
+            "segment": self.segment,
+            "rewinds": self.rewinds,
+            "seconds": self.seconds,
+            "curve": self.curve.state(),
+            "looks": [asdict(look) for look in self.looks],
+            "standing": self.standing.to_state(),
+            "told": sorted(self.told),
+            "kept": [found.to_wire() for found in self.kept.values()],
+            "optimiser": optimiser,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> Record:
+        best = {
+            name.removeprefix(BEST): value
+            for name, value in tensors.items()
+            if name.startswith(BEST)
+        }
+        kept = [Finding.model_validate(found) for found in state["kept"]]
+        record = cls(
+            step=int(state["step"]),
+            segment=int(state["segment"]),
+            rewinds=int(state["rewinds"]),
+            seconds=float(state["seconds"]),
+            looks=[Look(**look) for look in state["looks"]],
+            standing=Standing.from_state(state["standing"]),
+            best=best or None,
+            told={FindingName(name) for name in state["told"]},
+            kept={found.name: found for found in kept},
+        )
+        record.curve.restore(state["curve"])
+        return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 
 from lockstep_core.datasets.dataset import Inputs, Strings
 from lockstep_core.encoding.ragged import batches
-from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
 from lockstep_core.quality.recall import exact_neighbours, geometry
 from lockstep_trainer.networks import Network
 
@@ -21,10 +19,6 @@ ITEMS_PER_PASS = 512
 MAX_QUERIES = 10_000
 """More queries than that narrow the interval of recall by less than a percent."""
 NEIGHBOURS_PER_BLOCK = 4_000_000
-
-MIN_VARIANCE = 0.02
-"""Below it the embeddings are one point with noise: rounding to 16 bits already ruins the order,
-and no threshold on a score means anything, however well float32 still ranks them."""
 
 
 @dataclass(frozen=True)
@@ -112,27 +106,3 @@ def _scores(
     precision = hits.cumsum(axis=1) / ranks
     within = hits & (ranks <= wanted[:, None])
     return np.stack([*recalls, (precision * within).sum(axis=1) / wanted], axis=1)
-
-
-def collapse(quality: Quality, loss: float, spec: TrainingSpec) -> str | None:
-    """Why the embeddings are unusable, with what to try; None when they are not collapsed."""
-    if quality.variance >= MIN_VARIANCE:
-        return None
-    peak = f"optimizer.learningRate (now {spec.optimizer.learning_rate}, try a third)"
-    if not math.isfinite(quality.variance):
-        return (
-            f"the embeddings of held-out items are not finite (variance {quality.variance}, must be"
-            f" at least {MIN_VARIANCE}): lower {peak} or optimizer.clipNorm (now"
-            f" {spec.optimizer.clip_norm})"
-        )
-    floor = spec.loss.value_at_collapse()
-    stuck = floor is not None and abs(loss - floor) < 0.15 * floor
-    fingerprint = f"; the loss {loss:.4f} is stuck at the margin {floor:g}" if stuck else ""
-    semi_hard = spec.mining.strategy is MiningStrategy.SEMI_HARD
-    other = f"Use mining.strategy SemiHard (now {spec.mining.strategy}), lower"
-    lower = "Lower" if semi_hard else other
-    return (
-        f"the embeddings collapsed: variance {quality.variance:.4f} of held-out items is below"
-        f" {MIN_VARIANCE} (mean cosine {quality.mean_cosine:.4f}){fingerprint}."
-        f" {lower} {peak}, or train for more steps (budget.maxSteps, now {spec.budget.max_steps})"
-    )

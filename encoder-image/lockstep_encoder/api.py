@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -70,17 +71,18 @@ class Api:
         ]
 
     async def embeddings(self, request: Request) -> Response:
-        """OpenAI-compatible. An item counts as one token: `usage` is what quotas are made of."""
+        """OpenAI-compatible. `usage` counts what the encoder reads: tokens or bytes of texts; any
+        other item counts as one."""
         asked = await read(request, EmbeddingsRequest)
         self._check_model(asked)
         deadline = deadline_of(request.headers, self._clock())
-        found = await self._embed(request, asked.input, deadline)
+        found, units = await self._embed(request, asked.input, deadline)
+        space, vectors = self._shortened(found, asked.dimensions)
         if asked.encoding_format == "base64":
-            rows = np.ascontiguousarray(found.vectors, dtype="<f4")
+            rows = np.ascontiguousarray(vectors, dtype="<f4")
             encoded: list[Any] = [base64.b64encode(row.tobytes()).decode() for row in rows]
         else:
-            encoded = list(found.vectors)
-        items = len(found.vectors)
+            encoded = list(vectors)
         body = {
             "object": "list",
             "data": [
@@ -88,9 +90,9 @@ class Api:
                 for at, value in enumerate(encoded)
             ],
             "model": self._model.name,
-            "usage": {"prompt_tokens": items, "total_tokens": items},
+            "usage": {"prompt_tokens": units, "total_tokens": units},
         }
-        return _json(body, {"server-timing": _timing(found)})
+        return _json(body, {headers.SPACE: space, "server-timing": _timing(found)})
 
     async def models(self, _request: Request) -> Response:
         """The names that `model` of an embeddings request may have."""
@@ -107,7 +109,7 @@ class Api:
         index = self._index(asked.index)
         _check_build(index, request.headers.get(headers.EXPECTED_BUILD))
         deadline = deadline_of(request.headers, self._clock())
-        found = await self._embed(request, asked.input, deadline)
+        found, _ = await self._embed(request, asked.input, deadline)
         begun = self._clock()
         answer = await self._ask_index(index, found, asked.k, deadline)
         response = SearchResponse.model_construct(
@@ -124,20 +126,25 @@ class Api:
         body = response.model_dump(by_alias=True, warnings=False)
         return _json(body, {**identity, "server-timing": timing})
 
-    async def _embed(self, request: Request, value: ItemInput, deadline: float | None) -> Embedded:
+    async def _embed(
+        self, request: Request, value: ItemInput, deadline: float | None
+    ) -> tuple[Embedded, int]:
+        """The embeddings, and the units that were read."""
         items = count_items(value)
         try:
             with self._admission.admit(items):
-                inputs = await asyncio.to_thread(self._decode, value)
-                return await unless_gone(request, self._batcher.embed(inputs, deadline))
+                inputs, units = await asyncio.to_thread(self._decode, value)
+                return await unless_gone(request, self._batcher.embed(inputs, deadline)), units
         except RequestError as error:
             if error.status == 429:
                 self._metrics.rejected.labels("Overloaded").inc()
             raise
 
-    def _decode(self, value: ItemInput) -> Items:
+    def _decode(self, value: ItemInput) -> tuple[Items, int]:
+        """What is wrong with an item shows here, before it shares a batch with others."""
         try:
-            return decode_items(value, self._model.manifest.input)
+            items = decode_items(value, self._model.manifest.input)
+            return items, int(self._model.encoder.count_units(items).sum())
         except EncodingError as error:
             raise RequestError(422, str(error), code="invalid_input", param="input") from error
 
@@ -172,14 +179,29 @@ class Api:
                 code="model_not_found",
                 param="model",
             )
-        if asked.dimensions not in (None, self._model.dimension):
+        allowed = self._model.dimensions
+        if asked.dimensions is not None and asked.dimensions not in allowed:
             raise RequestError(
                 422,
-                f"`dimensions` is {asked.dimensions}, this encoder's embeddings have"
-                f" {self._model.dimension} and cannot be shortened",
+                f"`dimensions` is {asked.dimensions}, but this encoder's embeddings have"
+                f" {_listed(allowed)}: it was trained for no other",
                 code="invalid_field",
                 param="dimensions",
             )
+
+    def _shortened(
+        self, found: Embedded, dimensions: int | None
+    ) -> tuple[str, NDArray[np.float32]]:
+        """The space, and the embeddings in it: whole, or cut and of unit norm again.
+
+        A cut embedding is of another space: it can be compared with none of this release's index.
+        """
+        if dimensions is None or dimensions == self._model.dimension:
+            return self._model.space, found.vectors
+        cut = found.vectors[:, :dimensions]
+        norms = np.linalg.norm(cut, axis=1, keepdims=True)
+        shortened = cut / np.maximum(norms, np.finfo(np.float32).tiny)
+        return self._model.manifest.space_of_prefix(dimensions), shortened
 
     def _index(self, name: str | None) -> IndexEndpoint:
         """The index that is meant: 404 without one of that name, 422 where a name is needed."""
@@ -225,6 +247,11 @@ def _check_build(index: IndexEndpoint, expected: str | None) -> None:
             f" release is build {index.build_digest}: nothing was answered",
             code="identity_mismatch",
         )
+
+
+def _listed(dimensions: Sequence[int]) -> str:
+    *others, last = map(str, dimensions)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _timing(found: Embedded) -> str:

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep_core.encoding import Raw
 from lockstep_core.serving.admission import Admission, expired
 from lockstep_core.serving.errors import RequestError
 from lockstep_encoder.metrics import EncoderMetrics
 
 logger = logging.getLogger(__name__)
-Items = NDArray[np.uint8] | NDArray[np.float32]
-"""[items, *shape]: images as uint8, or vectors as float32."""
+Items = Raw
+"""[items, *shape]: images as uint8, vectors as float32, or texts."""
 Encode = Callable[[Items], NDArray[np.float32]]
 
 

@@ -11,11 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
 from lockstep_core.datasets import flatten_raw, load_dataset, split
-from lockstep_core.encoding import Encoder
+from lockstep_core.encoding import Encoder, Raw
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import EvaluateConfig
@@ -93,7 +92,7 @@ def _load(store: ArtifactStore, digest: Sha256, into: Path, threads: int) -> Enc
 
 def _encode(
     encoder: Encoder,
-    inputs: NDArray[np.uint8] | NDArray[np.float32],
+    inputs: Raw,
     reporter: Reporter,
     stopping: Stopping,
 ) -> Vectors:

@@ -33,6 +33,11 @@ class Model:
         return self.manifest.dimension
 
     @property
+    def dimensions(self) -> tuple[int, ...]:
+        """Widths that an embedding may be asked for: prefixes it was trained for, and its own."""
+        return (*(self.manifest.matryoshka_dimensions or ()), self.dimension)
+
+    @property
     def space(self) -> str:
         return self.manifest.space_id
 

@@ -132,7 +132,7 @@ async def _ask(
             stopping.check()
             part = range(at, min(at + step, len(queries)))
             extra = max(len(queries.copies[row]) for row in part)
-            inputs = queries.inputs[at : at + step].reshape(len(part), -1)
+            inputs = queries.inputs[at : at + step]
             results = await client.search(inputs, min(MAX_K, config.k + extra))
             recall += [
                 recall_of(

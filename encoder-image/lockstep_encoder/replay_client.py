@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from typing import Any, cast
 
 import aiohttp
 import numpy as np
@@ -11,6 +12,8 @@ import orjson
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from lockstep_core.datasets.dataset import is_text
+from lockstep_core.encoding import Raw
 from lockstep_core.jobs import JobFailure
 from lockstep_core.protocol import headers
 from lockstep_core.protocol.config import ReplayConfig
@@ -56,15 +59,13 @@ class ReleaseClient:
         assert self._session is not None
         await self._session.close()
 
-    async def search(
-        self, inputs: NDArray[np.uint8] | NDArray[np.float32], k: int
-    ) -> list[list[Neighbour]]:
-        """The `k` nearest of each row of `inputs` [N, numbers of an item].
+    async def search(self, inputs: Raw, k: int) -> list[list[Neighbour]]:
+        """The `k` nearest of each of the raw items `inputs` [N, ...].
 
         Raises JobFailure: retryable while nobody answers, and not when another pair does.
         """
         body = orjson.dumps(
-            {"input": np.ascontiguousarray(inputs), "index": self._config.index, "k": k},
+            {"input": _body(inputs), "index": self._config.index, "k": k},
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
         wait, why = self._first_wait, ""
@@ -120,6 +121,13 @@ class ReleaseClient:
             "PairMismatch",
             f"{self._url} is not the pair that was to be measured: {why}",
         )
+
+
+def _body(inputs: Raw) -> list[str] | NDArray[Any]:
+    """Texts as they are; of other items the numbers, flat."""
+    if is_text(inputs):
+        return cast(list[str], inputs.tolist())
+    return np.ascontiguousarray(inputs.reshape(len(inputs), -1))
 
 
 def _text(body: bytes) -> str:

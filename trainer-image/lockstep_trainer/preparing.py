@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lockstep_core.datasets.dataset import is_text
 from lockstep_core.datasets.problems import DatasetError, Problem, problem
-from lockstep_core.encoding import EncodingError, Preprocessing, Texts
+from lockstep_core.encoding import EncodingError, Preprocessing, Raw
 from lockstep_core.encoding.bytes_text import DEFAULT_MAX_LENGTH, BytesPreprocessor, BytesSpec
 from lockstep_core.encoding.errors import SelfCheckError
 from lockstep_core.encoding.preprocessing import TEXT
-from lockstep_core.encoding.texts import is_texts
 from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensPreprocessor, TokensSpec
 from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import Overlong
@@ -73,9 +73,9 @@ def text_preprocessing(spec: EncoderSpec, base: Pretrained | None) -> Preprocess
     return Preprocessing(TEXT, tokens)
 
 
-def text_problems(preprocessing: Preprocessing, texts: Texts) -> list[Problem]:
+def text_problems(preprocessing: Preprocessing, texts: Raw) -> list[Problem]:
     """All texts that the encoder would refuse, as one problem; none for other items."""
-    if not is_texts(texts):
+    if not is_text(texts):
         return []
     try:
         preprocessing.prepare(texts)
@@ -90,13 +90,13 @@ def text_problems(preprocessing: Preprocessing, texts: Texts) -> list[Problem]:
     return []
 
 
-def check_texts(preprocessing: Preprocessing, texts: Texts) -> None:
+def check_texts(preprocessing: Preprocessing, texts: Raw) -> None:
     """Raises DatasetError, see `text_problems`."""
     if found := text_problems(preprocessing, texts):
         raise DatasetError(found)
 
 
-def _refusal(preprocessing: Preprocessing, text: Texts) -> EncodingError | None:
+def _refusal(preprocessing: Preprocessing, text: Raw) -> EncodingError | None:
     try:
         preprocessing.prepare(text)
     except EncodingError as error:

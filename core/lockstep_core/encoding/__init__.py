@@ -5,7 +5,7 @@ from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.golden import GOLDEN_FILE, Golden, write_golden
 from lockstep_core.encoding.items import decode_items
 from lockstep_core.encoding.preprocessing import PREPROCESS_FILE, Preprocessing, Raw
-from lockstep_core.encoding.texts import Texts, as_texts
+from lockstep_core.encoding.texts import as_texts
 from lockstep_core.encoding.tokens import TOKENIZER_FILE
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "Preprocessing",
     "Raw",
     "SelfCheckError",
-    "Texts",
     "as_texts",
     "decode_items",
     "write_golden",

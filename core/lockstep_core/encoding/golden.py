@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import InputKind, InputSpec, ModelManifest
+from lockstep_core.datasets.dataset import is_text
 from lockstep_core.datasets.npz import read_npz
 from lockstep_core.datasets.problems import DatasetError
 from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.preprocessing import Raw
-from lockstep_core.encoding.texts import as_texts, is_texts
+from lockstep_core.encoding.texts import as_texts
 
 GOLDEN_FILE = "golden.npz"
 
@@ -50,7 +51,7 @@ class Golden:
 def write_golden(directory: Path, golden: Golden) -> None:
     """Texts are kept as numpy's fixed-width text, which needs no pickle."""
     inputs: Any = golden.inputs
-    if is_texts(inputs):
+    if is_text(inputs):
         inputs = np.array(inputs.tolist(), dtype=np.str_)
     np.savez(directory / GOLDEN_FILE, inputs=inputs, embeddings=golden.embeddings)
 

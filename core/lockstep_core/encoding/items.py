@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import InputKind, InputSpec
+from lockstep_core.datasets.dataset import Texts
 from lockstep_core.datasets.images import ImageError, opened
 from lockstep_core.encoding.errors import EncodingError
 from lockstep_core.encoding.preprocessing import Raw
-from lockstep_core.encoding.texts import Texts, as_texts
+from lockstep_core.encoding.texts import as_texts
 from lockstep_core.protocol.http import MAX_ITEMS, ItemInput
 
 # Bytes of one encoded image. An uncompressed 1024 x 1024 RGB image fits.

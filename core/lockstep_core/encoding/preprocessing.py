@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Annotated, Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from lockstep_core.artifacts import InputKind, InputSpec, ModelManifest, Role, sha256_bytes
+from lockstep_core.datasets.dataset import Inputs, is_text
 from lockstep_core.encoding.bytes_text import BytesPreprocessor, BytesSpec
 from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.ragged import Prepared, Ragged
-from lockstep_core.encoding.texts import Texts, is_texts
 from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensPreprocessor, TokensSpec
 
 PREPROCESS_FILE = "preprocess.json"
 
-Raw = NDArray[np.uint8] | NDArray[np.float32] | Texts
+Raw = Inputs
 """Items as a data set holds them: images, vectors or texts."""
 
 TEXT = InputSpec(kind=InputKind.TEXT, shape=(), dtype="text")
@@ -72,10 +71,10 @@ class Preprocessing:
         taken (empty, too long), which it names.
         """
         if self.text is not None:
-            if not is_texts(items):
+            if not is_text(items):
                 raise EncodingError(f"items are {items.dtype}, but this encoder takes text")
             return self.text.prepare(items.tolist())
-        if is_texts(items):
+        if is_text(items):
             raise EncodingError(f"items are text, but this encoder takes {self._form()}")
         if items.dtype != np.dtype(self.input.dtype) or items.shape[1:] != self.input.shape:
             found = f"{items.dtype} {list(items.shape[1:])}"

@@ -1,16 +1,14 @@
-"""Texts in memory: numpy's own variable-width strings."""
+"""From strings to texts in memory: numpy's own variable-width strings, without padding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeAlias, TypeGuard, cast
+from typing import cast
 
 import numpy as np
 
+from lockstep_core.datasets.dataset import Texts
 from lockstep_core.encoding.errors import EncodingError
-
-Texts: TypeAlias = np.ndarray[tuple[Any, ...], np.dtypes.StringDType]
-"""[N] of `numpy.dtypes.StringDType()`: UTF-8 of any length, without padding to the longest."""
 
 
 def as_texts(values: Iterable[str]) -> Texts:
@@ -21,10 +19,6 @@ def as_texts(values: Iterable[str]) -> Texts:
     except UnicodeEncodeError:
         bad = next(at for at, text in enumerate(items) if not _encodable(text))
         raise EncodingError("is not valid Unicode: it holds half a character", item=bad) from None
-
-
-def is_texts(array: np.ndarray[Any, Any]) -> TypeGuard[Texts]:
-    return array.dtype == np.dtypes.StringDType() and array.ndim == 1
 
 
 def _encodable(text: str) -> bool:

@@ -67,7 +67,10 @@ def _last(raw: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
 
 
 class IdentityMiddleware:
-    """Outermost ASGI layer: adds the identity to every response and answers 409 to a mismatch."""
+    """Outermost ASGI layer: adds the identity to every response and answers 409 to a mismatch.
+
+    A handler that answers in a space of its own (prefixes of embeddings) names it itself.
+    """
 
     def __init__(self, app: ASGIApp, *, holder: IdentityHolder) -> None:
         self.app = app
@@ -83,7 +86,7 @@ class IdentityMiddleware:
             if message["type"] == "http.response.start":
                 found = MutableHeaders(scope=message)
                 for name, value in identity.headers():
-                    found[name] = value
+                    found.setdefault(name, value)
             await send(message)
 
         refusal = identity.refusal(

@@ -168,7 +168,9 @@ def _distinct(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _differences(before: Any, now: Any, path: str = "training") -> Iterator[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
+    if isinstance(before, dict) or isinstance(now, dict):
+        # An object that is all defaults was left out.
+        before, now = before or {}, now or {}
         for key in sorted(before.keys() | now.keys()):
             yield from _differences(before.get(key), now.get(key), f"{path}.{key}")
     elif before != now:

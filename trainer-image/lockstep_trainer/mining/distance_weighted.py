@@ -22,7 +22,7 @@ def distance_weighted(rows: Rows, generator: torch.Generator) -> Choice:
     Learning, arXiv 1706.07567). An anchor whose negatives are all beyond `FARTHEST` takes any.
     """
     mass = _weights(rows).cumsum(dim=1)
-    total = mass[:, -1:]
+    total = mass[:, -1:].contiguous()
     chance = torch.rand(rows.columns.shape, generator=generator, device=rows.near.device)
     # Right of equal sums: a negative of weight zero adds nothing, so it is never found.
     drawn = torch.searchsorted(mass, chance * total, right=True)

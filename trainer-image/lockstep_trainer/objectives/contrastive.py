@@ -8,10 +8,8 @@ from torch import Tensor, nn
 from lockstep_core.protocol.training import LossSpec
 from lockstep_trainer.mining import Comparison
 from lockstep_trainer.objectives.chunking import summed
-from lockstep_trainer.objectives.distances import SMALLEST_SQUARE, distance_matrix
+from lockstep_trainer.objectives.distances import COINCIDE, distance_matrix
 from lockstep_trainer.objectives.outcome import Outcome
-
-COINCIDE = SMALLEST_SQUARE**0.5 * 1.0001
 
 
 class Contrastive(nn.Module):

@@ -7,7 +7,7 @@ B x R matrix made chunk by chunk, give both the sum and, by two matrix products,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -16,7 +16,11 @@ from torch.nn import functional
 
 from lockstep_core.protocol.training import Distance, LossSpec, MiningSpec
 from lockstep_trainer.mining import WINDOWS, Comparison, Window
-from lockstep_trainer.objectives.distances import SMALLEST_SQUARE, distance_matrix
+from lockstep_trainer.objectives.distances import (
+    COINCIDE,
+    distance_factors,
+    factored_distance,
+)
 from lockstep_trainer.objectives.outcome import Outcome
 
 SORT_ABOVE = 96
@@ -97,15 +101,20 @@ class _WindowSums(torch.autograd.Function):
         still = comparison.detached()
         gradient = torch.zeros_like(vectors) if ctx.needs_input_grad[0] else None
         sums = torch.zeros(3, dtype=torch.float64, device=vectors.device)
+        left, right = distance_factors(still.vectors, still.references, rule.distance)
+        buffers = None
         for chunk in still.chunks(anchors_per_chunk):
-            weights, distances, parts = _chunk(still, chunk, rule, skip)
-            sums += parts
+            rows = left[chunk]
+            buffers = buffers or _Buffers.of(rows, right)
+            work = buffers.first(len(rows))
+            factored_distance(rows, right, rule.distance, out=work.distances)
+            sums += _weigh(work, still, chunk, rule, skip)
             if gradient is not None:
-                _add_gradient(gradient, still, chunk, weights, distances, rule.distance)
+                _add_gradient(gradient, still, chunk, work, rule.distance)
         ctx.save_for_backward(gradient)
-        total, counted, taught = sums.unbind()
+        total, counted, taught = sums.to(torch.float32).unbind()
         ctx.mark_non_differentiable(counted, taught)
-        return total.to(torch.float32), counted.to(torch.float32), taught.to(torch.float32)
+        return total, counted, taught
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -113,67 +122,81 @@ class _WindowSums(torch.autograd.Function):
         return grads[0] * gradient, None, None, None, None
 
 
-def _chunk(
-    comparison: Comparison, chunk: slice, rule: Rule, skip: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """d(sum)/d(distance) and distances, [A, R] each, and (sum, counted, taught), float64 [3]."""
+@dataclass(frozen=True)
+class _Buffers:
+    """[A, R] each, used again for every chunk: fresh pages cost as much as the arithmetic.
+
+    `weights`: d(sum)/d(distance). `inside`, `nearer`: room for 0.0 and 1.0.
+    """
+
+    distances: Tensor
+    weights: Tensor
+    inside: Tensor
+    nearer: Tensor
+
+    @classmethod
+    def of(cls, left: Tensor, right: Tensor) -> _Buffers:
+        return cls(*(left.new_empty(len(left), len(right)) for _ in range(4)))
+
+    def first(self, count: int) -> _Buffers:
+        return _Buffers(*(getattr(self, field.name)[:count] for field in fields(self)))
+
+
+def _weigh(work: _Buffers, comparison: Comparison, chunk: slice, rule: Rule, skip: int) -> Tensor:
+    """Fills `work.weights` from `work.distances`; a chunk's (sum, counted, taught), float64 [3]."""
     peers = comparison.peers
-    columns, positive = peers.columns[chunk], peers.positive[chunk]
-    positive = positive & (peers.negatives[chunk] > skip)[:, None]
-    distances = distance_matrix(comparison.vectors[chunk], comparison.references, rule.distance)
+    columns = peers.columns[chunk]
+    positive = peers.positive[chunk] & (peers.negatives[chunk] > skip)[:, None]
+    distances, weights = work.distances, work.weights
     to_positive = distances.gather(1, columns)
     distances.scatter_(1, columns, OUT)
     for _ in range(skip):
         distances.scatter_(1, distances.argmin(dim=1, keepdim=True), OUT)
     if rule.margin is None:
-        weights, pulls, parts = _soft(distances, to_positive, positive, rule.window)
+        pulls, sums = _soft(work, to_positive, positive, rule.window)
     else:
         many = columns.shape[1] > SORT_ABOVE
-        count = _by_sorting if many else _by_passes
-        weights, pulls = count(distances, to_positive, positive, rule)
-        parts = pulls.sum(dtype=torch.float64).repeat(3)
+        pulls = (_by_sorting if many else _by_passes)(work, to_positive, positive, rule)
+        sums = pulls.sum(dtype=torch.float64).repeat(3)
     distances.scatter_(1, columns, to_positive)
     weights.scatter_add_(1, columns, pulls)
     if rule.margin is not None:
         # Among NaN no hinge is positive, but 0 x NaN is NaN: the loss shows it.
-        parts[0] = (weights * distances).sum(dim=1).sum(dtype=torch.float64)
-        parts[0] += rule.margin * parts[1]
-    return weights, distances, parts
+        terms = torch.mul(weights, distances, out=work.inside)
+        sums[0] = terms.sum(dim=1).sum(dtype=torch.float64) + rule.margin * sums[1]
+    return sums
 
 
-def _by_passes(
-    distances: Tensor, to_positive: Tensor, positive: Tensor, rule: Rule
-) -> tuple[Tensor, Tensor]:
-    """Counts of each negative, negated [A, R], and of each positive [A, W]: one pass a slot.
+def _by_passes(work: _Buffers, to_positive: Tensor, positive: Tensor, rule: Rule) -> Tensor:
+    """Counts of each negative, negated, into `work.weights`, and of each positive, [A, W].
 
-    Comparisons are written as 0.0 and 1.0: on a CPU that is several times faster than booleans.
-    Counts are exact: float32 holds every integer up to 2^24, more than a row has columns.
+    One pass for each slot of a positive. Comparisons are written as 0.0 and 1.0: on a CPU that is
+    several times faster than booleans. Counts are exact: float32 holds every integer up to 2^24.
     """
     assert rule.margin is not None
-    weights, inside = torch.zeros_like(distances), torch.empty_like(distances)
     pulls = torch.zeros_like(to_positive)
     limits = to_positive.masked_fill(~positive, -OUT)
     for slot in range(limits.shape[1]):
         limit = limits[:, slot, None]
         if rule.window.within_margin:
-            torch.lt(distances, limit + rule.margin, out=inside)
+            torch.lt(work.distances, limit + rule.margin, out=work.inside)
         else:
-            torch.le(distances, limit, out=inside)
-        weights -= inside
-        pulls[:, slot] = inside.sum(dim=1)
+            torch.le(work.distances, limit, out=work.inside)
         if rule.window.beyond:
-            torch.le(distances, limit, out=inside)
-            weights += inside
-            pulls[:, slot] -= inside.sum(dim=1)
-    return weights, pulls
+            torch.le(work.distances, limit, out=work.nearer)
+            work.inside.sub_(work.nearer)
+        pulls[:, slot] = work.inside.sum(dim=1)
+        if slot == 0:
+            torch.neg(work.inside, out=work.weights)
+        else:
+            work.weights.sub_(work.inside)
+    return pulls
 
 
-def _by_sorting(
-    distances: Tensor, to_positive: Tensor, positive: Tensor, rule: Rule
-) -> tuple[Tensor, Tensor]:
+def _by_sorting(work: _Buffers, to_positive: Tensor, positive: Tensor, rule: Rule) -> Tensor:
     """The same by one sort of each row: a window is a range of ranks, found by binary search."""
     assert rule.margin is not None
-    ranked, order = distances.sort(dim=1)
+    ranked, order = work.distances.sort(dim=1)
     if rule.window.within_margin:
         after = torch.searchsorted(ranked, to_positive + rule.margin)
     else:
@@ -181,57 +204,51 @@ def _by_sorting(
     first = torch.zeros_like(after)
     if rule.window.beyond:
         first = torch.searchsorted(ranked, to_positive, right=True)
-    one = positive.to(distances.dtype)
-    change = distances.new_zeros(len(distances), distances.shape[1] + 1)
+    one = positive.to(ranked.dtype)
+    change = ranked.new_zeros(len(ranked), ranked.shape[1] + 1)
     change.scatter_add_(1, first, -one).scatter_add_(1, after, one)
-    covered = change.cumsum(dim=1)[:, :-1]
-    return torch.empty_like(distances).scatter_(1, order, covered), (after - first) * one
+    work.weights.scatter_(1, order, change.cumsum(dim=1)[:, :-1])
+    return (after - first) * one
 
 
 def _soft(
-    distances: Tensor, to_positive: Tensor, positive: Tensor, window: Window
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights of negatives and positives as above, of softplus(d(a, p) - d(a, n)), and the sums."""
-    weights, nearer = torch.zeros_like(distances), torch.empty_like(distances)
+    work: _Buffers, to_positive: Tensor, positive: Tensor, window: Window
+) -> tuple[Tensor, Tensor]:
+    """Weights as by passes, of softplus(d(a, p) - d(a, n)), and (sum, counted, taught)."""
     pulls = torch.zeros_like(to_positive)
-    sums = torch.zeros(3, dtype=torch.float64, device=distances.device)
+    sums = torch.zeros(3, dtype=torch.float64, device=to_positive.device)
     limits = to_positive.masked_fill(~positive, -OUT)
-    negatives = (distances < OUT).sum(dim=1)
+    negatives = (work.distances < OUT).sum(dim=1)
+    work.weights.zero_()
     for slot in range(limits.shape[1]):
         limit = limits[:, slot, None]
-        apart = limit - distances
+        apart = torch.sub(limit, work.distances, out=work.inside)
         cost, slope = functional.softplus(apart), torch.sigmoid(apart)
         counted = negatives * positive[:, slot]
         if not window.within_margin:
-            torch.le(distances, limit, out=nearer)
-            cost, slope, counted = cost * nearer, slope * nearer, nearer.sum(dim=1)
-        weights -= slope
+            open_to = torch.le(work.distances, limit, out=work.nearer)
+            cost, slope, counted = cost * open_to, slope * open_to, open_to.sum(dim=1)
+        work.weights.sub_(slope)
         pulls[:, slot] = slope.sum(dim=1)
-        taught = torch.lt(distances, limit, out=nearer).sum()
+        taught = torch.lt(work.distances, limit, out=work.nearer).sum()
         sums += torch.stack([cost.sum(), counted.sum(), taught]).to(sums.dtype)
-    return weights, pulls, sums
+    return pulls, sums
 
 
 def _add_gradient(
-    gradient: Tensor,
-    comparison: Comparison,
-    chunk: slice,
-    weights: Tensor,
-    distances: Tensor,
-    distance: Distance,
+    gradient: Tensor, comparison: Comparison, chunk: slice, work: _Buffers, distance: Distance
 ) -> None:
     """Adds d(sum)/d(embeddings) of a chunk, by the chain rule through its distances."""
-    anchors, references = comparison.vectors[chunk], comparison.references
-    own = comparison.vectors
+    own, references, weights = comparison.vectors, comparison.references, work.weights
+    anchors, pulled = own[chunk], weights[:, : len(own)]
     if distance is Distance.COSINE:
         gradient[chunk] -= weights @ references
-        gradient.sub_(weights[:, : len(own)].T @ anchors)
+        gradient.sub_(pulled.T @ anchors)
         return
     if distance is Distance.SQUARED_EUCLIDEAN:
-        weights = weights * 2.0
+        weights.mul_(2.0)
     else:
-        apart = distances > SMALLEST_SQUARE**0.5 * 1.0001
-        weights = weights.div_(distances).mul_(apart)
+        apart = torch.gt(work.distances, COINCIDE, out=work.inside)
+        weights.div_(work.distances).mul_(apart)
     gradient[chunk] += weights.sum(dim=1, keepdim=True) * anchors - weights @ references
-    pulled = weights[:, : len(own)]
     gradient.add_(pulled.sum(dim=0)[:, None] * own - pulled.T @ anchors)

@@ -13,7 +13,7 @@ from typing import Any
 
 from devcluster import helm
 from devcluster.face import Build, Face, UpOptions, choose
-from devcluster.host import binaries, gateway, metrics, packages, prometheus
+from devcluster.host import binaries, envoy, gateway, metrics, packages, prometheus
 from devcluster.host.face import HostFace
 from devcluster.host.programs import PROGRAMS
 from devcluster.host.s3 import DEFAULT_PORT, S3
@@ -50,6 +50,10 @@ _MODULES = (*PROGRAMS, *packages.UNPACKED)
 _ADDONS = {
     "gateway": (
         f"the Gateway API by Traefik: Gateway {gateway.NAMESPACE}/{gateway.GATEWAY}",
+        gateway.DEFAULT_PORT,
+    ),
+    "envoy-gateway": (
+        f"the Gateway API by Envoy, in pods: Gateway {envoy.NAMESPACE}/{gateway.GATEWAY}",
         gateway.DEFAULT_PORT,
     ),
     "prometheus": ("a Prometheus that scrapes Lockstep's pods", prometheus.DEFAULT_PORT),

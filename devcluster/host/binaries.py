@@ -77,6 +77,11 @@ def bundle(name: str) -> Path:
     raise DevclusterError(f"no bundle {name!r}")
 
 
+def module_folder(ours: str, module: str) -> Path:
+    """Folder of a module that one of ours requires, in the module cache; fetched once."""
+    return _folder(module, SOURCES / ours)
+
+
 def kubectl() -> Path:
     """A link named kubectl to the Kubernetes binary, which answers to its own name."""
     target = binary("kubernetes")

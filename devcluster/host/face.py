@@ -22,6 +22,7 @@ from devcluster.host import (
     state,
 )
 from devcluster.host.api import Api
+from devcluster.host.envoy import EnvoyGateway
 from devcluster.host.gateway import Gateway
 from devcluster.host.metrics import MetricsServer
 from devcluster.host.processes import resident_mib
@@ -31,8 +32,9 @@ from devcluster.host.state import Cluster, Mode, Settings
 from devcluster.layout import Layout, clusters_dir, exclusive
 from devcluster.report import DevclusterError, step
 
-ADDONS: dict[str, type[Gateway] | type[Prometheus] | type[MetricsServer]] = {
+ADDONS: dict[str, type[Gateway] | type[EnvoyGateway] | type[Prometheus] | type[MetricsServer]] = {
     "gateway": Gateway,
+    "envoy-gateway": EnvoyGateway,
     "prometheus": Prometheus,
     "metrics-server": MetricsServer,
 }

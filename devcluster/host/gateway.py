@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from devcluster.host import addons, binaries
@@ -21,7 +21,9 @@ NAMESPACE = "lockstep-gateway"
 _API = "gateway.networking.k8s.io/v1"
 
 
-def manifests(port: int) -> list[dict[str, Any]]:
+def manifests(
+    port: int, *, name: str = CLASS, controller: str = CONTROLLER, namespace: str = NAMESPACE
+) -> list[dict[str, Any]]:
     """The class and the Gateway, whose listener takes routes of every namespace."""
     listener = {
         "name": "web",
@@ -31,18 +33,18 @@ def manifests(port: int) -> list[dict[str, Any]]:
         "allowedRoutes": {"namespaces": {"from": "All"}},
     }
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
         {
             "apiVersion": _API,
             "kind": "GatewayClass",
-            "metadata": {"name": CLASS},
-            "spec": {"controllerName": CONTROLLER},
+            "metadata": {"name": name},
+            "spec": {"controllerName": controller},
         },
         {
             "apiVersion": _API,
             "kind": "Gateway",
-            "metadata": {"name": GATEWAY, "namespace": NAMESPACE},
-            "spec": {"gatewayClassName": CLASS, "listeners": [listener]},
+            "metadata": {"name": GATEWAY, "namespace": namespace},
+            "spec": {"gatewayClassName": name, "listeners": [listener]},
         },
     ]
 
@@ -64,6 +66,33 @@ def configuration(address: str) -> dict[str, Any]:
             "kubernetesCRD": {},
         },
     }
+
+
+def install(cluster: Cluster, *, bundles: Sequence[str]) -> None:
+    """Install the kinds of the Gateway API, and those of an implementation."""
+    step("installing the kinds of the Gateway API")
+    files = [f"--filename={binaries.bundle(name)}" for name in ("gateway-crds", *bundles)]
+    addons.kubectl(cluster, *addons.APPLY, *files)
+    addons.kubectl(cluster, "wait", "--for=condition=Established", "--timeout=60s", *files)
+
+
+def apply(cluster: Cluster, objects: list[dict[str, Any]]) -> None:
+    """Apply a class and its Gateway, also while the namespace of an earlier one still ends."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return addons.apply_objects(cluster, objects)
+        except DevclusterError as error:
+            # `down` leaves the namespace to end by itself.
+            if "being terminated" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+
+
+def find(cluster: Cluster, path: str) -> dict[str, Any] | None:
+    """An object of the Gateway API."""
+    found: dict[str, Any] | None = Api(cluster).get(f"/apis/{_API}/{path}")
+    return found
 
 
 def programmed(gateway: dict[str, Any] | None) -> bool:
@@ -95,15 +124,14 @@ class Gateway:
         """Install the kinds, start Traefik unless it runs, wait until the Gateway is
         Programmed; its URL."""
         self._cluster.check_runs()
-        bundles = [binaries.bundle(name) for name in ("gateway-crds", "traefik-crds")]
-        self._install(bundles)
+        install(self._cluster, bundles=["traefik-crds"])
         self._server.make()
         address = self._server.runs_already() or self._start(port)
-        self._apply(int(address.rpartition(":")[2]))
+        apply(self._cluster, manifests(int(address.rpartition(":")[2])))
         step("waiting until the Gateway is Programmed")
         self._server.processes.wait(
             "the Gateway is not Programmed",
-            lambda: programmed(self._get(f"namespaces/{NAMESPACE}/gateways/{GATEWAY}")),
+            lambda: programmed(find(self._cluster, f"namespaces/{NAMESPACE}/gateways/{GATEWAY}")),
             needs=[NAME],
             timeout=60,
         )
@@ -115,7 +143,7 @@ class Gateway:
         if not Api(self._cluster).ready():
             return
         self._kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
-        if self._get(f"gatewayclasses/{CLASS}"):
+        if find(self._cluster, f"gatewayclasses/{CLASS}"):
             self._kubectl("delete", "gatewayclass", CLASS, "--ignore-not-found")
 
     def stop(self) -> None:
@@ -124,16 +152,6 @@ class Gateway:
 
     def _kubectl(self, *arguments: str) -> str:
         return addons.kubectl(self._cluster, *arguments)
-
-    def _get(self, path: str) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = Api(self._cluster).get(f"/apis/{_API}/{path}")
-        return found
-
-    def _install(self, bundles: list[Path]) -> None:
-        step("installing the kinds of the Gateway API")
-        files = [f"--filename={bundle}" for bundle in bundles]
-        self._kubectl(*addons.APPLY, *files)
-        self._kubectl("wait", "--for=condition=Established", "--timeout=60s", *files)
 
     def _start(self, port: int) -> str:
         address = self._server.place(port)
@@ -148,14 +166,3 @@ class Gateway:
             ready=lambda: answers(address),
         )
         return address
-
-    def _apply(self, port: int) -> None:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                return addons.apply_objects(self._cluster, manifests(port))
-            except DevclusterError as error:
-                # `down` leaves the namespace to end by itself.
-                if "being terminated" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(1)

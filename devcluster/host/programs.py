@@ -97,6 +97,23 @@ _METRICS_SERVER = Program(
     ("sigs.k8s.io/metrics-server/pkg/version.gitVersion",),
 )
 
+ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
+_ENVOY_GATEWAY = Program(
+    "envoy-gateway",
+    (f"{ENVOY_GATEWAY}/cmd/envoy-gateway",),
+    ("envoy-gateway",),
+    "6 minutes",
+    ENVOY_GATEWAY,
+    (f"{ENVOY_GATEWAY}/internal/cmd/version.envoyGatewayVersion",),
+    bundles=(
+        Bundle(
+            "envoy-gateway-crds",
+            ENVOY_GATEWAY,
+            "charts/gateway-helm/charts/crds/crds/generated/*.yaml",
+        ),
+    ),
+)
+
 PROGRAMS = {
     program.module: program
     for program in (
@@ -107,5 +124,6 @@ PROGRAMS = {
         Program("pause", (".",), ("pause",), "seconds"),
         _METRICS_SERVER,
         _TRAEFIK,
+        _ENVOY_GATEWAY,
     )
 }

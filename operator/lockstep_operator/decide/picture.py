@@ -12,6 +12,7 @@ from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.commands import Verb, ask, raise_hold, unpause
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.lines import training_short, training_text
 from lockstep_operator.decide.model import rolled_back
 from lockstep_operator.decide.observed import Refusal
 from lockstep_operator.decide.pauses import how_to_continue, is_held
@@ -109,7 +110,8 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
     told = f"{short} {note.message if note else f'entered {status.stage}'}."
     if status.paused_at is not None and is_held(draft, candidate):
         told = f"{short} is paused by a person. It {told.partition(' ')[2]}"
-    parts = [told, *_refusals(draft, told), serving_sentence(draft)]
+    found = training_text(status.training)
+    parts = [told, *_refusals(draft, told), *([found] if found else []), serving_sentence(draft)]
     if draft.change_waits:
         parts.append(f"Another change of the spec is seen: {draft.change_waits}.")
     # No full stop after a command: people copy what stands there. A semicolon is the shell's own.
@@ -168,9 +170,12 @@ def _served(draft: Draft, stable: Release) -> Picture:
 def _side_notes(draft: Draft, stable: Release) -> list[str]:
     live = {index.name for index in draft.scene.indexes}
     deleted = [index.name for index in stable.spec.indexes if index.name not in live]
-    if not deleted:
-        return []
-    return [f"It still carries {', '.join(deleted)}, whose VectorIndex was deleted."]
+    notes = []
+    if deleted:
+        notes.append(f"It still carries {', '.join(deleted)}, whose VectorIndex was deleted.")
+    if found := training_short(stable.status.training):
+        notes.append(f"Its training told {found}: see `status.training` of {stable.name}.")
+    return notes
 
 
 def _way_back(draft: Draft) -> list[str]:
@@ -215,7 +220,8 @@ def _failed(draft: Draft, newest: Release, serving: str) -> Picture:
         f"Another change of the spec is seen: {draft.change_waits}." if draft.change_waits else ""
     )
     again = f"Or mend the cause and try again: {ask(draft.model, Verb.RETRY, newest.name)}"
-    return _stalled(reason, f"{told}.", serving, waits, _change(draft), again)
+    found = training_text(newest.status.training)
+    return _stalled(reason, f"{told}.", found, serving, waits, _change(draft), again)
 
 
 def _rolled_back(draft: Draft, release: Release, serving: str) -> Picture:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.reasons import Reason
-from lockstep_operator.manifests.pods import CONTAINER
+from lockstep_operator.manifests.pods import CHECK, CONTAINER
 
 # Waiting reasons that do not pass by themselves, each with what it comes down to. A pull that
 # fails alternates between two words: they are one here, or each change would be a status write.
@@ -104,10 +104,13 @@ def _stuck(pod: Object) -> Stuck | None:
 
 
 def ended(pod: Object) -> Ended | None:
-    """How the program ended, None while it runs."""
+    """How the program ended, or the check before it where that failed; None while it runs."""
     for container in _containers(pod):
         terminated = (container.get("state") or {}).get("terminated")
-        if terminated is not None and container.get("name", CONTAINER) == CONTAINER:
+        if terminated is None:
+            continue
+        name = container.get("name", CONTAINER)
+        if name == CONTAINER or (name == CHECK and terminated.get("exitCode")):
             return _ended(pod, terminated)
     return None
 

@@ -90,6 +90,7 @@ class Reason(StrEnum):
     ROLLING_IN_PLACE = "RollingInPlace"
     ENTRY_MISSING = "EntryMissing"
     GATES_PASSED = "GatesPassed"
+    TRAINING_FINDING = "TrainingFinding"
     GATES_WAIVED = "GatesWaived"  # `promote` let the release pass
     GATES_NOT_JUDGED = "GatesNotJudged"
     UP_TO_DATE = "UpToDate"

@@ -14,7 +14,7 @@ from lockstep_operator.manifests.metadata import (
     standard_labels,
 )
 from lockstep_operator.manifests.names import JobKind, job_name
-from lockstep_operator.manifests.pods import CONTAINER, Program, pod_template
+from lockstep_operator.manifests.pods import CHECK, CONTAINER, Program, pod_template
 
 
 def attempt_job(
@@ -52,7 +52,7 @@ def attempt_job(
             "activeDeadlineSeconds": deadline,
             # Two pods of one Job never write at the same time.
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {"rules": _failure_rules()},
+            "podFailurePolicy": {"rules": _failure_rules(program)},
             "template": pod_template(
                 program, template, labels, pull_secrets=pull_secrets, restartPolicy="Never"
             ),
@@ -60,7 +60,7 @@ def attempt_job(
     }
 
 
-def _failure_rules() -> list[Object]:
+def _failure_rules(program: Program) -> list[Object]:
     """Who retries what.
 
     The operator retries failures: a failed attempt is a failed Job (`backoffLimit: 0`) and the
@@ -69,12 +69,18 @@ def _failure_rules() -> list[Object]:
     controller holds the pod by a finalizer until it has looked, so it alone replaces disrupted
     pods, inside the same attempt, with the operator up or down; the deadline bounds it.
     Every other exit code fails the Job at once by the last rule, whose condition message names
-    the code and so outlives the pod.
+    the code and so outlives the pod. A check before the program is judged by the same rules.
     """
     uncounted = sorted(int(code) for code in UNCOUNTED)
-    codes = {"containerName": CONTAINER, "values": uncounted}
+    ours = [CONTAINER, CHECK] if program.check else [CONTAINER]
     return [
         {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-        {"action": "Ignore", "onExitCodes": {**codes, "operator": "In"}},
-        {"action": "FailJob", "onExitCodes": {**codes, "operator": "NotIn"}},
+        *(
+            {
+                "action": action,
+                "onExitCodes": {"containerName": name, "values": uncounted, "operator": operator},
+            }
+            for name in ours
+            for action, operator in (("Ignore", "In"), ("FailJob", "NotIn"))
+        ),
     ]

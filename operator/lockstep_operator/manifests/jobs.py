@@ -35,7 +35,7 @@ TRAIN_GRACE_SECONDS = 60
 def training_job(
     model: Model, release: Release, attempt: int, *, pull_secrets: Sequence[str] = ()
 ) -> Object:
-    """`lockstep-train run`: the data set in, a model artifact out.
+    """`lockstep-train run`: the data set in, a model artifact out; `validate` comes first.
 
     Raises ValueError for a release that is imported.
     """
@@ -58,6 +58,7 @@ def training_job(
         port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
         requests=TRAIN_REQUESTS,
         grace_seconds=TRAIN_GRACE_SECONDS,
+        check=("lockstep-train", "validate"),
     )
     return attempt_job(
         release,

@@ -16,6 +16,9 @@ from lockstep_operator.api.pods import PodTemplate, Resources
 from lockstep_operator.manifests.quantities import canonical_all
 
 CONTAINER = "main"
+CHECK = "validate"
+"""The init container of a program that checks its input before it begins."""
+
 ARTIFACTS_VOLUME = "artifacts"
 HTTP_PORT = "http"
 PROGRESS_PORT_NAME = "progress"
@@ -23,7 +26,11 @@ PROGRESS_PORT_NAME = "progress"
 
 @dataclass(frozen=True)
 class Program:
-    """What runs in the pod's only container. `requests` are defaults that a template overrides."""
+    """What runs in the pod's only container. `requests` are defaults that a template overrides.
+
+    `check` is a command of the same image and config that must end well first, in an init container
+    that holds no extended resource and writes nothing.
+    """
 
     command: tuple[str, ...]
     image: str
@@ -33,6 +40,7 @@ class Program:
     port: tuple[str, int]
     requests: Mapping[str, str]
     grace_seconds: int = 30
+    check: tuple[str, ...] = ()
     probes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -60,6 +68,8 @@ def pod_template(
         "containers": [_container(program, template)],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *_volumes(program.artifacts)],
     }
+    if program.check:
+        spec["initContainers"] = [_check(program, template)]
     if pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
     spec.update(template.to_overrides())
@@ -69,14 +79,40 @@ def pod_template(
 
 def _container(program: Program, template: PodTemplate) -> Object:
     port_name, port = program.port
-    container: Object = {
-        "name": CONTAINER,
-        "image": template.image or program.image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": list(program.command),
-        "env": _environment(program.config),
+    return {
+        **_process(program, template, CONTAINER, program.command),
         "ports": [{"name": port_name, "containerPort": port, "protocol": "TCP"}],
         "resources": resources(template.resources, program.requests),
+        "volumeMounts": _mounts(program.artifacts, program.writes_artifacts),
+        **program.probes,
+    }
+
+
+def _check(program: Program, template: PodTemplate) -> Object:
+    """A pod asks for the most that any of its containers does, so the check asks for the same CPU
+    and memory; a device is given to the program alone."""
+    found = resources(template.resources, program.requests)
+    plain = {
+        kind: {name: value for name, value in amounts.items() if "/" not in name}
+        for kind, amounts in found.items()
+    }
+    return {
+        **_process(program, template, CHECK, program.check),
+        "resources": {kind: amounts for kind, amounts in plain.items() if amounts},
+        "volumeMounts": _mounts(program.artifacts, False),
+    }
+
+
+def _process(
+    program: Program, template: PodTemplate, name: str, command: tuple[str, ...]
+) -> Object:
+    """What every container of ours has: image, command, config, identity, termination message."""
+    container: Object = {
+        "name": name,
+        "image": template.image or program.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(command),
+        "env": _environment(program.config),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -84,11 +120,6 @@ def _container(program: Program, template: PodTemplate) -> Object:
         },
         "terminationMessagePath": TERMINATION_PATH,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": "tmp", "mountPath": "/tmp"},
-            *_mounts(program.artifacts, program.writes_artifacts),
-        ],
-        **program.probes,
     }
     if program.artifacts.secret_ref is not None:
         secret = {"secretRef": {"name": program.artifacts.secret_ref.name}}
@@ -133,9 +164,10 @@ def _volumes(artifacts: ArtifactsSpec) -> list[Object]:
 
 
 def _mounts(artifacts: ArtifactsSpec, writable: bool) -> list[Object]:
+    tmp: Object = {"name": "tmp", "mountPath": "/tmp"}
     if artifacts.claim_name is None:
-        return []
+        return [tmp]
     mount: Object = {"name": ARTIFACTS_VOLUME, "mountPath": urlsplit(artifacts.uri).path}
     if not writable:
         mount["readOnly"] = True
-    return [mount]
+    return [tmp, mount]

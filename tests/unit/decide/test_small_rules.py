@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.result import Program, Result
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.release import FrozenIndex
 from lockstep_operator.decide import clock, pods
@@ -42,6 +44,10 @@ def test_the_space_hash_covers_what_shapes_the_space_and_the_store() -> None:
         TrainingSpec.model_validate({**TRAINING, "seed": 1}), "file:///artifacts"
     )
     assert one != space_hash(TrainingSpec.model_validate(TRAINING), "file:///elsewhere")
+    often = TrainingSpec.model_validate(TRAINING | {"checkpoint": {"everySteps": 5, "keep": 9}})
+    assert one == space_hash(often, "file:///artifacts")
+    gentle = TrainingSpec.model_validate(TRAINING | {"collapse": {"maxRewinds": 2}})
+    assert one != space_hash(gentle, "file:///artifacts")
     # Stored releases carry it: another value would train every model anew.
     assert one == "6ae1b50deeb03a49"
 
@@ -111,6 +117,24 @@ def test_of_several_pods_of_one_job_the_one_that_decides_is_read() -> None:
     running, well = pod(phase="Running"), ended(0, "c")
     report = read_job(job("Failed"), [running, well], JobKind.TRAIN, NOW)
     assert report.state is JobState.UNCLEAR
+
+
+def test_a_check_that_failed_speaks_for_the_program_that_never_began() -> None:
+    said = Result(
+        program=Program.TRAIN, exit_code=ExitCode.BAD_DATASET, reason="BadDataset", message="why"
+    )
+    terminated = {"exitCode": 3, "message": said.to_json()}
+    check = {"name": "validate", "state": {"terminated": terminated}}
+    waiting = {"name": "main", "state": {"waiting": {"reason": "PodInitializing"}}}
+    found = pod(phase="Failed", initContainerStatuses=[check], containerStatuses=[waiting])
+    report = read_job(job("Failed"), [found], JobKind.TRAIN, NOW)
+    assert (report.exit_code, report.reason, report.message) == (3, "BadDataset", "why")
+    assert report.retry is Retry.NEVER and report.pod == "p"
+    # One that ended well, or another's, says nothing.
+    for name, code in (("validate", 0), ("istio-init", 1)):
+        other = {"name": name, "state": {"terminated": {"exitCode": code}}}
+        running = pod(phase="Running", initContainerStatuses=[other], containerStatuses=[waiting])
+        assert pods.ended(running) is None
 
 
 def test_a_side_container_and_an_init_container_do_not_speak_for_the_program() -> None:

@@ -245,10 +245,41 @@ def test_a_job_is_one_attempt(kind: str) -> None:
     assert {"name": "progress", "containerPort": 9100, "protocol": "TCP"} in container_of(job)[
         "ports"
     ]
-    disruption, preempted, failure = spec["podFailurePolicy"]["rules"]
-    assert disruption["action"] == preempted["action"] == "Ignore"
-    assert preempted["onExitCodes"]["values"] == failure["onExitCodes"]["values"] == [75]
-    assert (failure["action"], failure["onExitCodes"]["operator"]) == ("FailJob", "NotIn")
+    disruption, *codes = spec["podFailurePolicy"]["rules"]
+    assert disruption["action"] == "Ignore"
+    ours = ["main", "validate"] if kind == "train" else ["main"]
+    names = [
+        c["name"] for c in (*pod_of(job)["containers"], *pod_of(job).get("initContainers", ()))
+    ]
+    assert names == ours
+    for name, preempted, failure in zip(ours, codes[::2], codes[1::2], strict=True):
+        for rule in (preempted, failure):
+            assert rule["onExitCodes"]["containerName"] == name
+            assert rule["onExitCodes"]["values"] == [75]
+        assert (preempted["action"], preempted["onExitCodes"]["operator"]) == ("Ignore", "In")
+        assert (failure["action"], failure["onExitCodes"]["operator"]) == ("FailJob", "NotIn")
+
+
+def test_training_is_checked_first_without_the_device_and_without_writing() -> None:
+    resources = {"limits": {"memory": "4Gi", "nvidia.com/gpu": "1"}}
+    training = {**samples.TRAINING, "template": {"image": "mine:7", "resources": resources}}
+    job = jobs(training=training)["train"]
+    (check,), container = pod_of(job)["initContainers"], container_of(job)
+    assert check["command"] == ["lockstep-train", "validate"]
+    assert container["command"] == ["lockstep-train", "run"]
+    assert check["resources"] == {"requests": {"cpu": "250m"}, "limits": {"memory": "4Gi"}}
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    same = ("image", "env", "securityContext", "terminationMessagePath")
+    assert all(check[field] == container[field] for field in same)
+    mounts = {m["name"]: m for m in check["volumeMounts"]}
+    assert mounts["artifacts"]["readOnly"] is True and mounts["tmp"]["mountPath"] == "/tmp"
+    assert "ports" not in check
+    assert pod_of(job)["terminationGracePeriodSeconds"] == 60
+    bucket = manifests.training_job(
+        samples.model(), samples.release(1, artifacts=samples.BUCKET), 1
+    )
+    (check,) = pod_of(bucket)["initContainers"]
+    assert check["envFrom"] == [{"secretRef": {"name": "store-keys"}}]
 
 
 def test_a_template_overrides_image_place_and_resources() -> None:

@@ -57,6 +57,9 @@ def training(draft: Draft, release: Release) -> None:
             draft.fail(name, Reason.INVALID_RESULT, message)
             return
         draft.change(name, training=result.training)
+        for found in result.training.findings:
+            told = f"{short_name(name)} {found.name}: {found.message}"
+            draft.event(Reason.TRAINING_FINDING, told, warning=True)
     to_evaluating(draft, name)
 
 

@@ -1,13 +1,36 @@
-"""SIGUSR1: save a checkpoint now. Heard from the first moment on, or the signal would kill."""
+"""Signals of a process that may be PID 1 of its container, where none has a default.
+
+SIGTERM of a run is heard by `lockstep_core.jobs.Stopping`. A run is one process, which hears its
+own signals; several workers will need a parent that keeps their exit codes, since torchrun turns
+every code into 1.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 from types import FrameType
 
+from lockstep_core.protocol.exitcodes import ExitCode
+
+
+def end_at_once() -> None:
+    """For work that has nothing to save: SIGTERM and SIGINT end it as preempted. Main thread only.
+
+    Without a handler PID 1 would not end at all, until its grace is over and it is killed.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        os._exit(ExitCode.PREEMPTED)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+
 
 class Wishes:
-    """A plain flag, as in `lockstep_core.jobs.Stopping`: a handler must not take a lock."""
+    """SIGUSR1: save a checkpoint now. Heard from the first moment on, or the signal would kill.
+
+    A plain flag, as in `lockstep_core.jobs.Stopping`: a handler must not take a lock."""
 
     def __init__(self) -> None:
         self._wished = False

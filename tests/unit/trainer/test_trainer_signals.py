@@ -54,3 +54,21 @@ def test_sigusr1_saves_and_sigterm_saves_and_ends_as_preempted(tmp_path, wire, s
     assert f"goes on from its checkpoint of step {step}" in result.message
     assert len(wished) == 1 and newest not in wished
     assert not (store_root / "manifests").exists()
+
+
+def test_a_validation_ends_at_once_and_as_preempted(tmp_path):
+    """As PID 1 it would not hear SIGTERM without a handler of its own."""
+    pipe = tmp_path / "config"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lockstep_trainer", "validate", "--config", str(pipe)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        # It has come as far as to read its config once somebody may write to the pipe.
+        with pipe.open("w"):
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 75
+    finally:
+        process.kill()

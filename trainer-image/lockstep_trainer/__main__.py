@@ -7,26 +7,19 @@ the seconds that the import takes already finds its handler.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from lockstep_core.artifacts import ArtifactStore
 from lockstep_core.jobs import (
-    JobFailure,
     Reporter,
     Stopping,
-    as_failure,
-    load_config,
     run_job,
 )
-from lockstep_core.jobs.logs import log_to_stderr
-from lockstep_core.jobs.outcome import emit, failed
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.result import Program, TrainingFacts
-from lockstep_trainer.wishes import Wishes
+from lockstep_trainer.wishes import Wishes, end_at_once
 
 DESCRIPTION = """\
 Trains an encoder with mined triplets and publishes it as a content-addressed artifact.
@@ -45,9 +38,39 @@ trains (all other fields have defaults):
     }
   }
 
-`items.npz` holds `inputs` (uint8 images [N,H,W] or [N,H,W,C], or float32 vectors [N,D]), `labels`
-(text [N]) and optionally `ids`. A tenth of the classes is held out (data.split): recall is
-measured on classes that the encoder never saw, beside raw inputs and the untrained encoder.
+`items.npz` holds `inputs` (uint8 images [N,H,W] or [N,H,W,C], float32 vectors [N,D], or text [N]),
+`labels` (text [N]) and optionally `ids`. Parquet, JSONLines and ImageFolder are read as well. A
+tenth of the classes is held out (data.split): recall is measured on classes that the encoder never
+saw, beside raw inputs and the untrained encoder.
+"""
+
+VALIDATE = """\
+Checks config and data set, all of it at once, in seconds: no torch, no GPU, nothing is written.
+
+Standard output is one JSON report (schema lockstep.dev/validation/v1: `errors`, `warnings`, both
+sides of the split, the recall of raw items); standard error tells the same in lines. Each finding
+has a count, up to five examples and the fix.
+
+  format      a file (or folder) whose names default to         items
+  NPZ         arrays inputs, labels, ids                        images, vectors, texts
+  Parquet     columns input, label, id                          encoded images, vectors, texts
+  JSONLines   {"input": ..., "label": ...} on each line         vectors, texts
+  ImageFolder <set>/<class>/<image>.png                         images
+
+Other names: "columns": {"input": "title", "label": "product", "group": "shop"} beside "uri".
+Split: "split": {"by": "Class"} holds out classes, "Group" whole groups, "Hash" items by content.
+"""
+
+VALIDATE_END = """\
+exit codes
+   0  the set can be trained on; read the warnings all the same
+   2  the config is wrong, or its encoder cannot read such items
+   3  the data set is wrong        6  it is missing, or not the one of data.digest
+  74  the store is out of reach   70  a defect of this program
+
+examples
+  lockstep-train validate --config train.json
+  lockstep-train validate --config train.json 2>/dev/null | jq '.errors[].fix'
 """
 
 EPILOG = """\
@@ -72,6 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses `arguments` (None: those of the process) and returns the exit code."""
     options = _parser().parse_args(arguments)
     if options.command == "validate":
+        end_at_once()
         return _validate(options.config)
     return _run(options.config, start_anew=options.start_anew)
 
@@ -101,20 +125,9 @@ def _run(config_file: Path | None, *, start_anew: bool) -> int:
 
 def _validate(config_file: Path | None) -> int:
     """Prints what the data set holds (exit 0), or everything that is wrong with it."""
-    from lockstep_trainer.validation import prepare
+    from lockstep_trainer.validation.command import validate
 
-    log_to_stderr()
-    try:
-        config = load_config(TrainConfig, config_file)
-        store = ArtifactStore.open(config.artifacts)
-        with tempfile.TemporaryDirectory(prefix="lockstep-validate-") as folder:
-            data = prepare(config.training, store, Path(folder), config.artifacts)
-    except Exception as error:
-        failure: JobFailure = as_failure(error)
-        print(f"{failure.reason}: {failure.message}", file=sys.stderr)
-        return emit(failed(Program.TRAIN, failure))
-    print(json.dumps(data.summary(), ensure_ascii=False, indent=2))
-    return 0
+    return validate(config_file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -125,11 +138,17 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="{run,validate}")
-    for name, text in (
-        ("run", "train, evaluate, export and publish"),
-        ("validate", "check config and data set; train nothing"),
+    for name, text, more, end in (
+        ("run", "train, evaluate, export and publish", "", None),
+        ("validate", "check config and data set; train nothing", VALIDATE, VALIDATE_END),
     ):
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=more or text,
+            epilog=end,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.add_argument(
             "--config", type=Path, metavar="FILE", help="config as JSON (else LOCKSTEP_CONFIG)"
         )

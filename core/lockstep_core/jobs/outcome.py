@@ -66,18 +66,19 @@ def failed(program: Program, failure: JobFailure) -> Result:
 def emit(result: Result) -> int:
     """Writes the result where the kubelet reads it, prints it, and returns the exit code."""
     text = result.to_json()
-    _write_termination_message(text)
+    write_termination_message(result)
     print(text, flush=True)
     return int(result.exit_code)
 
 
-def _write_termination_message(text: str) -> None:
+def write_termination_message(result: Result) -> None:
+    """Where the kubelet reads it; nothing outside of a pod."""
     chosen = os.environ.get(TERMINATION_PATH_VARIABLE)
     path = Path(chosen or TERMINATION_PATH)
     # The kubelet mounts the file. Outside of a pod there is none, and none is made in /dev.
     if not chosen and not path.exists():
         return
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(result.to_json(), encoding="utf-8")
     except OSError as error:
         log.warning("the termination message could not be written to %s: %s", path, error)

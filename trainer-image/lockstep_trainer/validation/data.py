@@ -1,0 +1,76 @@
+"""A set that can be trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep_core.artifacts import ArtifactStore
+from lockstep_core.datasets import Dataset, DatasetError, Strings
+from lockstep_core.jobs import JobFailure, as_failure
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_core.protocol.training import TrainingSpec
+from lockstep_trainer.pretrained import Pretrained
+from lockstep_trainer.validation.examination import Examination, examine
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A set that can be trained on; `warnings` say what may disappoint."""
+
+    dataset: Dataset
+    train_rows: Rows
+    eval_rows: Rows
+    warnings: tuple[str, ...]
+    base: Pretrained | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """What a report of the training says of its data."""
+        labels = self.dataset.labels
+        return {
+            "digest": self.dataset.digest,
+            "input": self.dataset.input_spec().to_wire(),
+            "training": _size(labels[self.train_rows]),
+            "heldOut": _size(labels[self.eval_rows]),
+            "warnings": list(self.warnings),
+        }
+
+
+def prepare(
+    spec: TrainingSpec, store: ArtifactStore, workdir: Path, artifacts: ArtifactsSpec
+) -> TrainingData:
+    """Loads, splits and checks the set of `spec.data`, and the base of its encoder.
+
+    Raises:
+        DatasetError: with all problems at once.
+        JobFailure: the encoder cannot read such items, or its base cannot be used (exit code
+            BAD_CONFIG).
+        ArtifactError, StoreError: as `load_dataset`.
+    """
+    found = examine(spec, store, workdir, artifacts)
+    if found.config_errors and (failure := failure_of(found)):
+        raise failure
+    if found.errors or found.dataset is None or found.split is None:
+        raise DatasetError(found.errors)
+    warnings = tuple(map(str, found.warnings))
+    return TrainingData(found.dataset, *found.split, warnings, found.base)
+
+
+def failure_of(found: Examination) -> JobFailure | None:
+    """How a Job ends that finds this. Errors of the config come first: whoever changes it may not
+    need to change the data."""
+    if found.config_errors:
+        text = "; ".join(map(str, (*found.config_errors, *found.errors)))
+        return JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", text)
+    return as_failure(DatasetError(found.errors)) if found.errors else None
+
+
+def _size(labels: Strings) -> dict[str, int]:
+    return {"items": len(labels), "classes": len(np.unique(labels))}

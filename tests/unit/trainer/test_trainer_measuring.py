@@ -1,0 +1,79 @@
+"""Looks on the way: the sample of training items, and labels that neighbours contradict."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from lockstep_core.protocol.training import EncoderSpec
+from lockstep_trainer.measuring import Observatory, contradictions, sample_rows
+from lockstep_trainer.networks import build_network
+
+pytestmark = pytest.mark.unit
+
+CPU = torch.device("cpu")
+
+
+def test_the_sample_is_whole_classes_of_about_as_many_items() -> None:
+    labels = np.array(["alone"] + [f"c{i}" for i in range(30) for _ in range(10)])
+    rows = sample_rows(labels, 95, seed=3)
+    found, counts = np.unique(labels[rows], return_counts=True)
+    assert (counts == 10).all() and len(found) == 10 and "alone" not in found
+    assert np.array_equal(rows, sample_rows(labels, 95, seed=3))
+    assert not np.array_equal(rows, sample_rows(labels, 95, seed=4))
+    assert len(sample_rows(labels, 10_000, seed=0)) == 300
+
+
+def test_exactly_the_wrong_labels_are_contradicted() -> None:
+    generator = np.random.default_rng(0)
+    centres = np.eye(8, dtype=np.float32)
+    codes = np.repeat(np.arange(8), 12)
+    points = centres[codes] + generator.normal(0, 0.05, (96, 8)).astype(np.float32)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    labels = np.array([f"c{code}" for code in codes])
+    assert contradictions(points, labels) == ([], [])
+    wrong = [5, 40, 77]
+    relabelled = labels.copy()
+    relabelled[wrong] = "c0"
+    relabelled[5] = "c7"
+    rows, others = contradictions(points, relabelled)
+    assert rows == wrong
+    assert others == [labels[row] for row in wrong]
+    assert contradictions(points[:3], labels[:3]) == ([], [])
+
+
+def test_a_look_measures_both_sides_and_is_not_repeated(glyphs, monkeypatch) -> None:
+    inputs, labels = glyphs
+    cut = 430
+    watched = Observatory(
+        inputs[:cut], labels[:cut], inputs[cut:], labels[cut:], device=CPU, seed=0
+    )
+    network = build_network(
+        EncoderSpec.model_validate({"kind": "MLP", "dimension": 8, "width": 16}), (16, 16), seed=0
+    )
+    look = watched.look(network, 30)
+    assert look.step == 30 and len(watched.sample) == 190
+    assert look.train_recall_at_1 is not None and 0 < look.train_recall_at_1 < 1
+    assert look.contradicted is not None
+    assert len(watched.contradicted) == min(20, round(look.contradicted * 190))
+    for row, label, other in watched.contradicted:
+        assert labels[row] == label != other
+    monkeypatch.setattr("lockstep_trainer.measuring.embed", None)
+    assert watched.quality(network, 30).recall_at_1 == look.recall_at_1
+    with pytest.raises(TypeError):
+        watched.quality(network, 40)
+
+
+def test_embeddings_that_are_not_finite_are_looked_at_without_neighbours(glyphs) -> None:
+    inputs, labels = glyphs
+    watched = Observatory(inputs, labels, inputs[:60], labels[:60], device=CPU, seed=0)
+    network = build_network(
+        EncoderSpec.model_validate({"kind": "MLP", "dimension": 8, "width": 16}), (16, 16), seed=0
+    )
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(float("nan"))
+    look = watched.look(network, 1)
+    assert look.train_recall_at_1 is None and look.contradicted is None
+    assert not look.is_sound(0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lockstep_core.protocol.result import Finding
+
 
 class Diverged(Exception):
     """Training went wrong for good; the message has the number, the bound and what to try.
@@ -28,3 +30,8 @@ class TakenOver(Exception):
 
 class Refused(Exception):
     """What was saved is not of this training; the message says what differs and the way out."""
+
+
+def reason_of(found: Finding) -> str:
+    """The reason of a `Diverged` that `found` led to."""
+    return "LossNotFinite" if found.value is None else "Collapsed"

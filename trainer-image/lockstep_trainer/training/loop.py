@@ -11,7 +11,7 @@ from lockstep_core.protocol.training import CollapseAction, StoppingMetric, Trai
 from lockstep_trainer.networks import Network
 from lockstep_trainer.training import watch
 from lockstep_trainer.training.curve import REPORT_EVERY, batch_variance
-from lockstep_trainer.training.errors import Diverged, Stopped
+from lockstep_trainer.training.errors import Diverged, Stopped, reason_of
 from lockstep_trainer.training.hooks import Hooks
 from lockstep_trainer.training.looks import Look, looks_since
 from lockstep_trainer.training.machine import REWIND_SCALE, Machine, Step
@@ -192,15 +192,14 @@ class _Run:
         over = watch.over_budget(record.step, self._seconds(), spec, devices=self._hooks.devices)
         if over is not None:
             self._keep(over)
-        if trouble is None and look is not None and record.standing.best is None:
-            loss = record.curve.final()[0]
-            trouble = watch.collapse_at_end(look, loss, spec)
+        if trouble is None and look is not None:
+            trouble = watch.collapse_at_end(look, record.curve.final()[0], spec)
         if trouble is not None and record.standing.best is not None:
             self._keep(trouble)
             trouble = None
         if trouble is not None:
             if over is not None:
-                raise Diverged(f"{trouble.message}. {over.message}", _reason(trouble))
+                raise Diverged(f"{trouble.message}. {over.message}", reason_of(trouble))
             return trouble
         if self._hooks.keeper and self._hooks.clock() - self._saved_at >= LAST_SAVE_SECONDS:
             self._save()
@@ -218,10 +217,10 @@ class _Run:
         """Back to the best encoder, else to the start, and on more gently; or the end."""
         record, spec = self._record, self._spec
         if self._initial is None:
-            raise Diverged(f"{trouble.message} (collapse.action is Fail)", _reason(trouble))
+            raise Diverged(f"{trouble.message} (collapse.action is Fail)", reason_of(trouble))
         if record.rewinds >= spec.collapse.max_rewinds:
             again = f", also after {record.rewinds} rewind(s) (collapse.maxRewinds)"
-            raise Diverged(trouble.message + again, _reason(trouble))
+            raise Diverged(trouble.message + again, reason_of(trouble))
         best = record.standing.best
         step = best.step if best else 0
         record.rewind(step)
@@ -297,7 +296,3 @@ class _Run:
 
 def _number(found: Finding) -> float:
     return found.value if found.value is not None else float("nan")
-
-
-def _reason(found: Finding) -> str:
-    return "LossNotFinite" if found.value is None else "Collapsed"

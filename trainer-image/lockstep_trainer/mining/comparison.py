@@ -92,6 +92,7 @@ def _peers(labels: Tensor, items: Tensor, names: Tensor, things: Tensor) -> Peer
     """Peers of the anchors (`labels`, `items`) among the references (`names`, `things`)."""
     order = names.argsort(stable=True)
     ranked = names[order]
+    labels = labels.contiguous()
     first = torch.searchsorted(ranked, labels)
     size = torch.searchsorted(ranked, labels, right=True) - first
     slots = torch.arange(int(size.max()), device=labels.device)

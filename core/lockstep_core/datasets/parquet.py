@@ -271,8 +271,9 @@ class _VectorItems:
         width = self._width(lengths)
         fix = "remove these rows, or repair what computed them"
         self._refuse(lengths < 0, f"rows without `{self._name}`", fix)
+        self._refuse(lengths == 0, f"vectors of `{self._name}` without numbers", fix)
         what = f"vectors of `{self._name}` that do not have {width} numbers like the first"
-        self._refuse((lengths >= 0) & (lengths != width), what, "give all vectors one length")
+        self._refuse((lengths > 0) & (lengths != width), what, "give all vectors one length")
         if self._complete and width:
             values = to_float32(column.flatten().to_numpy(zero_copy_only=False))
             room = self._room(width)

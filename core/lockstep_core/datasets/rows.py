@@ -93,6 +93,7 @@ class TextRows:
 
     def add(self, value: object) -> None:
         if isinstance(value, str) and len(value) <= MAX_TEXT:
+            self._judge(value)
             self._values.append(value)
             self._left -= len(value)
             if self._left < 0:
@@ -113,6 +114,18 @@ class TextRows:
             fix = f"give `{self._name}` one type in all rows"
             self._tally.add(what, f"{where}: {type(value).__name__}", fix)
         self.skip()
+
+    def _judge(self, value: str) -> None:
+        """As `value_problems` does, which sees nothing of a column that has other faults."""
+        where = self._place(len(self._values))
+        if not value.strip():
+            fix = "remove these rows, or give each a text"
+            self._tally.add(f"rows with empty text in `{self._name}`", where, fix)
+            self._complete = False
+        elif "\0" in value:
+            fix = "remove the character: it is what texts are padded with"
+            self._tally.add(f"texts of `{self._name}` with a NUL character", where, fix)
+            self._complete = False
 
     def skip(self) -> None:
         """Keeps the place of a row that is refused as a whole."""

@@ -54,7 +54,7 @@ def embed(network: Network, inputs: Inputs, *, device: torch.device) -> Floats:
     """Embeddings float32 [N, D] of raw items, in the network's evaluation mode."""
     network.to(device).eval()
     prepared = network.preprocessing.prepare(inputs)
-    embeddings = np.empty((len(inputs), network.spec.dimension), dtype=np.float32)
+    embeddings = np.empty((len(inputs), network.architecture.dimension), dtype=np.float32)
     with torch.inference_mode():
         for rows in batches(prepared, ITEMS_PER_PASS):
             batch = torch.from_numpy(prepared[rows]).to(device)

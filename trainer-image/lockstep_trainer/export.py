@@ -21,14 +21,16 @@ from lockstep_core.encoding import (
     Raw,
     write_golden,
 )
+from lockstep_core.protocol.training import Int8Spec
 from lockstep_trainer.evaluation import embed
 from lockstep_trainer.networks import Network
 from lockstep_trainer.networks.transformer import Transformer
 from lockstep_trainer.onnx_graph import ExportError, Floats, run_onnx, write_onnx
 from lockstep_trainer.pretrained import CONFIG_FILE, WEIGHTS_FILE
+from lockstep_trainer.quantisation import quantise
 
 NETWORK_FILE = "network.json"
-"""What the weights are the weights of: `training.encoder` and the form of an item."""
+"""What the weights are the weights of: `Architecture`."""
 
 ROLES = {
     MODEL_FILE: Role.SERVING,
@@ -40,6 +42,7 @@ ROLES = {
 TOKEN_ROLES = {TOKENIZER_FILE: Role.SERVING, CONFIG_FILE: Role.REPORT}
 
 PARITY_ITEMS = 64
+OVERLAP_ITEMS = 1000
 GOLDEN_ITEMS = 32
 MAX_ABSOLUTE = 1e-4
 MIN_COSINE = 0.9999
@@ -63,22 +66,30 @@ class Parity:
 
 @dataclass(frozen=True)
 class Exported:
-    """How near the graph is to the network, and the role of each file that was written."""
+    """How near the graph is to the network, and the role of each file that was written.
+
+    `overlap` is that of a quantised graph with the one of full precision.
+    """
 
     parity: Parity
     roles: dict[str, Role]
+    overlap: float | None = None
 
 
-def export(network: Network, inputs: Raw, directory: Path) -> Exported:
+def export(
+    network: Network, inputs: Raw, directory: Path, *, int8: Int8Spec | None = None
+) -> Exported:
     """Writes the graph, its input contract, golden vectors and weights into `directory`.
 
     Args:
         network: trained; it is moved to the CPU.
         inputs: some raw items that it was not trained on; up to `PARITY_ITEMS`, evenly spaced, are
-            compared, and the first `GOLDEN_ITEMS` of them become the golden vectors.
+            compared, and the first `GOLDEN_ITEMS` of them become the golden vectors. More of them
+            measure what quantising costs.
 
     Raises:
-        ExportError: ONNX Runtime and torch disagree, with the numbers and their bounds.
+        ExportError: ONNX Runtime and torch disagree, or the quantised graph finds other
+            neighbours, with the numbers and their bounds.
     """
     cpu = torch.device("cpu")
     network.to(cpu).eval()
@@ -89,8 +100,13 @@ def export(network: Network, inputs: Raw, directory: Path) -> Exported:
     roles = ROLES | _write_description(network, directory)
     wanted = embed(network, chosen, device=cpu)
     parity = compare(run_onnx(directory / MODEL_FILE, prepared), wanted)
+    overlap = None
+    if int8 is not None:
+        measured = network.preprocessing.prepare(inputs[evenly_spaced(len(inputs), OVERLAP_ITEMS)])
+        overlap = quantise(directory / MODEL_FILE, measured, int8)
+        wanted = run_onnx(directory / MODEL_FILE, prepared)
     write_golden(directory, Golden(chosen[:GOLDEN_ITEMS], wanted[:GOLDEN_ITEMS]))
-    return Exported(parity, roles)
+    return Exported(parity, roles, overlap)
 
 
 def compare(found: Floats, wanted: Floats) -> Parity:
@@ -120,8 +136,8 @@ def _write_description(network: Network, directory: Path) -> dict[str, Role]:
     preprocessing = network.preprocessing
     (directory / PREPROCESS_FILE).write_bytes(preprocessing.contract())
     save_file(dict(network.state_dict()), directory / WEIGHTS_FILE)
-    described = {"encoder": network.spec.to_wire(), "input": preprocessing.input.to_wire()}
-    (directory / NETWORK_FILE).write_text(json.dumps(described, indent=1, sort_keys=True) + "\n")
+    described = json.dumps(network.architecture.to_wire(), indent=1, sort_keys=True)
+    (directory / NETWORK_FILE).write_text(described + "\n")
     if not isinstance(network, Transformer):
         return {}
     (directory / TOKENIZER_FILE).write_bytes(network.tokenizer)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from lockstep_core.encoding import INPUT_NAME, OUTPUT_NAME, Preprocessing
-from lockstep_core.encoding.ragged import Ragged
+from lockstep_core.encoding.ragged import Prepared
 
 OPSET = 18
 """What torch's exporter writes without converting; ONNX Runtime reads it since 1.14."""
@@ -27,6 +27,7 @@ AXES = ("batch", "length")
 """Names of the free axes."""
 
 MIN_LENGTH = 8
+RUN_ITEMS = 63
 
 Floats = NDArray[np.float32]
 
@@ -46,7 +47,7 @@ def write_onnx(
     _, shape = preprocessing.tensor
     free = [0, *(at for at, axis in enumerate(shape, start=1) if axis is None)]
     dynamic = {axis: torch.export.Dim(AXES[place]) for place, axis in enumerate(free)}
-    with _quiet():
+    with quiet():
         try:
             program = torch.onnx.export(
                 network,
@@ -66,24 +67,28 @@ def write_onnx(
             raise ExportError("torch.onnx.export gave no program")
         model = program.model_proto
     _check_axes(model, free)
-    _strip(model)
+    strip(model)
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def run_onnx(path: Path, prepared: NDArray[Any] | Ragged) -> Floats:
-    """Embeddings [N, D] by ONNX Runtime, in batches of two sizes: the axes must be free."""
+def run_onnx(path: Path, prepared: Prepared) -> Floats:
+    """Embeddings [N, D] by ONNX Runtime, in batches of two sizes: the axes must be free.
+
+    A graph whose batch axis is 1 takes one item at a time.
+    """
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    parts = [slice(0, 1), slice(1, None)] if len(prepared) > 1 else [slice(None)]
+    size = RUN_ITEMS if isinstance(session.get_inputs()[0].shape[0], str) else 1
+    first, rest = np.arange(1), np.arange(1, len(prepared))
+    parts = [first, *(rest[at : at + size] for at in range(0, len(rest), size))]
     return np.concatenate(
-        [session.run([OUTPUT_NAME], {INPUT_NAME: prepared[part]})[0] for part in parts]
+        [session.run([OUTPUT_NAME], {INPUT_NAME: prepared[rows]})[0] for rows in parts]
     )
 
 
 def _roomy(example: NDArray[Any], preprocessing: Preprocessing) -> NDArray[Any]:
     """Texts padded to `MIN_LENGTH`: an axis of 1 would look as if it were fixed."""
-    short = MIN_LENGTH - example.shape[1] if preprocessing.text is not None else 0
-    if preprocessing.text is not None and short > 0:
+    if preprocessing.text is not None and (short := MIN_LENGTH - example.shape[1]) > 0:
         example = np.pad(example, ((0, 0), (0, short)), constant_values=preprocessing.text.pad)
     return np.ascontiguousarray(example)
 
@@ -107,7 +112,7 @@ def _cause(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
 
 
-def _strip(model: onnx.ModelProto) -> None:
+def strip(model: onnx.ModelProto) -> None:
     """Takes out stack traces and the like: they name paths, and would change the digest."""
     graph = model.graph
     model.doc_string = graph.doc_string = ""
@@ -120,7 +125,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter and its optimiser print and log a page about their own doings."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

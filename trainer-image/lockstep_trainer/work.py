@@ -7,15 +7,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from lockstep_core.artifacts import ArtifactStore, ModelManifest, Role, describe_files, sha256_file
-from lockstep_core.encoding import PREPROCESS_FILE
+from lockstep_core.artifacts import ArtifactStore, ModelManifest
 from lockstep_core.jobs import JobFailure, Reporter, Stopping, preempted
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import TrainConfig
@@ -28,11 +25,11 @@ from lockstep_trainer.export import Exported, export
 from lockstep_trainer.fitting import Fit, fit, make_keeper
 from lockstep_trainer.networks import Network, NetworkError, build_network
 from lockstep_trainer.onnx_graph import ExportError
+from lockstep_trainer.publishing import describe
 from lockstep_trainer.validation import TrainingData, prepare
 from lockstep_trainer.wishes import Wishes
 
 REPORT_FILE = "report.json"
-NORMALISATION = "L2"
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ def train_release(
         reporter.report(Phase.EXPORTING)
         files = workdir / "model"
         files.mkdir()
-        exported = _export(network, data, files)
+        exported = _export(network, config.training, data, files)
         report = _report(config, data, done, exported)
         (files / REPORT_FILE).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
         _check(stopping, done)
@@ -102,10 +99,10 @@ def _network(spec: TrainingSpec, data: TrainingData) -> Network:
         raise JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", f"training.{error}") from error
 
 
-def _export(network: Network, data: TrainingData, files: Path) -> Exported:
+def _export(network: Network, spec: TrainingSpec, data: TrainingData, files: Path) -> Exported:
     unseen = data.dataset.inputs[data.eval_rows]
     try:
-        return export(network, unseen, files)
+        return export(network, unseen, files, int8=spec.export.int8)
     except ExportError as error:
         raise JobFailure(ExitCode.EXPORT_FAILED, "ExportDiffers", str(error)) from error
 
@@ -140,27 +137,24 @@ def _report(
             for row, label, other in done.contradicted
         ],
         "parity": exported.parity.to_wire(),
+        "int8Top10Overlap": exported.overlap,
     }
 
 
 def _manifest(
     config: TrainConfig, data: TrainingData, network: Network, files: Path, exported: Exported
 ) -> ModelManifest:
-    return ModelManifest.describe(
-        describe_files(files, exported.roles | {REPORT_FILE: Role.REPORT}),
-        preprocessing_digest=sha256_file(files / PREPROCESS_FILE),
-        pooling=network.pooling,
-        normalisation=NORMALISATION,
-        dimension=config.training.encoder.dimension,
-        input=data.dataset.input_spec(),
+    return describe(
+        network,
+        exported,
+        files,
+        reports=(REPORT_FILE,),
         provenance={
             "release": config.release,
             "releaseUID": config.release_uid,
             "datasetURI": config.training.data.uri,
             "datasetDigest": data.dataset.digest,
             "seed": str(config.training.seed),
-            "torch": version("torch"),
-            "numpy": np.__version__,
         },
     )
 

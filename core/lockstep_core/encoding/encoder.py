@@ -41,6 +41,8 @@ class Encoder:
         self._session = session
         self._preprocessing = preprocessing
         self._golden = golden
+        # A quantised graph takes one item at a time: what shares a batch would change it.
+        self._alone = session.get_inputs()[0].shape[0] == 1
         self.dimension: int = manifest.dimension
         self.input: InputSpec = manifest.input
         self.golden_inputs: Raw = golden.inputs
@@ -93,7 +95,7 @@ class Encoder:
         prepared = self._preprocessing.prepare(inputs)
         embeddings = np.empty((len(inputs), self.dimension), dtype=np.float32)
         done = 0
-        for rows in batches(prepared, batch_size):
+        for rows in batches(prepared, 1 if self._alone else batch_size):
             embeddings[rows] = self._run(prepared[rows], rows)
             done += len(rows)
             if on_batch is not None:

@@ -16,7 +16,28 @@ from torch import Tensor, nn
 
 from lockstep_core.artifacts import InputKind, InputSpec
 from lockstep_core.encoding import Preprocessing
-from lockstep_core.protocol.training import EncoderSpec
+from lockstep_core.protocol.base import Contract
+from lockstep_core.protocol.training import EncoderKind, EncoderSpec
+
+
+class Architecture(Contract):
+    """All that a network is built of, besides its weights and the form of its items."""
+
+    kind: EncoderKind
+    dimension: int
+    width: int = EncoderSpec.model_fields["width"].default
+    entrypoint: str | None = None
+    matryoshka_dimensions: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, spec: EncoderSpec) -> Architecture:
+        return cls(
+            kind=spec.kind,
+            dimension=spec.dimension,
+            width=spec.width,
+            entrypoint=spec.entrypoint,
+            matryoshka_dimensions=spec.matryoshka_dimensions,
+        )
 
 
 class Network(nn.Module):
@@ -28,8 +49,8 @@ class Network(nn.Module):
     preprocessing: Preprocessing
     """From the raw items of a data set to this network's input."""
 
-    spec: EncoderSpec
-    """What it was built of."""
+    architecture: Architecture
+    """What its weights are the weights of."""
 
 
 def raw_input(shape: Sequence[int]) -> InputSpec:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from lockstep_core.protocol.training import EncoderKind, EncoderSpec
-from lockstep_trainer.networks.base import Network
+from lockstep_trainer.networks.base import Architecture, Network
 from lockstep_trainer.networks.char_cnn import CharCNN
 from lockstep_trainer.networks.cnn import CNN
 from lockstep_trainer.networks.mlp import MLP
@@ -31,7 +31,7 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _built(spec, shape, base)
-    network.spec = spec
+    network.architecture = Architecture.of(spec)
     return network
 
 

@@ -6,6 +6,7 @@ from lockstep_core.protocol.training.checkpoint import CheckpointSpec
 from lockstep_core.protocol.training.collapse import CollapseAction, CollapseSpec
 from lockstep_core.protocol.training.encoder import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
+from lockstep_core.protocol.training.export import ExportSpec, Int8Spec
 from lockstep_core.protocol.training.loss import AuxiliarySpec, Distance, LossName, LossSpec
 from lockstep_core.protocol.training.mining import (
     MemorySpec,
@@ -30,6 +31,8 @@ __all__ = [
     "EarlyStoppingSpec",
     "EncoderKind",
     "EncoderSpec",
+    "ExportSpec",
+    "Int8Spec",
     "LossName",
     "LossSpec",
     "MemorySpec",

@@ -14,6 +14,7 @@ from lockstep_core.protocol.training.checkpoint import CheckpointSpec
 from lockstep_core.protocol.training.collapse import CollapseSpec
 from lockstep_core.protocol.training.encoder import EncoderSpec
 from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
+from lockstep_core.protocol.training.export import ExportSpec
 from lockstep_core.protocol.training.loss import PAIRWISE, LossName, LossSpec
 from lockstep_core.protocol.training.mining import MiningSpec, MiningStrategy
 from lockstep_core.protocol.training.optimizer import OptimizerSpec
@@ -91,6 +92,9 @@ class TrainingSpec(Contract):
     checkpoint: CheckpointSpec = Field(
         default_factory=CheckpointSpec,
         description="How often work is saved. No release is made for a change of it.",
+    )
+    export: ExportSpec = Field(
+        default_factory=ExportSpec, description="What is published of the encoder."
     )
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of weights, batches and their order."

@@ -53,8 +53,8 @@ _ADDONS = {
         gateway.DEFAULT_PORT,
     ),
     "envoy-gateway": (
-        f"the Gateway API by Envoy, in pods: Gateway {envoy.NAMESPACE}/{gateway.GATEWAY}",
-        gateway.DEFAULT_PORT,
+        f"the Gateway API by Envoy Gateway: Gateway {envoy.NAMESPACE}/{gateway.GATEWAY}",
+        envoy.DEFAULT_PORT,
     ),
     "prometheus": ("a Prometheus that scrapes Lockstep's pods", prometheus.DEFAULT_PORT),
     "metrics-server": ("what `kubectl top` and autoscalers read", metrics.DEFAULT_PORT),

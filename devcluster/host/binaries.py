@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-from devcluster.host.programs import PROGRAMS, SOURCES, Bundle, Program
+from devcluster.host.programs import PROGRAMS, SOURCES, Bundle, Edit, Program, Trim
 from devcluster.layout import bin_dir, exclusive
 from devcluster.report import DevclusterError, step
 
@@ -26,6 +26,9 @@ def source_hash(module: str) -> str:
     digest = hashlib.sha256()
     for path in sorted((SOURCES / module).iterdir()):
         digest.update(f"{path.name}\0".encode() + path.read_bytes() + b"\0")
+    for change in PROGRAMS[module].changes:
+        # A replacement is one of the files above.
+        digest.update(repr(change).encode() if isinstance(change, Edit) else b"")
     return digest.hexdigest()[:12]
 
 
@@ -75,11 +78,6 @@ def bundle(name: str) -> Path:
                     scratch.replace(path)
             return path
     raise DevclusterError(f"no bundle {name!r}")
-
-
-def module_folder(ours: str, module: str) -> Path:
-    """Folder of a module that one of ours requires, in the module cache; fetched once."""
-    return _folder(module, SOURCES / ours)
 
 
 def kubectl() -> Path:
@@ -144,23 +142,35 @@ def _bundled(bundle: Bundle, sources: Path) -> str:
 
 
 def _sources(program: Program, scratch: Path) -> Path:
-    """The folder to build in: ours, or a copy of it whose trimmed module is a copy too (Go
+    """The folder to build in: ours, or a copy of it whose changed modules are copies too (Go
     refuses an overlay over its module cache)."""
     ours = SOURCES / program.module
-    if program.trim is None:
+    if not program.changes:
         return ours
     copy = scratch / "sources"
     shutil.copytree(ours, copy)
-    trimmed = copy / "trimmed"
-    shutil.copytree(_folder(program.trim.module, copy), trimmed)
-    # The module cache is read-only, and a copy of it could be neither changed nor removed.
-    for folder in (trimmed, *trimmed.glob("**/")):
-        folder.chmod(0o755)
-    replaced = trimmed / program.trim.file
-    replaced.unlink()
-    shutil.copy(ours / program.trim.replacement, replaced)
-    _go(copy, "mod", "edit", f"-replace={program.trim.module}=./{trimmed.name}")
+    for number, module in enumerate(dict.fromkeys(change.module for change in program.changes)):
+        changed = copy / f"changed-{number}"
+        shutil.copytree(_folder(module, copy), changed)
+        # The module cache is read-only, and a copy of it could be neither changed nor removed.
+        for folder in (changed, *changed.glob("**/")):
+            folder.chmod(0o755)
+        for change in (change for change in program.changes if change.module == module):
+            _change(change, changed / change.file, ours)
+        _go(copy, "mod", "edit", f"-replace={module}=./{changed.name}")
     return copy
+
+
+def _change(change: Trim | Edit, file: Path, ours: Path) -> None:
+    text = file.read_text()
+    if isinstance(change, Trim):
+        fresh = (ours / change.replacement).read_text()
+    elif change.old in text:
+        fresh = text.replace(change.old, change.new)
+    else:
+        raise DevclusterError(f"{change.module} has no {change.old} in {change.file}")
+    file.unlink()
+    file.write_text(fresh)
 
 
 def _run_with_heartbeat(program: Program, command: list[str], sources: Path) -> None:

@@ -21,7 +21,7 @@ NFT_TABLE = "lockstep-devcluster"
 CGROUPS = ("kubepods", "lockstep-buildkit")
 SHIM = "containerd-shim-runc-v2"
 # Beginnings of the names of programs beside the cluster, each with a pid file of its own.
-BESIDE = ("versitygw-", "traefik-", "metrics-server-", "prometheus")
+BESIDE = ("versitygw-", "traefik-", "metrics-server-", "envoy-", "prometheus")
 RUNTIME = Path("/run/containerd")
 CNI_RESULTS = Path("/var/lib/cni/results")
 CONTAINER_LOGS = Path("/var/log/containers")

@@ -1,79 +1,64 @@
 """Envoy Gateway: a second implementation of the Gateway API, and one that copies requests.
 
-Both of its programs run in pods, as they do anywhere: the chart of its Go module installs the
-controller, and the controller runs Envoy.
+Its controller is a process of this machine, and starts Envoy as another one.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from devcluster import helm
-from devcluster.host import addons, binaries, gateway, images, wheels
+from devcluster.host import addons, binaries, gateway, wheels
 from devcluster.host.api import Api
-from devcluster.host.programs import ENVOY_GATEWAY
-from devcluster.host.state import Cluster, write_json
+from devcluster.host.beside import Beside, answers
+from devcluster.host.state import Cluster, port_is_free, write_json
 from devcluster.report import DevclusterError, step
 
 NAME = "envoy-gateway"
+DEFAULT_PORT = 9881
 CLASS = "envoy"
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 NAMESPACE = "lockstep-envoy"
-# Of the controller, and of the Envoys that it runs.
+# Of the controller's own secrets.
 SYSTEM = "envoy-gateway-system"
-ENVOY_IMAGE = f"lockstep.local/envoy:{wheels.ENVOY.version}"
-DOCKERFILE = """\
-ARG BASE
-FROM ${BASE}
-COPY envoy /usr/local/bin/
-USER 65532:65532
-ENTRYPOINT ["envoy"]
-"""
-_GATEWAY = f"namespaces/{NAMESPACE}/gateways/{gateway.GATEWAY}"
+# Of the controller, built in: whether it is ready, its webhook, what Envoy is told.
+HEALTH_PORT, *_OTHERS = (8081, 9443, 18000, 18002)
+_KEYS = ("ca.crt", "tls.crt", "tls.key")
 
 
-def values(controller: str, proxy: str) -> dict[str, Any]:
-    """Settings of the chart, for the images of both programs."""
-    container = {"resources": {"requests": {"cpu": "50m", "memory": "128Mi"}}}
-    kubernetes = {
-        "envoyDeployment": {"container": container},
-        # There is no load balancer; this machine reaches the addresses of Services.
-        "envoyService": {"type": "ClusterIP"},
-    }
+def manifests(port: int) -> list[dict[str, Any]]:
+    """Its class and Gateway, whose listener takes routes of every namespace."""
+    return gateway.manifests(port, name=CLASS, controller=CONTROLLER, namespace=NAMESPACE)
+
+
+def configuration(folder: Path) -> dict[str, Any]:
+    """The controller's settings: it reads the cluster, and starts Envoy on this machine."""
+    homes = {"configHome": "home", "dataHome": "data", "stateHome": "state", "runtimeDir": "run"}
     return {
-        # The kinds are those that Traefik serves too, and stay when the chart goes.
-        "crds": {"enabled": False},
-        "topologyInjector": {"enabled": False},
-        "global": {
-            "images": {
-                "envoyGateway": {"image": controller, "pullPolicy": "IfNotPresent"},
-                "envoyProxy": {"image": proxy},
-            }
-        },
-        "config": {
-            "envoyGateway": {
-                "provider": {
+        "apiVersion": "gateway.envoyproxy.io/v1alpha1",
+        "kind": "EnvoyGateway",
+        "gateway": {"controllerName": CONTROLLER},
+        "provider": {
+            "type": "Custom",
+            "custom": {
+                "resource": {
                     "type": "Kubernetes",
-                    "kubernetes": {"shutdownManager": {"image": controller}},
+                    "kubernetes": {"leaderElection": {"disable": True}},
                 },
-                "envoyProxy": {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}},
-            }
+                "infrastructure": {
+                    "type": "Host",
+                    "host": {name: str(folder / place) for name, place in homes.items()},
+                },
+            },
         },
+        "envoyProxy": {
+            "provider": {"type": "Host", "host": {"envoyVersion": wheels.ENVOY.version}}
+        },
+        "telemetry": {"metrics": {"prometheus": {"disable": True}}},
     }
-
-
-def endpoint(found: dict[str, Any] | None) -> str | None:
-    """URL of the listener of a Gateway that is Programmed."""
-    if found is None or not gateway.programmed(found):
-        return None
-    addresses = found["status"].get("addresses") or []
-    port = found["spec"]["listeners"][0]["port"]
-    return f"http://{addresses[0]['value']}:{port}" if addresses else None
 
 
 class EnvoyGateway:
@@ -81,76 +66,94 @@ class EnvoyGateway:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
+        self._server = Beside(cluster.layout, NAME)
 
     def endpoint(self) -> str | None:
         """URL of its listener, None when it does not run."""
-        if self._cluster.processes.alive("kube-apiserver") is None:
-            return None
-        return endpoint(gateway.find(self._cluster, _GATEWAY))
+        address = self._server.address()
+        return address and f"http://{address}"
 
     def up(self, *, port: int) -> str:
-        """Install the kinds, the controller and its Gateway, wait until that is Programmed;
+        """Install the kinds, start the controller unless it runs, wait until its Envoy answers;
         its URL."""
         self._cluster.check_runs()
-        if not self._cluster.has_node:
-            raise DevclusterError("Envoy Gateway runs in pods: the cluster needs a node")
-        controller = self._images()
         gateway.install(self._cluster, bundles=["envoy-gateway-crds"])
-        self._install(controller)
-        asked = {"name": CLASS, "controller": CONTROLLER, "namespace": NAMESPACE}
-        gateway.apply(self._cluster, gateway.manifests(port, **asked))
-        step("waiting until the Gateway is Programmed")
-        deadline = time.monotonic() + 120
-        while (url := self.endpoint()) is None:
-            if time.monotonic() > deadline:
-                pods = addons.kubectl(self._cluster, "get", "pods", "-n", SYSTEM)
-                raise DevclusterError(f"the Gateway is not Programmed; pods of {SYSTEM}:\n{pods}")
-            time.sleep(0.5)
-        return url
+        self._server.make()
+        address = self._server.runs_already() or self._start(port)
+        gateway.apply(self._cluster, manifests(int(address.rpartition(":")[2])))
+        step("waiting until Envoy answers")
+        # Not `Programmed`: that wants a Service, which Envoy has only where it runs in a pod.
+        try:
+            self._server.processes.wait(
+                "Envoy does not answer", lambda: answers(address), needs=[NAME], timeout=60
+            )
+        except DevclusterError:
+            # A controller may live on when its parts ended: the next `up` starts another one.
+            self._server.stop()
+            raise
+        return f"http://{address}"
 
     def down(self) -> None:
-        """Remove the Gateway, the class and the controller; routes and kinds stay."""
-        if not Api(self._cluster).ready():
-            return
-        # In this order: the controller takes away the Envoys of a Gateway, and lets go the class.
-        ignore = ("--ignore-not-found", "--timeout=90s")
-        addons.kubectl(self._cluster, "delete", "namespace", NAMESPACE, *ignore)
-        if gateway.find(self._cluster, f"gatewayclasses/{CLASS}"):
-            addons.kubectl(self._cluster, "delete", "gatewayclass", CLASS, *ignore)
-        self._helm("uninstall", NAME, "--ignore-not-found", "--wait")
-        addons.kubectl(self._cluster, "delete", "namespace", SYSTEM, *ignore)
+        """Stop it and remove the class and the Gateway; routes and kinds stay."""
+        if Api(self._cluster).ready():
+            # While the controller runs: a class that has Gateways ends when it lets go.
+            ignore = ("--ignore-not-found", "--timeout=60s")
+            addons.kubectl(self._cluster, "delete", "namespace", NAMESPACE, *ignore)
+            if gateway.find(self._cluster, f"gatewayclasses/{CLASS}"):
+                addons.kubectl(self._cluster, "delete", "gatewayclass", CLASS, *ignore)
+        self._server.stop()
 
     def stop(self) -> None:
-        """Nothing: its pods end with the cluster, and come again with it."""
+        """Stop it, and Envoy with it; the objects stay, for a cluster that comes up again."""
+        self._server.stop()
 
-    def _images(self) -> str:
-        """Put both images on the node; the name of the controller's."""
-        controller = f"lockstep.local/{NAME}:{binaries.source_hash(NAME)}"
-        images.import_program(self._cluster, controller, NAME, folder="usr/local/bin/")
-        if not images.has(self._cluster, ENVOY_IMAGE):
-            with tempfile.TemporaryDirectory(dir=self._cluster.layout.root) as name:
-                context = Path(name)
-                wheels.extract(wheels.ENVOY, context / "envoy")
-                file = context / "Dockerfile"
-                file.write_text(DOCKERFILE)
-                images.build(
-                    self._cluster, image=ENVOY_IMAGE, file=file, context=context, build_args={}
-                )
-        return controller
+    def _start(self, port: int) -> str:
+        address, folder = self._server.place(port), self._server.folder
+        if taken := [own for own in (HEALTH_PORT, *_OTHERS) if not port_is_free(own)]:
+            raise DevclusterError(f"port {taken[0]} is in use: a machine holds one Envoy Gateway")
+        program = binaries.binary(NAME)
+        self._link_envoy()
+        self._make_certificates(program)
+        config = write_json(folder / "envoy-gateway.yaml", configuration(folder))
+        step(f"starting Envoy Gateway, for {address}")
+        # Certificates are read in the folder that it runs in.
+        argv = ("/usr/bin/env", f"--chdir={folder}", str(program))
+        self._server.start(
+            address,
+            (*argv, "server", f"--config-path={config}"),
+            env=self._environment(),
+            ready=lambda: answers(f"127.0.0.1:{HEALTH_PORT}", "/readyz"),
+            patience=60,
+        )
+        return address
 
-    def _install(self, controller: str) -> None:
-        chart = binaries.module_folder(NAME, ENVOY_GATEWAY) / "charts" / "gateway-helm"
-        config = self._cluster.layout.config / f"{NAME}.json"
-        write_json(config, values(controller, ENVOY_IMAGE))
-        step("installing Envoy Gateway")
-        asked = ("--create-namespace", "--wait", "--timeout", "180s")
-        # The module has the template of the chart's values: what it leaves open is in ours.
-        files = (f"--values={chart / 'values.tmpl.yaml'}", f"--values={config}")
-        self._helm("upgrade", "--install", NAME, str(chart), *asked, *files)
+    def _environment(self) -> dict[str, str]:
+        kubeconfig = str(self._cluster.layout.kubeconfig)
+        return {"KUBECONFIG": kubeconfig, "ENVOY_GATEWAY_NAMESPACE": SYSTEM}
 
-    def _helm(self, *arguments: str) -> None:
-        environment = {**os.environ, "KUBECONFIG": str(self._cluster.layout.kubeconfig)}
-        command = [str(helm.helm(4)), *arguments, f"--namespace={SYSTEM}"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    def _link_envoy(self) -> None:
+        """Put Envoy where the controller keeps the versions that it fetched."""
+        version = wheels.ENVOY.version
+        link = self._server.folder / "data" / "envoy-versions" / version / "bin" / "envoy"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(wheels.program(wheels.ENVOY))
+
+    def _make_certificates(self, program: Path) -> None:
+        """Of the controller and of Envoy, as files: its own command makes them as secrets."""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}
+        addons.apply_objects(self._cluster, [namespace])
+        done = subprocess.run(
+            [program, "certgen", "--disable-topology-injector"],
+            env={**os.environ, **self._environment()},
+            capture_output=True,
+            text=True,
+        )
         if done.returncode != 0:
-            raise DevclusterError(f"helm {arguments[0]} {NAME} failed: {done.stderr.strip()}")
+            raise DevclusterError(f"certificates: {(done.stdout + done.stderr).strip()[-1000:]}")
+        for secret, place in (("envoy-gateway", "certs"), ("envoy", "home/certs/envoy")):
+            found = Api(self._cluster).get(f"/api/v1/namespaces/{SYSTEM}/secrets/{secret}")
+            target = self._server.folder / place
+            target.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for key in _KEYS:
+                (target / key).write_bytes(base64.b64decode(found["data"][key]))

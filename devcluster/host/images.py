@@ -97,25 +97,17 @@ def coredns_image() -> str:
 
 def import_static(cluster: Cluster) -> None:
     """Import the images of the pause program and of CoreDNS where they are missing."""
-    import_program(cluster, PAUSE_IMAGE, "pause")
-    import_program(cluster, coredns_image(), "coredns")
-
-
-def import_program(cluster: Cluster, image: str, program: str, *, folder: str = "") -> None:
-    """Import an image of one static program of ours, in that folder, where it is missing."""
-    if has(cluster, image):
-        return
-    with tempfile.TemporaryDirectory(dir=cluster.layout.root) as scratch:
-        archive = Path(scratch) / "image.tar"
-        oci.write_archive(
-            archive,
-            image=image,
-            program=binaries.binary(program),
-            entrypoint=f"{folder}{program}",
-        )
-        done = _ctr(cluster, "images", "import", str(archive))
-    if done.returncode != 0:
-        raise DevclusterError(f"importing {image} failed: {done.stderr.strip()}")
+    for image, program in ((PAUSE_IMAGE, "pause"), (coredns_image(), "coredns")):
+        if has(cluster, image):
+            continue
+        with tempfile.TemporaryDirectory(dir=cluster.layout.root) as folder:
+            archive = Path(folder) / "image.tar"
+            oci.write_archive(
+                archive, image=image, program=binaries.binary(program), entrypoint=program
+            )
+            done = _ctr(cluster, "images", "import", str(archive))
+        if done.returncode != 0:
+            raise DevclusterError(f"importing {image} failed: {done.stderr.strip()}")
 
 
 def _builder_answers(cluster: Cluster) -> bool:

@@ -30,6 +30,16 @@ class Trim:
 
 
 @dataclass(frozen=True)
+class Edit:
+    """A text in one file of a required module, and what is built instead of it."""
+
+    module: str
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
 class Program:
     """A Go module of ours, the packages to build from it, and what it costs when cold."""
 
@@ -40,7 +50,7 @@ class Program:
     version_of: str = ""
     version_variables: tuple[str, ...] = ()
     bundles: tuple[Bundle, ...] = ()
-    trim: Trim | None = None
+    changes: tuple[Trim | Edit, ...] = ()
 
 
 _KUBERNETES = Program(
@@ -86,7 +96,7 @@ _TRAEFIK = Program(
             "docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",
         ),
     ),
-    trim=Trim("github.com/go-acme/lego/v4", "providers/dns/zz_gen_dns_providers.go"),
+    changes=(Trim("github.com/go-acme/lego/v4", "providers/dns/zz_gen_dns_providers.go"),),
 )
 _METRICS_SERVER = Program(
     "metrics-server",
@@ -97,20 +107,29 @@ _METRICS_SERVER = Program(
     ("sigs.k8s.io/metrics-server/pkg/version.gitVersion",),
 )
 
-ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
+_EG = "github.com/envoyproxy/gateway"
 _ENVOY_GATEWAY = Program(
     "envoy-gateway",
-    (f"{ENVOY_GATEWAY}/cmd/envoy-gateway",),
+    (f"{_EG}/cmd/envoy-gateway",),
     ("envoy-gateway",),
     "6 minutes",
-    ENVOY_GATEWAY,
-    (f"{ENVOY_GATEWAY}/internal/cmd/version.envoyGatewayVersion",),
+    _EG,
+    (f"{_EG}/internal/cmd/version.envoyGatewayVersion",),
     bundles=(
         Bundle(
             "envoy-gateway-crds",
-            ENVOY_GATEWAY,
+            _EG,
             "charts/gateway-helm/charts/crds/crds/generated/*.yaml",
         ),
+    ),
+    # It reads its certificates in the root of a container; here, in the folder that it runs in.
+    changes=tuple(
+        Edit(_EG, f"internal/{file}.go", '"/certs', '"certs')
+        for file in (
+            "xds/runner/runner",
+            "gatewayapi/runner/runner",
+            "provider/kubernetes/kubernetes",
+        )
     ),
 )
 

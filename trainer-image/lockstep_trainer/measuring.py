@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lockstep_core.datasets.dataset import Inputs, Strings
 from lockstep_core.quality.recall import exact_neighbours
-from lockstep_trainer.evaluation import Floats, Quality, embed, measure
+from lockstep_trainer.evaluation import Floats, embed, measure
 from lockstep_trainer.networks import Network
 from lockstep_trainer.training import Look
 
@@ -36,13 +36,12 @@ class Observatory:
         self._unseen, self._unseen_labels, self._device = unseen, unseen_labels, device
         self.sample = sample_rows(labels, min(len(unseen), SAMPLE_ITEMS), seed=seed)
         self._seen, self._seen_labels = inputs[self.sample], labels[self.sample]
-        self._latest: tuple[int, Quality] | None = None
         self.contradicted: list[tuple[int, str, str]] = []
 
     def look(self, network: Network, step: int) -> Look:
         """Leaves the network in evaluation mode."""
-        quality = self.quality(network)
-        self._latest = (step, quality)
+        unseen = embed(network, self._unseen, device=self._device)
+        quality = measure(unseen, self._unseen_labels)
         seen = embed(network, self._seen, device=self._device)
         finite = bool(np.isfinite(seen).all())
         rows, others = contradictions(seen, self._seen_labels) if finite else ([], [])
@@ -58,12 +57,6 @@ class Observatory:
             train_recall_at_1=measure(seen, self._seen_labels).recall_at_1 if finite else None,
             contradicted=len(rows) / len(seen) if finite else None,
         )
-
-    def quality(self, network: Network, step: int | None = None) -> Quality:
-        """Of held-out items; not measured again if the last look was after that very `step`."""
-        if self._latest is not None and self._latest[0] == step:
-            return self._latest[1]
-        return measure(embed(network, self._unseen, device=self._device), self._unseen_labels)
 
 
 def sample_rows(labels: Strings, items: int, *, seed: int) -> NDArray[np.int64]:

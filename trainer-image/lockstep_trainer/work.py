@@ -21,6 +21,7 @@ from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import TrainingFacts
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_core.threads import cpu_threads
+from lockstep_trainer.evaluation.beside import serving_embeddings
 from lockstep_trainer.export import Exported, export
 from lockstep_trainer.fitting import Fit, fit, make_keeper
 from lockstep_trainer.networks import Network, NetworkError, build_network
@@ -65,7 +66,18 @@ def train_release(
         if around.start_anew:
             keeper.discard()
         network = _network(config.training, data)
-        done = fit(network, config.training, data, keeper, reporter, stopping, around.wishes)
+        done = fit(
+            network,
+            config.training,
+            data,
+            keeper,
+            reporter,
+            stopping,
+            around.wishes,
+            lambda unseen: serving_embeddings(
+                store, config.stable_artifact_digest, unseen, reporter.warn
+            ),
+        )
         _check(stopping, done)
         reporter.report(Phase.EXPORTING)
         files = workdir / "model"
@@ -169,12 +181,12 @@ def _facts(
 ) -> TrainingFacts:
     training, evaluation = done.training, done.evaluation
     metrics = {
-        "recallAt1": evaluation.trained.recall_at_1,
-        "mapAtR": evaluation.trained.map_at_r,
-        "rawRecallAt1": evaluation.raw.recall_at_1,
-        "untrainedRecallAt1": evaluation.untrained.recall_at_1,
-        "variance": evaluation.trained.variance,
-        "meanCosine": evaluation.trained.mean_cosine,
+        "recallAt1": evaluation.trained.quality.recall_at_1,
+        "mapAtR": evaluation.trained.quality.map_at_r,
+        "rawRecallAt1": evaluation.raw.quality.recall_at_1,
+        "untrainedRecallAt1": evaluation.untrained.quality.recall_at_1,
+        "variance": evaluation.trained.quality.variance,
+        "meanCosine": evaluation.trained.quality.mean_cosine,
         "finalLoss": training.final_loss,
         "activeTriplets": training.active_triplets,
     }

@@ -18,6 +18,9 @@ _NOT_ASKED = frozenset({"release", "releaseUID", "artifacts"})
 # person who retries it has changed what is measured, such as the file behind an unpinned data set.
 _ANSWERS_EVERY_ATTEMPT = frozenset({Program.TRAIN, Program.IMPORT, Program.BUILD})
 
+# What a training is only compared with: another one makes no other model.
+_BESIDE = {Program.TRAIN: frozenset({"stableArtifactDigest"})}
+
 
 def result_key(program: Program, config: JobConfig) -> str:
     """Under which the result is kept, beside those of the same release uid: `train-<16 hex>`.
@@ -26,7 +29,9 @@ def result_key(program: Program, config: JobConfig) -> str:
     replaces a lost one has the same config, so it finds what the lost one reported; a Job that
     asks for another k, another stable release, another recipe or other pinned data does not.
     """
-    left_out = _NOT_ASKED | ({"attempt"} if program in _ANSWERS_EVERY_ATTEMPT else frozenset())
+    left_out = _NOT_ASKED | _BESIDE.get(program, frozenset())
+    if program in _ANSWERS_EVERY_ATTEMPT:
+        left_out |= {"attempt"}
     asked = {name: value for name, value in config.to_wire().items() if name not in left_out}
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()

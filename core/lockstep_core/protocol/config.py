@@ -32,9 +32,10 @@ class JobConfig(Contract):
 
 
 class TrainConfig(JobConfig):
-    """`lockstep-train run`."""
+    """`lockstep-train run`. The report shows the stable release's model among the baselines."""
 
     training: TrainingSpec
+    stable_artifact_digest: Sha256 | None = None
 
 
 class ImportConfig(JobConfig):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lockstep_core.protocol import labels as names
+from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import (
     BuildConfig,
     EvaluateConfig,
@@ -33,10 +34,16 @@ TRAIN_GRACE_SECONDS = 60
 
 
 def training_job(
-    model: Model, release: Release, attempt: int, *, pull_secrets: Sequence[str] = ()
+    model: Model,
+    release: Release,
+    attempt: int,
+    stable: Release | None = None,
+    *,
+    pull_secrets: Sequence[str] = (),
 ) -> Object:
     """`lockstep-train run`: the data set in, a model artifact out; `validate` comes first.
 
+    The report shows the stable model beside it, if it is in the same store.
     Raises ValueError for a release that is imported.
     """
     training, policy = release.spec.training, model.spec.training
@@ -48,6 +55,7 @@ def training_job(
         attempt=attempt,
         artifacts=release.spec.artifacts,
         training=training,
+        stable_artifact_digest=_comparable(stable, release),
     )
     program = Program(
         command=("lockstep-train", "run"),
@@ -122,15 +130,13 @@ def evaluation_job(
     Raises ValueError while the release (or the stable one) has no model artifact, and when there
     is no labelled set to measure it on.
     """
-    if stable is not None and not is_same_store(stable.spec.artifacts, release.spec.artifacts):
-        stable = None
     config = EvaluateConfig(
         release=release.name,
         release_uid=release.uid,
         attempt=attempt,
         artifacts=release.spec.artifacts,
         artifact_digest=training_facts(release).artifact_digest,
-        stable_artifact_digest=training_facts(stable).artifact_digest if stable else None,
+        stable_artifact_digest=_comparable(stable, release),
         data=held_out(release),
         recall_at=_recall_at(model),
     )
@@ -263,6 +269,13 @@ def replay_job(
     job["metadata"]["labels"][names.GATE] = gate.name
     job["metadata"]["annotations"] = {names.ANALYSIS: analysis}
     return job
+
+
+def _comparable(stable: Release | None, release: Release) -> Sha256 | None:
+    """The stable model, where a pod of `release` reaches it."""
+    if stable is None or not is_same_store(stable.spec.artifacts, release.spec.artifacts):
+        return None
+    return training_facts(stable).artifact_digest
 
 
 def _recall_at(model: Model) -> tuple[int, ...]:

@@ -98,6 +98,10 @@ def test_an_artifact_answers_every_attempt(program: Program) -> None:
     assert key(program) == key(program, attempt=7)
 
 
+def test_a_training_is_the_same_whatever_it_is_compared_with() -> None:
+    assert key(Program.TRAIN) == key(Program.TRAIN, stableArtifactDigest=TWO)
+
+
 def test_a_default_that_is_written_out_asks_the_same() -> None:
     training = {**CONFIGS[Program.TRAIN][1]["training"], "loss": {"margin": "0.2"}}
     assert key(Program.TRAIN) == key(Program.TRAIN, training=training)

@@ -36,7 +36,7 @@ def jobs(**spec: Any) -> dict[str, Object]:
     model, release = samples.model(**spec), samples.release(2)
     stable, frozen = samples.release(1, letter="f"), release.spec.indexes[0]
     return {
-        "train": manifests.training_job(model, release, 1),
+        "train": manifests.training_job(model, release, 1, stable),
         "import": imported_job(),
         "evaluate": manifests.evaluation_job(model, release, 1, stable),
         "build": manifests.build_job(model, release, frozen, samples.index(), 1),
@@ -133,6 +133,7 @@ def test_configs_are_the_protocols() -> None:
     assert (train.release, train.release_uid) == ("glyphs-r2", "r2-uid")
     assert evaluate.artifact_digest == samples.digest("a")
     assert evaluate.stable_artifact_digest == samples.digest("f")
+    assert train.stable_artifact_digest == samples.digest("f")
     assert (build.index, build.space_id) == ("catalogue", samples.SPACE)
     assert server.build_digest == samples.digest("d")
 

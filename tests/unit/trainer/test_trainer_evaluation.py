@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from lockstep_core.quality.recall import relevance_recall
-from lockstep_trainer import evaluation
-from lockstep_trainer.evaluation import measure
+from lockstep_trainer.evaluation import measure, quality
 
 pytestmark = pytest.mark.unit
 
@@ -45,12 +44,12 @@ def test_recall_and_map_follow_their_definitions():
 def test_blocks_do_not_change_the_answer(monkeypatch):
     embeddings = unit(len(LABELS))
     whole = measure(embeddings, LABELS)
-    monkeypatch.setattr(evaluation, "NEIGHBOURS_PER_BLOCK", 40)
+    monkeypatch.setattr(quality, "NEIGHBOURS_PER_BLOCK", 40)
     assert measure(embeddings, LABELS) == pytest.approx(whole)
 
 
 def test_many_queries_are_sampled_with_a_seed(monkeypatch):
-    monkeypatch.setattr(evaluation, "MAX_QUERIES", 9)
+    monkeypatch.setattr(quality, "MAX_QUERIES", 9)
     embeddings = unit(len(LABELS))
     assert measure(embeddings, LABELS, seed=1) == measure(embeddings, LABELS, seed=1)
     assert measure(embeddings, LABELS).queries == 9

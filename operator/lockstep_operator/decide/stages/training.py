@@ -44,7 +44,7 @@ def training(draft: Draft, release: Release) -> None:
             kind=JobKind.TRAIN,
             index=None,
             build=lambda attempt: manifests.training_job(
-                draft.model, draft.release(name), attempt, pull_secrets=secrets
+                draft.model, draft.release(name), attempt, draft.stable, pull_secrets=secrets
             ),
             template=FIELD,
             deadline="`spec.training.activeDeadlineSeconds`",

@@ -217,7 +217,64 @@ _TRAINING = (
     _model("encoder-huge", {"spec.training.encoder.dimension": 4097}, "dimension", "4096"),
     _model("encoder-text", {"spec.training.encoder.dimension": "64"}, "dimension", "integer"),
     _model("encoder-width", {"spec.training.encoder.width": 2}, "encoder.width", "4"),
-    _model("loss-name", {"spec.training.loss.name": "Contrastive"}, "loss.name", "Triplet"),
+    _model("loss-name", {"spec.training.loss.name": "Hinge"}, "loss.name", "Triplet"),
+    *(
+        _model(
+            f"loss-{field.lower()}-unread",
+            {"spec.training.loss": {"name": name, field: value}},
+            f"`{field}`",
+            "unless `name` is",
+        )
+        for name, field, value in (
+            ("InfoNCE", "margin", "0.3"),
+            ("ArcFace", "distance", "Cosine"),
+            ("Triplet", "temperature", "0.1"),
+            ("SupCon", "scale", "16"),
+            ("Contrastive", "softMargin", True),
+        )
+    ),
+    _model(
+        "loss-two-margins",
+        {"spec.training.loss": {"softMargin": True, "margin": "0.3"}},
+        "`margin`",
+        "when `softMargin` is true",
+    ),
+    _model(
+        "loss-mines-nothing",
+        {"spec.training.loss": {"name": "SupCon"}, "spec.training.mining.skipHardest": 2},
+        "`mining.skipHardest`",
+        "unless `loss.name` is Triplet",
+    ),
+    _model(
+        "loss-remembers-nothing",
+        {"spec.training.loss": {"name": "ArcFace"}, "spec.training.mining.memory": {"size": 64}},
+        "`mining.memory`",
+        "learned vectors",
+    ),
+    _model(
+        "loss-soft-semi-hard",
+        {
+            "spec.training.loss": {"softMargin": True},
+            "spec.training.mining.strategy": "AllSemiHard",
+        },
+        "`loss.softMargin`",
+        "AllSemiHard",
+    ),
+    _model("mining-skip", {"spec.training.mining.skipHardest": 65}, "skipHardest", "64"),
+    _model("mining-memory", {"spec.training.mining.memory": {"size": 0}}, "memory.size", "1"),
+    _model("batch-chunk", {"spec.training.batch.chunkSize": 0}, "chunkSize", "1"),
+    _model(
+        "encoder-cuts",
+        {"spec.training.encoder.matryoshkaDimensions": [8192]},
+        "matryoshkaDimensions",
+        "4095",
+    ),
+    _model(
+        "encoder-cut-nothing",
+        {"spec.training.encoder.dimension": 64, "spec.training.encoder.matryoshkaDimensions": [64]},
+        "each of `matryoshkaDimensions`",
+        "less than `dimension`",
+    ),
     _model("loss-margin-zero", {"spec.training.loss.margin": "0"}, "loss.margin", "match"),
     _model("loss-margin-number", {"spec.training.loss.margin": 0.2}, "loss.margin", "string"),
     _model("loss-distance", {"spec.training.loss.distance": "L2"}, "distance", "Euclidean"),

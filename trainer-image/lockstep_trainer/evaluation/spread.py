@@ -41,5 +41,5 @@ def singular_values(embeddings: Floats, *, seed: int) -> NDArray[np.float64]:
     else:
         whole = embeddings.astype(np.float64)
         gram = whole @ whole.T
-    values = np.maximum(np.linalg.eigvalsh(gram), 0).astype(np.float64)
-    return np.sqrt(values)
+    values: NDArray[np.float64] = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
+    return values

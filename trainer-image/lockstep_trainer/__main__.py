@@ -19,6 +19,7 @@ from lockstep_core.jobs import (
 )
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.result import Program, TrainingFacts
+from lockstep_trainer.outside import add_commands, run_command
 from lockstep_trainer.wishes import Wishes, end_at_once
 
 DESCRIPTION = """\
@@ -97,6 +98,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.command == "validate":
         end_at_once()
         return _validate(options.config)
+    if options.command in ("export", "evaluate"):
+        return run_command(options)
     return _run(options.config, start_anew=options.start_anew)
 
 
@@ -137,7 +140,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{run,validate}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="{run,validate,export,evaluate}"
+    )
     for name, text, more, end in (
         ("run", "train, evaluate, export and publish", "", None),
         ("validate", "check config and data set; train nothing", VALIDATE, VALIDATE_END),
@@ -158,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
                 action="store_true",
                 help="remove the checkpoints of this release UID first",
             )
+    add_commands(commands)
     return parser
 
 

@@ -24,13 +24,11 @@ from lockstep_core.encoding import (
 from lockstep_core.protocol.training import Int8Spec
 from lockstep_trainer.evaluation import embed
 from lockstep_trainer.networks import Network
+from lockstep_trainer.networks.restoring import NETWORK_FILE
 from lockstep_trainer.networks.transformer import Transformer
 from lockstep_trainer.onnx_graph import ExportError, Floats, run_onnx, write_onnx
 from lockstep_trainer.pretrained import CONFIG_FILE, WEIGHTS_FILE
 from lockstep_trainer.quantisation import quantise
-
-NETWORK_FILE = "network.json"
-"""What the weights are the weights of: `Architecture`."""
 
 ROLES = {
     MODEL_FILE: Role.SERVING,

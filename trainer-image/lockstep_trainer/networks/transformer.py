@@ -10,9 +10,9 @@ from torch.nn import functional
 from lockstep_core.encoding.errors import SelfCheckError
 from lockstep_core.encoding.preprocessing import TEXT, Preprocessing
 from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensPreprocessor, TokensSpec
-from lockstep_core.protocol.training import EncoderSpec
+from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import Pooling
-from lockstep_trainer.networks.base import Network
+from lockstep_trainer.networks.base import Architecture, Network
 from lockstep_trainer.networks.bert import Bert, BertConfig, load_bert
 from lockstep_trainer.preparing import tokens_spec
 from lockstep_trainer.pretrained import CONFIG_FILE, WEIGHTS_FILE, NetworkError, Pretrained
@@ -81,6 +81,21 @@ class Transformer(Network):
             weights = mask.unsqueeze(2).to(hidden.dtype)
             pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
         return functional.normalize(self.projection(pooled), dim=1)
+
+
+def published_transformer(published: Pretrained) -> Transformer:
+    """As it was published, of its own width; raises NetworkError."""
+    config = BertConfig.read(published.folder / CONFIG_FILE)
+    network = Transformer(
+        load_bert(config, published.folder / WEIGHTS_FILE, prefix=TRUNK),
+        config,
+        text=published.text,
+        tokenizer=published.folder / TOKENIZER_FILE,
+        pooling=published.pooling,
+        dimension=config.hidden_size,
+    )
+    network.architecture = Architecture(kind=EncoderKind.TRANSFORMER, dimension=config.hidden_size)
+    return network
 
 
 def build_transformer(spec: EncoderSpec, base: Pretrained) -> Transformer:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -27,10 +25,9 @@ from lockstep_trainer.fitting import Fit, fit, make_keeper
 from lockstep_trainer.networks import Network, NetworkError, build_network
 from lockstep_trainer.onnx_graph import ExportError
 from lockstep_trainer.publishing import describe
+from lockstep_trainer.report import describe_training, write_reports
 from lockstep_trainer.validation import TrainingData, prepare
 from lockstep_trainer.wishes import Wishes
-
-REPORT_FILE = "report.json"
 
 
 @dataclass(frozen=True)
@@ -83,11 +80,11 @@ def train_release(
         files = workdir / "model"
         files.mkdir()
         exported = _export(network, config.training, data, files)
-        report = _report(config, data, done, exported)
-        (files / REPORT_FILE).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+        report = describe_training(config, data, done, exported)
+        reports = write_reports(report, data, done.embeddings, files, reporter.warn)
         _check(stopping, done)
         reporter.report(Phase.PUBLISHING)
-        manifest = _manifest(config, data, network, files, exported)
+        manifest = _manifest(config, data, network, files, exported, reports)
         digest = store.publish(files, manifest)
     around.afterwards(keeper.discard)
     return _facts(config, data, manifest, digest, done, time.monotonic() - began)
@@ -119,48 +116,19 @@ def _export(network: Network, spec: TrainingSpec, data: TrainingData, files: Pat
         raise JobFailure(ExitCode.EXPORT_FAILED, "ExportDiffers", str(error)) from error
 
 
-def _report(
+def _manifest(
     config: TrainConfig,
     data: TrainingData,
-    done: Fit,
+    network: Network,
+    files: Path,
     exported: Exported,
-) -> dict[str, Any]:
-    """Everything that a person may ask later about this model."""
-    training = done.training
-    return {
-        "release": config.release,
-        "training": config.training.to_wire(),
-        "dataset": data.summary(),
-        "quality": done.evaluation.to_wire(),
-        "findings": [found.to_wire() for found in training.findings],
-        "steps": training.steps,
-        "exportedStep": training.exported_step,
-        "resumedFromStep": training.resumed_from_step,
-        "rewinds": training.rewinds,
-        "trainingSeconds": round(training.seconds, 3),
-        "gpuSeconds": round(training.seconds * done.devices, 3),
-        "finalLoss": training.final_loss,
-        "activeTriplets": training.active_triplets,
-        "anchorsWithoutTriplet": training.skipped_anchors,
-        "curve": [point.to_wire() for point in training.curve],
-        "evaluations": [look.to_wire() for look in training.looks],
-        "contradicted": [
-            {"row": int(data.train_rows[row]), "label": label, "neighbours": other}
-            for row, label, other in done.contradicted
-        ],
-        "parity": exported.parity.to_wire(),
-        "int8Top10Overlap": exported.overlap,
-    }
-
-
-def _manifest(
-    config: TrainConfig, data: TrainingData, network: Network, files: Path, exported: Exported
+    reports: tuple[str, ...],
 ) -> ModelManifest:
     return describe(
         network,
         exported,
         files,
-        reports=(REPORT_FILE,),
+        reports=reports,
         provenance={
             "release": config.release,
             "releaseUID": config.release_uid,

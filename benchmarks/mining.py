@@ -69,12 +69,17 @@ def rows(*, full: bool) -> list[tuple[str, int, int]]:
     quick = [("AllSemiHard", 512, 4), ("AllSemiHard", 1024, 4), ("BatchHard", 2048, 4)]
     if not full:
         return [*quick, (CHUNKED, 2048, 4)]
-    found = [(name, size, 4) for name in PEER_KINDS for size in (128, 512, 1024, 2048)]
-    found += [("BatchHard", size, 4) for size in (128, 512, 1024, 2048, 4096)]
-    found += [("AllSemiHard", size, 32) for size in (512, 1024, 2048)]
-    found += [("DistanceWeighted", size, 4) for size in (512, 2048)]
-    found += [("SemiHard", size, 4) for size in (128, 512, 1024, 2048)]
-    return [*found, (CHUNKED, 1024, 4), (CHUNKED, 2048, 4)]
+    wide = {
+        ("AllSemiHard", 4): (128, 512, 1024, 2048),
+        ("AllSemiHard", 32): (512, 1024, 2048),
+        ("BatchAll", 4): (512, 1024),
+        ("Hard", 4): (1024,),
+        ("BatchHard", 4): (128, 512, 1024, 2048, 4096),
+        ("DistanceWeighted", 4): (1024,),
+        ("SemiHard", 4): (512, 2048),
+        (CHUNKED, 4): (2048,),
+    }
+    return [(name, size, k) for (name, k), sizes in wide.items() for size in sizes]
 
 
 def compare(strategy: str, batch: int, per_class: int) -> dict[str, Any]:

@@ -7,18 +7,25 @@ the seconds that the import takes already finds its handler.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from lockstep_core.artifacts import ArtifactStore
 from lockstep_core.jobs import (
+    JobFailure,
     Reporter,
     Stopping,
+    emit,
+    failed,
+    load_config,
+    log_to_stderr,
     run_job,
 )
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.result import Program, TrainingFacts
+from lockstep_trainer.distributed.places import Crew, Place, crew_of, place_of
 from lockstep_trainer.outside import add_commands, run_command
 from lockstep_trainer.wishes import Wishes, end_at_once
 
@@ -89,6 +96,9 @@ examples
 A run that already succeeded for the same release UID and training gives its result again. One that
 was lost or stopped goes on from its newest checkpoint, which is kept below `artifacts.uri` until
 the model is published (training.checkpoint says how often); SIGUSR1 saves one at once.
+
+training.distributed starts several processes, of one pod or of many, that share each batch; a
+worker of torchrun (RANK, WORLD_SIZE, MASTER_ADDR) and a node of a TrainJob (PET_*) are understood.
 """
 
 
@@ -104,7 +114,36 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(config_file: Path | None, *, start_anew: bool) -> int:
-    """One process, which may be PID 1 of its container: it hears signals from the start on."""
+    """One process, or the parent of several; it may be PID 1 of its container, so it hears signals
+    from the start on."""
+    try:
+        place = place_of(os.environ)
+        crew = None if place is not None else _crew(config_file)
+    except JobFailure as failure:
+        log_to_stderr()
+        return emit(failed(Program.TRAIN, failure))
+    if crew is not None:
+        from lockstep_trainer.distributed.supervisor import supervise
+
+        log_to_stderr()
+        return supervise([sys.executable, "-m", "lockstep_trainer", *sys.argv[1:]], crew)
+    if place is not None and not place.leads:
+        from lockstep_trainer.distributed.member import run_member
+
+        return run_member(place, config_file)
+    return _lead(place or Place(), config_file, start_anew=start_anew)
+
+
+def _crew(config_file: Path | None) -> Crew | None:
+    """The workers to start; a config that is wrong is told by the one process that then runs."""
+    try:
+        config = load_config(TrainConfig, config_file)
+    except JobFailure:
+        return None
+    return crew_of(config.training.distributed, os.environ)
+
+
+def _lead(place: Place, config_file: Path | None, *, start_anew: bool) -> int:
     wishes = Wishes()
     wishes.listen()
     afterwards: list[Callable[[], None]] = []
@@ -114,7 +153,7 @@ def _run(config_file: Path | None, *, start_anew: bool) -> int:
     ) -> TrainingFacts:
         from lockstep_trainer.work import Around, train_release
 
-        around = Around(wishes, start_anew, afterwards.append)
+        around = Around(wishes, start_anew, place, afterwards.append)
         return train_release(config, store, reporter, stopping, around)
 
     code = run_job(

@@ -20,7 +20,9 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.devices import choose_device
+from lockstep_trainer.distributed.team import ALONE, MemberLost, Team
 from lockstep_trainer.evaluation import Assessment, Evaluation, Floats, assess, embed
+from lockstep_trainer.gradient_cache import CannotChunk
 from lockstep_trainer.measuring import Observatory
 from lockstep_trainer.networks import Network
 from lockstep_trainer.training import (
@@ -75,6 +77,7 @@ def fit(
     stopping: Stopping,
     wishes: Wishes,
     serving: Callable[[Inputs], Floats | None] = lambda unseen: None,
+    team: Team = ALONE,
 ) -> Fit:
     """Trains `network`, which has its fresh weights, and measures it beside the baselines; raises
     JobFailure when it stopped or went wrong. `serving` embeds held-out items with the model that
@@ -83,7 +86,7 @@ def fit(
     inputs, labels = data.dataset.inputs, data.dataset.labels
     seen, seen_labels = inputs[data.train_rows], labels[data.train_rows]
     unseen, unseen_labels = inputs[data.eval_rows], labels[data.eval_rows]
-    devices = int(device.type == "cuda")
+    devices = team.size * (device.type == "cuda")
     try:
         reporter.report(Phase.EVALUATING)
         raw = assess(flatten_raw(unseen), unseen_labels)
@@ -106,7 +109,7 @@ def fit(
             devices=devices,
         )
         items = network.preprocessing.prepare(seen)
-        training = train(network, items, seen_labels, spec, device=device, hooks=hooks)
+        training = train(network, items, seen_labels, spec, device=device, hooks=hooks, team=team)
         reporter.report(Phase.EVALUATING)
         embeddings = embed(network, unseen, device=device)
         trained = assess(embeddings, unseen_labels)
@@ -115,7 +118,9 @@ def fit(
     except (Stopped, Diverged, Refused, TakenOver) as error:
         raise _failure(error, keeper) from error
     except torch.OutOfMemoryError as error:
-        raise _out_of_memory(spec, device, error) from error
+        raise out_of_memory(spec, device, error) from error
+    except (CannotChunk, MemberLost) as error:
+        raise shared_failure(error) from error
     quality = Evaluation(trained, untrained, raw, served)
     return Fit(network, training, quality, tuple(watched.contradicted), devices, embeddings)
 
@@ -191,7 +196,15 @@ def _failure(error: Stopped | Diverged | Refused | TakenOver, keeper: Keeper) ->
     return JobFailure(ExitCode.DIVERGED, error.reason, str(error))
 
 
-def _out_of_memory(spec: TrainingSpec, device: torch.device, error: Exception) -> JobFailure:
+def shared_failure(error: CannotChunk | MemberLost) -> JobFailure:
+    """A batch that cannot be cut, or a process that is gone: then all begin again together."""
+    if isinstance(error, CannotChunk):
+        return JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", f"training.{error}")
+    told = f"{error}. All processes start again, from the newest checkpoint"
+    return JobFailure(ExitCode.PREEMPTED, "MemberLost", told)
+
+
+def out_of_memory(spec: TrainingSpec, device: torch.device, error: Exception) -> JobFailure:
     return JobFailure(
         ExitCode.OUT_OF_MEMORY,
         "OutOfMemory",

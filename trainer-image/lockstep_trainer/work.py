@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
 from lockstep_core.jobs import JobFailure, Reporter, Stopping, preempted
 from lockstep_core.protocol.base import Sha256
@@ -18,7 +16,8 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import TrainingFacts
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_core.threads import cpu_threads
+from lockstep_trainer.distributed.joining import dismiss, join, limit_threads
+from lockstep_trainer.distributed.places import Place
 from lockstep_trainer.evaluation.beside import serving_embeddings
 from lockstep_trainer.export import Exported, export
 from lockstep_trainer.fitting import Fit, fit, make_keeper
@@ -33,10 +32,12 @@ from lockstep_trainer.wishes import Wishes
 @dataclass(frozen=True)
 class Around:
     """`wishes`: checkpoints that are asked for. `start_anew`: what was saved is removed first.
+    `place`: of process 0, which alone does this, among those that train with it.
     `afterwards` is given what may be cleared away once the result is kept."""
 
     wishes: Wishes = field(default_factory=Wishes)
     start_anew: bool = False
+    place: Place = field(default_factory=Place)
     afterwards: Callable[[Callable[[], None]], None] = lambda clear: None
 
 
@@ -51,8 +52,7 @@ def train_release(
     `prepare` raises."""
     around = around or Around()
     began = time.monotonic()
-    # torch's own choice are the physical cores, and it knows nothing of quotas.
-    torch.set_num_threads(min(torch.get_num_threads(), cpu_threads()))
+    limit_threads(around.place)
     with tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder:
         workdir = Path(folder)
         reporter.report(Phase.VALIDATING)
@@ -62,7 +62,8 @@ def train_release(
         keeper = make_keeper(config, data, store, reporter)
         if around.start_anew:
             keeper.discard()
-        network = _network(config.training, data)
+        network = fresh_network(config.training, data)
+        team = join(around.place, config, data)
         done = fit(
             network,
             config.training,
@@ -74,6 +75,7 @@ def train_release(
             lambda unseen: serving_embeddings(
                 store, config.stable_artifact_digest, unseen, reporter.warn
             ),
+            team,
         )
         _check(stopping, done)
         reporter.report(Phase.EXPORTING)
@@ -86,6 +88,7 @@ def train_release(
         reporter.report(Phase.PUBLISHING)
         manifest = _manifest(config, data, network, files, exported, reports)
         digest = store.publish(files, manifest)
+    around.afterwards(lambda: dismiss(team))
     around.afterwards(keeper.discard)
     return _facts(config, data, manifest, digest, done, time.monotonic() - began)
 
@@ -98,7 +101,7 @@ def _check(stopping: Stopping, done: Fit) -> None:
         raise preempted("stopped by a signal after training, before the end", goes_on=goes_on)
 
 
-def _network(spec: TrainingSpec, data: TrainingData) -> Network:
+def fresh_network(spec: TrainingSpec, data: TrainingData) -> Network:
     """Untrained, or with the weights of its base; raises JobFailure when it does not fit."""
     try:
         return build_network(

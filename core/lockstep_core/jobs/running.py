@@ -63,7 +63,7 @@ def _run(program: Program, config: C, work: Work[C], stopping: Stopping) -> Resu
         store = ArtifactStore.open(config.artifacts)
         name = result_key(program, config)
         earlier = store.get_result(config.release_uid, name)
-        if earlier is not None and _still_holds(earlier, program, store, reporter):
+        if earlier is not None and _still_holds(earlier, program, store, reporter.warn):
             return earlier.model_copy(update={"reason": "AlreadyDone"})
         stopping.check()
         result = success(program, work(config, store, reporter, stopping))
@@ -74,12 +74,22 @@ def _run(program: Program, config: C, work: Work[C], stopping: Stopping) -> Resu
         reporter.close()
 
 
+def earlier_result(
+    program: Program, config: JobConfig, store: ArtifactStore, warn: Callable[[str], None]
+) -> Result | None:
+    """What an earlier run of the same question reported, if it was a success that still holds."""
+    earlier = store.get_result(config.release_uid, result_key(program, config))
+    if earlier is None or not _still_holds(earlier, program, store, warn):
+        return None
+    return earlier
+
+
 def _still_holds(
-    earlier: Result, program: Program, store: ArtifactStore, reporter: Reporter
+    earlier: Result, program: Program, store: ArtifactStore, warn: Callable[[str], None]
 ) -> bool:
     """An evaluation publishes nothing, so its report stands alone."""
     if not answers(earlier, program):
-        reporter.warn(f"the result kept from an earlier run is no success of {program}: not used")
+        warn(f"the result kept from an earlier run is no success of {program}: not used")
         return False
     try:
         if earlier.training is not None:
@@ -87,7 +97,7 @@ def _still_holds(
         if earlier.build is not None:
             store.verify(earlier.build.build_digest, BuildManifest)
     except ArtifactError as error:
-        reporter.warn(f"an earlier run reported success, but its artifact is gone: {error}")
+        warn(f"an earlier run reported success, but its artifact is gone: {error}")
         return False
     return True
 

@@ -13,4 +13,7 @@ SERVING_PORT = 8080
 PROGRESS_PORT = 9100
 """HTTP of a Job's pod: /progress (JSON) and /metrics."""
 
+RENDEZVOUS_PORT = 29500
+"""TCP of pod 0 of a training with several pods: where its processes meet."""
+
 PROGRAM_UID = 65532

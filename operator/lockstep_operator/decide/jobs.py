@@ -20,6 +20,7 @@ POD_GRACE_SECONDS = 15.0
 # A Job without a pod for so long waits for a quota or a queue, not for its controller.
 QUEUED_AFTER_SECONDS = 60.0
 SIGTERM, SIGKILL = 128 + 15, 128 + 9
+COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 
 PROGRAMS = {
     JobKind.TRAIN: Program.TRAIN,
@@ -102,10 +103,29 @@ def _active(job: Object, newest_first: Sequence[Object], now: datetime) -> Repor
             return Report(JobState.RUNNING, look_again_in=QUEUED_AFTER_SECONDS - age)
         message = f"Job {name} has no pod: {_why_no_pod(job)}"
         return Report(JobState.QUEUED, Reason.QUEUED, message)
-    stuck = pods.find_stuck(newest_first[:1])
+    stuck = pods.find_stuck(_newest_of_each(newest_first))
     if stuck is not None:
         return Report(JobState.STUCK, stuck.reason, stuck.sentence(), pod=stuck.pod, stuck=stuck)
     return Report(JobState.RUNNING)
+
+
+def _newest_of_each(newest_first: Sequence[Object]) -> list[Object]:
+    """The newest pod of each completion index; of a Job without indexes the newest of all."""
+    found: dict[str, Object] = {}
+    for pod in newest_first:
+        marks = pod["metadata"].get("annotations") or {}
+        found.setdefault(marks.get(COMPLETION_INDEX, ""), pod)
+    return list(found.values())
+
+
+def _causes_first(newest_first: Sequence[Object]) -> list[Object]:
+    """Of several pods, those that failed by themselves before those that ended because of them."""
+
+    def follows(pod: Object) -> bool:
+        end = pods.ended(pod)
+        return pods.is_disrupted(pod) or (end is not None and end.exit_code in UNCOUNTED)
+
+    return sorted(newest_first, key=follows)
 
 
 def _why_no_pod(job: Object) -> str:
@@ -119,7 +139,9 @@ def _why_no_pod(job: Object) -> str:
 
 def _complete(newest_first: Sequence[Object], kind: JobKind, grace: float) -> Report:
     ends = [end for pod in newest_first if (end := pods.ended(pod)) is not None]
-    done = next((end for end in ends if end.exit_code == ExitCode.OK), None)
+    well = [end for end in ends if end.exit_code == ExitCode.OK]
+    # Of several pods only that of process 0 has something to tell.
+    done = next((end for end in well if end.result is not None), well[0] if well else None)
     if done is None:
         if grace > 0:
             return Report(JobState.UNCLEAR, look_again_in=grace)
@@ -144,7 +166,7 @@ def _complete(newest_first: Sequence[Object], kind: JobKind, grace: float) -> Re
 def _failed(newest_first: Sequence[Object], condition: Object, grace: float) -> Report:
     if condition.get("reason") == Reason.DEADLINE_EXCEEDED:
         return Report(JobState.FAILED, Reason.DEADLINE_EXCEEDED, "the attempt ran too long")
-    for pod in newest_first:
+    for pod in _causes_first(newest_first):
         end = pods.ended(pod)
         if pods.is_disrupted(pod):
             message = f"pod {pods.name_of(pod)} was disrupted"

@@ -10,11 +10,13 @@ from lockstep_operator.manifests.jobs import (
     replay_job,
     training_job,
 )
+from lockstep_operator.manifests.meeting import meeting_service
 from lockstep_operator.manifests.names import (
     JobKind,
     encoder_name,
     index_name,
     job_name,
+    meeting_name,
     release_name,
     short_name,
 )
@@ -42,6 +44,8 @@ __all__ = [
     "index_name",
     "index_service",
     "job_name",
+    "meeting_name",
+    "meeting_service",
     "release_manifest",
     "release_name",
     "replay_job",

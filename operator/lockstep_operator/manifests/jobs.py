@@ -21,6 +21,7 @@ from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
 from lockstep_operator.manifests.attempt import attempt_job
 from lockstep_operator.manifests.facts import build_facts, held_out, is_same_store, training_facts
+from lockstep_operator.manifests.meeting import meeting_environment, spread
 from lockstep_operator.manifests.names import JobKind, encoder_name
 from lockstep_operator.manifests.pods import PROGRESS_PORT_NAME, Program
 
@@ -49,6 +50,9 @@ def training_job(
     training, policy = release.spec.training, model.spec.training
     if training is None:
         raise ValueError(f"release {release.name} is imported: there is nothing to train")
+    if policy is not None:
+        # As the pod's template, which has to give each process its GPU: that of now.
+        training = training.model_copy(update={"distributed": policy.distributed})
     config = TrainConfig(
         release=release.name,
         release_uid=release.uid,
@@ -67,8 +71,9 @@ def training_job(
         requests=TRAIN_REQUESTS,
         grace_seconds=TRAIN_GRACE_SECONDS,
         check=("lockstep-train", "validate"),
+        environment=meeting_environment(release, attempt, training.distributed),
     )
-    return attempt_job(
+    job = attempt_job(
         release,
         JobKind.TRAIN,
         attempt,
@@ -77,6 +82,7 @@ def training_job(
         deadline=model.spec.origin.active_deadline_seconds,
         pull_secrets=pull_secrets,
     )
+    return spread(job, release, training.distributed)
 
 
 def import_job(

@@ -42,6 +42,15 @@ def encoder_name(release: str) -> str:
     return f"{release}-encoder"
 
 
+def meeting_name(release: str) -> str:
+    """`products-r13-train-<hash>`, of the Service by which the pods of a training find each other.
+
+    The hash keeps it apart from that of an index called `train`.
+    """
+    digest = hashlib.sha256(f"{release}/meeting".encode()).hexdigest()[:8]
+    return f"{release}-{JobKind.TRAIN}-{digest}"
+
+
 def index_name(release: str, index: str) -> str:
     """`products-r13-<index>`, of the Deployment and its Service.
 

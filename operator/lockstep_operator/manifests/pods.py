@@ -41,6 +41,7 @@ class Program:
     requests: Mapping[str, str]
     grace_seconds: int = 30
     check: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -112,7 +113,10 @@ def _process(
         "image": template.image or program.image,
         "imagePullPolicy": "IfNotPresent",
         "command": list(command),
-        "env": _environment(program.config),
+        "env": [
+            *_environment(program.config),
+            *({"name": key, "value": value} for key, value in program.environment.items()),
+        ],
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,

@@ -5,7 +5,7 @@ from lockstep_trainer.training.curve import FINAL_STEPS, REPORT_EVERY, CurvePoin
 from lockstep_trainer.training.errors import Diverged, Refused, Stopped, TakenOver
 from lockstep_trainer.training.hooks import Hooks, Observer
 from lockstep_trainer.training.looks import Look
-from lockstep_trainer.training.loop import train
+from lockstep_trainer.training.loop import assist, train
 from lockstep_trainer.training.outcome import Training
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Stopped",
     "TakenOver",
     "Training",
+    "assist",
     "batch_variance",
     "train",
 ]

@@ -128,7 +128,7 @@ class Keeper:
                 )
             with tempfile.TemporaryDirectory(prefix="lockstep-checkpoint-") as folder:
                 file = Path(folder) / "checkpoint"
-                save_file(_distinct(tensors), file, metadata={HEADER: json.dumps(whole)})
+                save_file(distinct(tensors), file, metadata={HEADER: json.dumps(whole)})
                 self._checkpoints.save(step, file)
             self._checkpoints.prune(self._keep)
         except (StoreError, OSError) as error:
@@ -154,7 +154,7 @@ def _read(file: Path) -> Saved:
     return Saved(int(state["step"]), tensors, state)
 
 
-def _distinct(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def distinct(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """On the CPU, each with memory of its own: tied weights are written twice."""
     seen: set[int] = set()
     found = {}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from lockstep_core.datasets.dataset import Strings
 from lockstep_core.encoding.ragged import Prepared
 from lockstep_core.protocol.result import Finding, FindingName
 from lockstep_core.protocol.training import CollapseAction, StoppingMetric, TrainingSpec
+from lockstep_trainer.distributed.team import ALONE, Team
 from lockstep_trainer.networks import Network
 from lockstep_trainer.training import watch
 from lockstep_trainer.training.curve import REPORT_EVERY, batch_variance
@@ -31,6 +34,7 @@ def train(
     *,
     device: torch.device,
     hooks: Hooks | None = None,
+    team: Team = ALONE,
 ) -> Training:
     """Trains `network`, which has its fresh weights, in place and leaves it on `device`.
 
@@ -41,16 +45,41 @@ def train(
         inputs: the training items, as `network.preprocessing` prepares them.
         labels: their classes.
         hooks: the world around the run.
+        team: of several processes, this being process 0; the others `assist` meanwhile.
 
     Raises:
         Stopped: `hooks.stop` said so.
         Diverged: the embeddings collapsed or numbers were not finite, and no rewind was left.
         Refused, TakenOver, StoreError: as `Keeper` raises them.
+        MemberLost: another process is gone.
     """
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), reproducible(spec.precision.deterministic):
         torch.manual_seed(spec.seed)
-        return _Run(network, inputs, labels, spec, device, hooks or Hooks()).go()
+        return _Run(network, inputs, labels, spec, device, hooks or Hooks(), team).go()
+
+
+def assist(
+    network: Network,
+    inputs: Prepared,
+    labels: Strings,
+    spec: TrainingSpec,
+    *,
+    device: torch.device,
+    team: Team,
+    stop: Callable[[], bool] = lambda: False,
+    warn: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Does the share of a process that is not 0, until process 0 is done.
+
+    Arguments as of `train`; `stop` tells process 0 to end. Raises MemberLost.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), reproducible(spec.precision.deterministic):
+        torch.manual_seed(spec.seed)
+        machine = Machine(network, inputs, labels, spec, device, team)
+        machine.trunk = prepare(network, spec.precision, machine.sample, device=device, warn=warn)
+        machine.follow(stop)
 
 
 class _Run:
@@ -62,9 +91,10 @@ class _Run:
         spec: TrainingSpec,
         device: torch.device,
         hooks: Hooks,
+        team: Team,
     ) -> None:
         self._spec, self._hooks = spec, hooks
-        self._machine = Machine(network, inputs, labels, spec, device)
+        self._machine = Machine(network, inputs, labels, spec, device, team)
         can_rewind = spec.collapse.action is CollapseAction.REWIND
         self._initial = self._machine.weights() if can_rewind else None
         self._machine.trunk = prepare(
@@ -99,7 +129,7 @@ class _Run:
     def _take_steps(self) -> None:
         record, spec = self._record, self._spec
         while record.step < spec.budget.max_steps:
-            if self._hooks.stop():
+            if self._hooks.stop() or self._machine.asked_to_stop:
                 self._stop()
             if watch.over_budget(record.step, self._seconds(), spec) is not None:
                 return

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from lockstep_core.datasets.dataset import Strings
 from lockstep_core.encoding.ragged import Prepared
 from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
+from lockstep_trainer.distributed.team import ALONE, Order, Team
 from lockstep_trainer.gradient_cache import backward
 from lockstep_trainer.networks import Network
 from lockstep_trainer.objectives import Objective, Outcome, build_objective
 from lockstep_trainer.sampling import PKSampler
+from lockstep_trainer.training.checkpoints import distinct
 from lockstep_trainer.training.optimisers import build_optimiser, pack, unpack
 
 REWIND_SCALE = 0.3
 """Of the learning rate, each time that a collapse is rewound."""
+
+PARCEL = "lockstep"
 
 Tensors = dict[str, Tensor]
 
@@ -35,7 +42,11 @@ class Step:
 
 
 class Machine:
-    """The state of one run on `device`, which a checkpoint holds whole."""
+    """The state of one run on `device`, which a checkpoint holds whole.
+
+    Of several processes, each has one. That of process 0 is led by the training loop, and tells
+    the others (`follow`) each step, and all of itself when more than a step has changed it.
+    """
 
     def __init__(
         self,
@@ -44,8 +55,10 @@ class Machine:
         labels: Strings,
         spec: TrainingSpec,
         device: torch.device,
+        team: Team = ALONE,
     ) -> None:
         batch = spec.batch
+        self._team, self.asked_to_stop = team, False
         self.sampler = PKSampler(
             labels, classes=batch.classes, per_class=batch.per_class, seed=spec.seed
         )
@@ -55,6 +68,7 @@ class Machine:
         self.network = network
         network.to(device).train()
         self.trunk: nn.Module = network
+        self._asked = spec
         self.begin(spec, step=0, rewinds=0)
 
     def begin(self, spec: TrainingSpec, *, step: int, rewinds: int) -> None:
@@ -62,6 +76,7 @@ class Machine:
 
         After a rewind they are gentler: semi-hard negatives, `REWIND_SCALE` of the learning rate.
         """
+        self._from, self._moved = (step, rewinds), True
         mining = spec.mining
         if rewinds:
             mining = mining.model_copy(update={"strategy": MiningStrategy.SEMI_HARD})
@@ -78,14 +93,43 @@ class Machine:
         self.sampler.step = step
 
     def sample(self) -> Tensor:
-        """The inputs of the next batch, which is not drawn."""
+        """This process' inputs of the next batch, which is not drawn."""
         at = self.sampler.step
         rows = next(self.sampler)
         self.sampler.step = at
         return self._batch(rows)
 
     def step(self) -> Step:
-        """One batch forward and backward, and one step of optimiser and schedule."""
+        """One batch forward and backward, and one step of optimiser and schedule.
+
+        Afterwards `asked_to_stop` says whether a signal came to another process. Raises MemberLost.
+        """
+        if self._team.size > 1:
+            self._lead()
+        return self._step()
+
+    def follow(self, stopping: Callable[[], bool]) -> None:
+        """Does what process 0 does until that is done; `stopping`: a signal came to this process.
+
+        Raises MemberLost when another process is gone, also when process 0 gave the training up.
+        """
+        while (order := self._team.hear(stopping())) is not Order.DONE:
+            if order is Order.ADOPT:
+                self._adopt(self._team.share(None))
+            else:
+                # What is drawn by chance differs between the slices; process 0 keeps its own
+                # stream, which checkpoints hold.
+                torch.manual_seed(_stream(self.spec.seed, self.sampler.step, self._team.rank))
+                self._step()
+
+    def _lead(self) -> None:
+        if self._moved:
+            self.asked_to_stop |= self._team.say(Order.ADOPT)
+            self._team.share(self._parcel())
+            self._moved = False
+        self.asked_to_stop |= self._team.say(Order.STEP)
+
+    def _step(self) -> Step:
         rows = next(self.sampler)
         items = torch.from_numpy(rows)
         self.optimiser.zero_grad(set_to_none=True)
@@ -96,6 +140,7 @@ class Machine:
             self._codes[items].to(self._device),
             items.to(self._device),
             chunk=self.spec.batch.chunk_size,
+            team=self._team,
         )
         clip = float(self.spec.optimizer.clip_norm)
         norm = nn.utils.clip_grad_norm_(self._together.parameters(), clip)
@@ -105,18 +150,21 @@ class Machine:
         return Step(outcome, embeddings, norm, rate)
 
     def _batch(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
-        return torch.from_numpy(self._inputs[rows]).to(self._device)
+        own = rows[self._team.part(len(rows))]
+        return torch.from_numpy(self._inputs[own]).to(self._device)
 
     def weights(self) -> Tensors:
         """Copies on the CPU of all that is learnt: `network/...` and `objective/...`."""
         return {name: value.detach().cpu().clone() for name, value in self._learnt().items()}
 
     def load_weights(self, tensors: Tensors) -> None:
+        self._moved = True
         self.network.load_state_dict(_below(tensors, "network"))
         self.objective.load_state_dict(_below(tensors, "objective"))
 
     def load_network(self, tensors: Tensors) -> None:
         """As `load_weights`, but the objective stays."""
+        self._moved = True
         self.network.load_state_dict(_below(tensors, "network"))
 
     def pack(self) -> tuple[Tensors, dict[str, Any]]:
@@ -137,6 +185,21 @@ class Machine:
             torch.cuda.set_rng_state(tensors["rng/cuda"], self._device)
         self.sampler.step = step
 
+    def _parcel(self) -> bytes:
+        """All of this machine, as `_adopt` takes it; no pickle."""
+        tensors, rest = self.pack()
+        whole = {"from": self._from, "step": self.sampler.step, "rest": rest}
+        return save(distinct(tensors), metadata={PARCEL: json.dumps(whole)})
+
+    def _adopt(self, parcel: bytes) -> None:
+        length = int.from_bytes(parcel[:8], "little")
+        whole = json.loads(json.loads(parcel[8 : 8 + length])["__metadata__"][PARCEL])
+        step, rewinds = whole["from"]
+        if (step, rewinds) != self._from:
+            self.begin(self._asked, step=step, rewinds=rewinds)
+        self.unpack(load(parcel), whole["rest"], step=int(whole["step"]))
+        self.network.train()
+
     def _learnt(self) -> Tensors:
         parts: dict[str, nn.Module] = {"network": self.network, "objective": self.objective}
         return {
@@ -144,6 +207,11 @@ class Machine:
             for part, module in parts.items()
             for name, value in module.state_dict().items()
         }
+
+
+def _stream(seed: int, step: int, rank: int) -> int:
+    """A seed of its own for each step and process."""
+    return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _below(tensors: Tensors, folder: str) -> Tensors:

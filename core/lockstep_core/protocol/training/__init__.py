@@ -4,6 +4,7 @@ from lockstep_core.protocol.training.batch import BatchSpec
 from lockstep_core.protocol.training.budget import BudgetSpec, EarlyStoppingSpec, StoppingMetric
 from lockstep_core.protocol.training.checkpoint import CheckpointSpec
 from lockstep_core.protocol.training.collapse import CollapseAction, CollapseSpec
+from lockstep_core.protocol.training.distributed import DistributedSpec
 from lockstep_core.protocol.training.encoder import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
 from lockstep_core.protocol.training.export import ExportSpec, Int8Spec
@@ -12,6 +13,7 @@ from lockstep_core.protocol.training.mining import (
     MemorySpec,
     MiningSpec,
     MiningStrategy,
+    OfflineMiningSpec,
     StorageType,
 )
 from lockstep_core.protocol.training.optimizer import OptimizerSpec, Schedule
@@ -28,6 +30,7 @@ __all__ = [
     "CollapseAction",
     "CollapseSpec",
     "Distance",
+    "DistributedSpec",
     "EarlyStoppingSpec",
     "EncoderKind",
     "EncoderSpec",
@@ -38,6 +41,7 @@ __all__ = [
     "MemorySpec",
     "MiningSpec",
     "MiningStrategy",
+    "OfflineMiningSpec",
     "OptimizerSpec",
     "PrecisionSpec",
     "Schedule",

@@ -12,6 +12,7 @@ from lockstep_core.protocol.training.batch import BatchSpec
 from lockstep_core.protocol.training.budget import BudgetSpec
 from lockstep_core.protocol.training.checkpoint import CheckpointSpec
 from lockstep_core.protocol.training.collapse import CollapseSpec
+from lockstep_core.protocol.training.distributed import DistributedSpec
 from lockstep_core.protocol.training.encoder import EncoderSpec
 from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
 from lockstep_core.protocol.training.export import ExportSpec
@@ -20,8 +21,9 @@ from lockstep_core.protocol.training.mining import MiningSpec, MiningStrategy
 from lockstep_core.protocol.training.optimizer import OptimizerSpec
 from lockstep_core.protocol.training.precision import PrecisionSpec
 
-SHAPELESS = frozenset({"checkpoint"})
-"""Fields that leave the trained weights as they are: a change of them trains nothing."""
+SHAPELESS = frozenset({"checkpoint", "distributed"})
+"""Fields that leave the trained weights as they are, up to the rounding that another machine brings
+as well: a change of them trains nothing."""
 
 
 _MINED = (
@@ -35,6 +37,12 @@ _REMEMBERED = (
 _BOUNDED = (
     "`loss.softMargin` must not be true when `mining.strategy` is AllSemiHard: semi-hard negatives"
     " lie within a margin"
+)
+
+
+_SHARED = (
+    "`distributed.pods` x `distributed.processesPerPod` must not exceed `batch.classes` x"
+    " `batch.perClass`: each process embeds a share of the batch"
 )
 
 
@@ -70,6 +78,12 @@ class TrainingSpec(Contract):
                 _BOUNDED,
                 ".loss.softMargin",
             ),
+            rule(
+                "self.distributed.pods * self.distributed.processesPerPod"
+                " <= self.batch.classes * self.batch.perClass",
+                _SHARED,
+                ".distributed",
+            ),
         )
     )
 
@@ -96,6 +110,11 @@ class TrainingSpec(Contract):
     export: ExportSpec = Field(
         default_factory=ExportSpec, description="What is published of the encoder."
     )
+    distributed: DistributedSpec = Field(
+        default_factory=DistributedSpec,
+        description="How many processes train. No release is made for a change of it; the next"
+        " attempt honours it.",
+    )
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of weights, batches and their order."
     )
@@ -113,6 +132,9 @@ class TrainingSpec(Contract):
                 f"`optimizer.warmupSteps` ({warmup}) must be less than `budget.maxSteps`"
                 f" ({self.budget.max_steps})"
             )
+        items = self.batch.classes * self.batch.per_class
+        if self.distributed.processes > items:
+            raise ValueError(f"{_SHARED} ({self.distributed.processes} and {items})")
         self._mining_fits_the_loss()
         return self
 

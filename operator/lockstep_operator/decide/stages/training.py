@@ -8,6 +8,7 @@ from lockstep_operator.api.release import Attempts, Stage
 from lockstep_operator.decide import attempts, runner
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.pauses import forward
+from lockstep_operator.decide.plan import reference
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.manifests import JobKind, short_name
 
@@ -40,6 +41,8 @@ def begin(draft: Draft, release: Release) -> None:
 def training(draft: Draft, release: Release) -> None:
     name, secrets = release.name, draft.scene.settings.image_pull_secrets
     if release.status.training is None:
+        if not _can_meet(draft, release):
+            return
         task = runner.Task(
             kind=JobKind.TRAIN,
             index=None,
@@ -57,10 +60,27 @@ def training(draft: Draft, release: Release) -> None:
             draft.fail(name, Reason.INVALID_RESULT, message)
             return
         draft.change(name, training=result.training)
+        met = draft.scene.child("Service", manifests.meeting_name(name), release.uid)
+        if met is not None:
+            draft.delete.append(reference(met))
         for found in result.training.findings:
             told = f"{short_name(name)} {found.name}: {found.message}"
             draft.event(Reason.TRAINING_FINDING, told, warning=True)
     to_evaluating(draft, name)
+
+
+def _can_meet(draft: Draft, release: Release) -> bool:
+    """Plans the Service of a training with several pods; False where its name is taken."""
+    policy, name = draft.model.spec.training, manifests.meeting_name(release.name)
+    if policy is None or policy.distributed.pods == 1:
+        return True
+    conflict = draft.scene.conflict("Service", name, release.uid)
+    if conflict is not None:
+        draft.fail(release.name, Reason.NAME_CONFLICT, conflict)
+        return False
+    if draft.scene.child("Service", name, release.uid) is None:
+        draft.apply.append(manifests.meeting_service(release))
+    return True
 
 
 def to_evaluating(draft: Draft, name: str) -> None:

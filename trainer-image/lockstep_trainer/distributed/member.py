@@ -1,0 +1,95 @@
+"""A process of a training that is not process 0: no progress, no checkpoint, no artifact.
+
+It ends well once process 0 has published; what it leaves otherwise is why it could not go on.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import tempfile
+from pathlib import Path
+
+from lockstep_core.artifacts import ArtifactStore
+from lockstep_core.jobs import (
+    JobFailure,
+    Stopping,
+    as_failure,
+    earlier_result,
+    emit,
+    failed,
+    load_config,
+    log_to_stderr,
+)
+from lockstep_core.protocol.config import TrainConfig
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.result import Program
+from lockstep_trainer.distributed.places import Place
+
+log = logging.getLogger(__name__)
+
+
+def run_member(place: Place, config_file: Path | None) -> int:
+    """Its exit code. A success leaves no result: that is what process 0 tells."""
+    log_to_stderr()
+    stopping = Stopping()
+    stopping.listen()
+    # A wish for a checkpoint, sent to all processes of a pod, is for process 0.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        config = load_config(TrainConfig, config_file)
+        store = ArtifactStore.open(config.artifacts)
+        # A pod that comes back after process 0 has published would wait for nobody.
+        if earlier_result(Program.TRAIN, config, store, log.warning) is None:
+            stopping.check()
+            _assist(place, config, store, stopping)
+    except Exception as error:
+        failure = as_failure(error)
+        log.error("process %d: %s: %s", place.rank, failure.reason, failure.message)
+        return emit(failed(Program.TRAIN, _own(failure, place)))
+    return int(ExitCode.OK)
+
+
+def _own(failure: JobFailure, place: Place) -> JobFailure:
+    told = f"process {place.rank} of {place.size}: {failure.message}"
+    return JobFailure(failure.code, failure.reason, told)
+
+
+def _assist(place: Place, config: TrainConfig, store: ArtifactStore, stopping: Stopping) -> None:
+    # torch takes seconds to import: signals are heard before.
+    import torch
+
+    from lockstep_trainer.devices import choose_device
+    from lockstep_trainer.distributed.joining import join, limit_threads
+    from lockstep_trainer.distributed.team import MemberLost
+    from lockstep_trainer.fitting import out_of_memory, shared_failure
+    from lockstep_trainer.gradient_cache import CannotChunk
+    from lockstep_trainer.training import assist
+    from lockstep_trainer.validation import prepare
+    from lockstep_trainer.work import fresh_network
+
+    limit_threads(place)
+    spec = config.training
+    with tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder:
+        data = prepare(spec, store, Path(folder), config.artifacts)
+        network = fresh_network(spec, data)
+        team = join(place, config, data)
+        device = choose_device()
+        rows = data.train_rows
+        items = network.preprocessing.prepare(data.dataset.inputs[rows])
+        try:
+            assist(
+                network,
+                items,
+                data.dataset.labels[rows],
+                spec,
+                device=device,
+                team=team,
+                stop=stopping.is_set,
+                warn=log.warning,
+            )
+        except torch.OutOfMemoryError as error:
+            raise out_of_memory(spec, device, error) from error
+        except (CannotChunk, MemberLost) as error:
+            raise shared_failure(error) from error
+        team.leave()

@@ -32,6 +32,7 @@ from lockstep_trainer.training import (
     Identity,
     Keeper,
     Look,
+    Mined,
     Refused,
     Stopped,
     TakenOver,
@@ -98,6 +99,7 @@ def fit(
         hooks = Hooks(
             observe=told.point,
             looked=told.look,
+            mined=told.mined,
             found=lambda finding: reporter.warn(f"{finding.name}: {finding.message}"),
             warn=reporter.warn,
             resumed=told.resumed,
@@ -168,6 +170,15 @@ class _Telling:
             trainingSeconds=seconds,
             remainingSeconds=left,
             gpuSeconds=seconds * self._devices,
+        )
+
+    def mined(self, mined: Mined) -> None:
+        self._reporter.report(
+            Phase.TRAINING,
+            mined.step,
+            self._spec.budget.max_steps,
+            minedAnchors=mined.anchors,
+            miningSeconds=mined.seconds,
         )
 
     def look(self, look: Look) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep_trainer.offline.guide import Guide
+
 Rows = NDArray[np.int64]
 
 
@@ -18,7 +20,11 @@ class PKSampler:
     replacement, or, where the class has fewer than K, each of them as evenly as K allows. A class
     of one item has no positive pair, so it is not drawn.
 
-    A batch depends on the seed and its number alone.
+    Once there is a `guide`, half of a batch's classes are drawn so. Each of them then brings the
+    class of the nearest mined negative of its items that is not in the batch yet, that negative
+    first; where none is left, a class by chance.
+
+    A batch depends on the seed, its number and the guide alone.
     """
 
     def __init__(
@@ -34,18 +40,53 @@ class PKSampler:
             )
         self.classes, self.per_class, self.seed = classes, per_class, seed
         self.step = 0
+        self.guide: Guide | None = None
+        self._place_of = np.full(len(codes), -1, dtype=np.int64)
+        for place, rows in enumerate(self._rows):
+            self._place_of[rows] = place
 
     def __next__(self) -> Rows:
         """Rows of the next batch, int64 [P x K], items of a class side by side."""
-        per_round = len(self._rows) // self.classes
+        drawn = self.classes if self.guide is None else self.classes // 2
+        per_round = len(self._rows) // drawn
         round_number, place = divmod(self.step, per_round)
         order = np.random.default_rng((self.seed, 0, round_number)).permutation(len(self._rows))
-        chosen = order[place * self.classes : (place + 1) * self.classes]
+        chosen = order[place * drawn : (place + 1) * drawn]
         generator = np.random.default_rng((self.seed, 1, self.step))
         self.step += 1
-        return np.concatenate([self._items(self._rows[code], generator) for code in chosen])
+        items = {int(code): self._items(self._rows[code], generator) for code in chosen}
+        if self.guide is not None:
+            self._complete(items, self.guide, generator)
+        return np.concatenate(list(items.values()))
+
+    def _complete(
+        self, items: dict[int, Rows], guide: Guide, generator: np.random.Generator
+    ) -> None:
+        """Adds to `items`, rows by class, until there are P classes."""
+        for code in list(items):
+            negatives = guide.of(items[code])
+            places = self._place_of[negatives]
+            fresh = [int(place) for place in places if place >= 0 and int(place) not in items]
+            if fresh and len(items) < self.classes:
+                mined = negatives[places == fresh[0]]
+                others = self._items(self._rows[fresh[0]], generator)
+                items[fresh[0]] = _distinct_first(mined, others)
+        for code in generator.permutation(len(self._rows)):
+            if len(items) == self.classes:
+                break
+            if int(code) not in items:
+                items[int(code)] = self._items(self._rows[code], generator)
 
     def _items(self, rows: Rows, generator: np.random.Generator) -> Rows:
         rounds = -(-self.per_class // len(rows))
         draws = [generator.permutation(rows) for _ in range(rounds)]
         return np.concatenate(draws)[: self.per_class]
+
+
+def _distinct_first(mined: Rows, others: Rows) -> Rows:
+    """As many rows as `others`: the mined ones, each once, then those of `others` that are none."""
+    _, first = np.unique(mined, return_index=True)
+    own = mined[np.sort(first)][: len(others)]
+    rest = others[~np.isin(others, own)]
+    # A class of fewer than K items repeats them as evenly as before.
+    return np.concatenate([own, rest, others])[: len(others)]

@@ -37,6 +37,7 @@ def describe_training(
         "anchorsWithoutTriplet": training.skipped_anchors,
         "curve": [point.to_wire() for point in training.curve],
         "evaluations": [look.to_wire() for look in training.looks],
+        "offlineMinings": [mined.to_wire() for mined in training.minings],
         "worstClasses": _worst_classes(data, done),
         "confusions": _confusions(data, done),
         "contradicted": [

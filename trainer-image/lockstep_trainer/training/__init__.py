@@ -7,6 +7,7 @@ from lockstep_trainer.training.hooks import Hooks, Observer
 from lockstep_trainer.training.looks import Look
 from lockstep_trainer.training.loop import assist, train
 from lockstep_trainer.training.outcome import Training
+from lockstep_trainer.training.record import Mined
 
 __all__ = [
     "FINAL_STEPS",
@@ -17,6 +18,7 @@ __all__ = [
     "Identity",
     "Keeper",
     "Look",
+    "Mined",
     "Observer",
     "Refused",
     "Stopped",

@@ -11,6 +11,7 @@ from lockstep_trainer.networks import Network
 from lockstep_trainer.training.checkpoints import Keeper
 from lockstep_trainer.training.curve import CurvePoint
 from lockstep_trainer.training.looks import Look
+from lockstep_trainer.training.record import Mined
 
 Observer = Callable[[CurvePoint, float], None]
 
@@ -20,15 +21,17 @@ class Hooks:
     """What a run tells, what it asks, and where it saves.
 
     `observe`: a point of the curve and the seconds trained so far, every `REPORT_EVERY` steps and
-    at the end. `looked`, `found`, `warn`: an evaluation, a finding, a sentence. `resumed`: the step
-    that a checkpoint held. `stop`: asked before each step. `save_now`: asked after each; true once
-    for every wish. `evaluate`: measures a network after so many steps; without it nothing is
-    measured. `untrained`: recall@1 of held-out items before training. `keeper`: without it nothing
-    is saved. `devices`: accelerators in use, for the cost. `clock`: monotonic seconds.
+    at the end. `looked`, `mined`, `found`, `warn`: an evaluation, an offline mining, a finding, a
+    sentence. `resumed`: the step that a checkpoint held. `stop`: asked before each step.
+    `save_now`: asked after each; true once for every wish. `evaluate`: measures a network after so
+    many steps; without it nothing is measured. `untrained`: recall@1 of held-out items before
+    training. `keeper`: without it nothing is saved. `devices`: accelerators in use, for the cost.
+    `clock`: monotonic seconds.
     """
 
     observe: Observer = lambda point, seconds: None
     looked: Callable[[Look], None] = lambda look: None
+    mined: Callable[[Mined], None] = lambda mined: None
     found: Callable[[Finding], None] = lambda finding: None
     warn: Callable[[str], None] = lambda text: None
     resumed: Callable[[int], None] = lambda step: None

@@ -20,7 +20,7 @@ from lockstep_trainer.training.looks import Look, looks_since
 from lockstep_trainer.training.machine import REWIND_SCALE, Machine, Step
 from lockstep_trainer.training.outcome import Training
 from lockstep_trainer.training.precision import prepare, reproducible
-from lockstep_trainer.training.record import Record
+from lockstep_trainer.training.record import Mined, Record
 
 LAST_SAVE_SECONDS = 30.0
 """A run of which less would be lost is not saved once more before it is measured and exported."""
@@ -152,6 +152,8 @@ class _Run:
             trouble = self._close(done)
             if trouble is not None:
                 return trouble
+        if not last:
+            self._mine()
         every = spec.evaluation.every_steps
         if every is not None and step % every == 0:
             return self._look()
@@ -167,6 +169,14 @@ class _Run:
         self._hooks.observe(point, seconds)
         self._tell(watch.will_be_over_budget(record.step, seconds, spec))
         return watch.collapse_by_loss(record.curve.points, spec, since=record.segment)
+
+    def _mine(self) -> None:
+        began, record = self._hooks.clock(), self._record
+        guide = self._machine.mine(record.step)
+        if guide is not None:
+            mined = Mined.of(guide, self._hooks.clock() - began)
+            record.minings.append(mined)
+            self._hooks.mined(mined)
 
     def _look(self) -> Finding | None:
         """Measures held-out items; keeps the best encoder."""
@@ -311,6 +321,7 @@ class _Run:
         return Training(
             curve=tuple(record.curve.points),
             looks=tuple(record.looks),
+            minings=tuple(record.minings),
             findings=tuple(findings[name] for name in FindingName if name in findings),
             steps=record.step,
             exported_step=best.step if best else record.step,

@@ -19,6 +19,7 @@ from lockstep_trainer.distributed.team import ALONE, Order, Team
 from lockstep_trainer.gradient_cache import backward
 from lockstep_trainer.networks import Network
 from lockstep_trainer.objectives import Objective, Outcome, build_objective
+from lockstep_trainer.offline import Guide, due_every, embed_all, mine
 from lockstep_trainer.sampling import PKSampler
 from lockstep_trainer.training.checkpoints import distinct
 from lockstep_trainer.training.optimisers import build_optimiser, pack, unpack
@@ -65,6 +66,8 @@ class Machine:
         names, inverse = np.unique(labels, return_inverse=True)
         self._inputs, self._classes, self._device = inputs, len(names), device
         self._codes = torch.from_numpy(inverse.astype(np.int64))
+        offline = spec.mining.offline
+        self._mine_every = due_every(offline, batch, len(labels)) if offline else None
         self.network = network
         network.to(device).train()
         self.trunk: nn.Module = network
@@ -90,7 +93,18 @@ class Machine:
             spec.budget.max_steps - step,
             scale=REWIND_SCALE**rewinds,
         )
-        self.sampler.step = step
+        self.sampler.step, self.sampler.guide = step, None
+
+    def mine(self, step: int) -> Guide | None:
+        """Mines all training items where that is due after `step`, for the batches to come."""
+        offline = self.spec.mining.offline
+        if offline is None or self._mine_every is None or step % self._mine_every:
+            return None
+        embedded = embed_all(self.network, self._inputs, device=self._device)
+        guide = mine(embedded, self._codes, offline, network=self.network, step=step)
+        self.sampler.guide = guide
+        self._moved = True
+        return guide
 
     def sample(self) -> Tensor:
         """This process' inputs of the next batch, which is not drawn."""
@@ -174,6 +188,9 @@ class Machine:
         tensors["rng/cpu"] = torch.get_rng_state()
         if self._device.type == "cuda":
             tensors["rng/cuda"] = torch.cuda.get_rng_state(self._device)
+        if self.sampler.guide is not None:
+            mined, rest["offline"] = self.sampler.guide.pack()
+            tensors |= mined
         return tensors, rest
 
     def unpack(self, tensors: Tensors, rest: dict[str, Any], *, step: int) -> None:
@@ -184,6 +201,7 @@ class Machine:
         if self._device.type == "cuda" and "rng/cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng/cuda"], self._device)
         self.sampler.step = step
+        self.sampler.guide = Guide.unpack(tensors, rest.get("offline"))
 
     def _parcel(self) -> bytes:
         """All of this machine, as `_adopt` takes it; no pickle."""

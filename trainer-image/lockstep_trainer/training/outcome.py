@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lockstep_core.protocol.result import Finding
 from lockstep_trainer.training.curve import CurvePoint
 from lockstep_trainer.training.looks import Look
+from lockstep_trainer.training.record import Mined
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Training:
 
     curve: tuple[CurvePoint, ...]
     looks: tuple[Look, ...]
+    minings: tuple[Mined, ...]
     findings: tuple[Finding, ...]
     steps: int
     exported_step: int

@@ -8,10 +8,36 @@ from typing import Any
 from torch import Tensor
 
 from lockstep_core.protocol.result import Finding, FindingName
+from lockstep_trainer.offline import Guide
 from lockstep_trainer.training.curve import Curve
 from lockstep_trainer.training.looks import Look, Standing
 
 BEST = "best/"
+
+
+@dataclass(frozen=True)
+class Mined:
+    """One offline mining: of how many items negatives were found, and in how many seconds."""
+
+    step: int
+    model_digest: str
+    anchors: int
+    negatives: int
+    seconds: float
+
+    @classmethod
+    def of(cls, guide: Guide, seconds: float) -> Mined:
+        negatives = int((guide.negatives >= 0).sum())
+        return cls(guide.step, guide.model_digest, guide.anchors, negatives, round(seconds, 3))
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "modelDigest": self.model_digest,
+            "anchors": self.anchors,
+            "negatives": self.negatives,
+            "seconds": self.seconds,
+        }
 
 
 @dataclass
@@ -30,6 +56,7 @@ class Record:
     best: dict[str, Tensor] | None = None
     told: set[FindingName] = field(default_factory=set)
     kept: dict[FindingName, Finding] = field(default_factory=dict)
+    minings: list[Mined] = field(default_factory=list)
 
     def rewind(self, step: int) -> None:
         """Forgets what came after `step`."""
@@ -37,6 +64,7 @@ class Record:
         self.rewinds += 1
         self.curve.cut(step)
         self.looks = [look for look in self.looks if look.step <= step]
+        self.minings = [mined for mined in self.minings if mined.step <= step]
 
     def tensors(self) -> dict[str, Tensor]:
         return {BEST + name: value for name, value in (self.best or {}).items()}
@@ -52,6 +80,7 @@ class Record:
             "standing": self.standing.to_state(),
             "told": sorted(self.told),
             "kept": [found.to_wire() for found in self.kept.values()],
+            "minings": [asdict(mined) for mined in self.minings],
             "optimiser": optimiser,
         }
 
@@ -73,6 +102,7 @@ class Record:
             best=best or None,
             told={FindingName(name) for name in state["told"]},
             kept={found.name: found for found in kept},
+            minings=[Mined(**mined) for mined in state.get("minings", ())],
         )
         record.curve.restore(state["curve"])
         return record

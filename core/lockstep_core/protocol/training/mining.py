@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
-from lockstep_core.protocol.base import Contract
+from lockstep_core.protocol.base import Contract, DecimalString, rule, validations
 
 
 class MiningStrategy(StrEnum):
@@ -38,6 +39,55 @@ class MemorySpec(Contract):
     )
 
 
+_ONE_PACE = "one of `everySteps` and `everyEpochs` must be set, and only one"
+_RANKS = "`minRank` must not exceed `maxRank`"
+
+
+class OfflineMiningSpec(Contract):
+    """Hard negatives out of the whole training set, exactly, which complete batches."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("has(self.everySteps) != has(self.everyEpochs)", _ONE_PACE, ".everySteps"),
+            rule("self.minRank <= self.maxRank", _RANKS, ".minRank"),
+        )
+    )
+
+    every_steps: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Mine anew after so many steps."
+    )
+    every_epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="Mine anew after as many batches as hold all items so many times.",
+    )
+    min_rank: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="First of an item's nearest items of other classes that counts, from 1: more"
+        " leaves out those whose labels are wrong.",
+    )
+    max_rank: int = Field(default=50, ge=1, le=1024, description="Last one that counts.")
+    relative_margin: DecimalString = Field(
+        default="0.05",
+        description="A negative counts from (1 + this) times the distance of the nearest item of"
+        " the own class on: one that is nearer is likely to be labelled wrongly.",
+    )
+    max_per_anchor: int = Field(
+        default=4, ge=1, le=64, description="Negatives that are kept for an item, the nearest."
+    )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if (self.every_steps is None) == (self.every_epochs is None):
+            raise ValueError(_ONE_PACE)
+        if self.min_rank > self.max_rank:
+            raise ValueError(f"{_RANKS} ({self.min_rank} and {self.max_rank})")
+        return self
+
+
 class MiningSpec(Contract):
     """How triplets are chosen, and what a batch is compared with."""
 
@@ -59,4 +109,9 @@ class MiningSpec(Contract):
         default=None,
         description="Compare each batch with the embeddings of earlier ones, too (cross-batch"
         " memory). None when left out.",
+    )
+    offline: OfflineMiningSpec | None = Field(
+        default=None,
+        description="Now and then mine the whole training set as well: half of the classes of a"
+        " batch are then chosen by the hard negatives of the other half. None when left out.",
     )

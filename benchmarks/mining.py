@@ -70,11 +70,11 @@ def rows(*, full: bool) -> list[tuple[str, int, int]]:
     if not full:
         return [*quick, (CHUNKED, 2048, 4)]
     wide = {
-        ("AllSemiHard", 4): (128, 512, 1024, 2048),
-        ("AllSemiHard", 32): (512, 1024, 2048),
+        ("AllSemiHard", 32): (2048, 1024, 512),
+        ("AllSemiHard", 4): (2048, 1024, 512, 128),
         ("BatchAll", 4): (512, 1024),
         ("Hard", 4): (1024,),
-        ("BatchHard", 4): (128, 512, 1024, 2048, 4096),
+        ("BatchHard", 4): (4096, 2048, 1024, 512, 128),
         ("DistanceWeighted", 4): (1024,),
         ("SemiHard", 4): (512, 2048),
         (CHUNKED, 4): (2048,),

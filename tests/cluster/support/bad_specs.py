@@ -262,6 +262,19 @@ _TRAINING = (
     ),
     _model("mining-skip", {"spec.training.mining.skipHardest": 65}, "skipHardest", "64"),
     _model("mining-memory", {"spec.training.mining.memory": {"size": 0}}, "memory.size", "1"),
+    _model("mining-pace", {"spec.training.mining.offline": {}}, "everySteps", "only one"),
+    _model(
+        "mining-ranks",
+        {"spec.training.mining.offline": {"everySteps": 100, "minRank": 60}},
+        "`minRank`",
+        "`maxRank`",
+    ),
+    _model(
+        "tracking-uri",
+        {"spec.training.tracking.mlflow": {"uri": "sqlite:///runs.db"}},
+        "tracking.mlflow.uri",
+        "https",
+    ),
     _model("batch-chunk", {"spec.training.batch.chunkSize": 0}, "chunkSize", "1"),
     _model(
         "encoder-cuts",

@@ -460,7 +460,7 @@ _INDEXES = (
     _index("model-elsewhere", {"spec.modelRef.namespace": "other"}, "spec.modelRef.namespace"),
     _index("source-missing", {"spec.source": MISSING}, "spec.source", "Required"),
     _index("source-uri", {"spec.source.uri": "https://a/b.npz"}, "source.uri", "file|s3"),
-    _index("source-format", {"spec.source.format": "Parquet"}, "source.format", "NPZ"),
+    _index("source-format", {"spec.source.format": "CSV"}, "source.format", "NPZ"),
     _index("source-digest", {"spec.source.digest": "md5:0"}, "source.digest", "sha256"),
     _index("source-dots", {"spec.source.uri": "file:///a//b.npz"}, "`uri`", "plain absolute path"),
     _index("type", {"spec.index.type": "IVF"}, "index.type", "Flat", "HNSW"),

@@ -25,6 +25,7 @@ from lockstep_trainer.evaluation import Assessment, Evaluation, Floats, assess, 
 from lockstep_trainer.gradient_cache import CannotChunk
 from lockstep_trainer.measuring import Observatory
 from lockstep_trainer.networks import Network
+from lockstep_trainer.tracking import Tracker
 from lockstep_trainer.training import (
     CurvePoint,
     Diverged,
@@ -79,6 +80,7 @@ def fit(
     wishes: Wishes,
     serving: Callable[[Inputs], Floats | None] = lambda unseen: None,
     team: Team = ALONE,
+    tracker: Tracker | None = None,
 ) -> Fit:
     """Trains `network`, which has its fresh weights, and measures it beside the baselines; raises
     JobFailure when it stopped or went wrong. `serving` embeds held-out items with the model that
@@ -95,7 +97,7 @@ def fit(
         watched = Observatory(
             seen, seen_labels, unseen, unseen_labels, device=device, seed=spec.seed
         )
-        told = _Telling(spec, reporter, devices)
+        told = _Telling(spec, reporter, devices, tracker or Tracker(None, reporter.warn))
         hooks = Hooks(
             observe=told.point,
             looked=told.look,
@@ -141,8 +143,11 @@ def _untrained(embeddings: Floats, labels: Strings) -> Assessment:
 class _Telling:
     """Shows a run as it goes: loss, recall, time and cost, and what is left of them."""
 
-    def __init__(self, spec: TrainingSpec, reporter: Reporter, devices: int) -> None:
+    def __init__(
+        self, spec: TrainingSpec, reporter: Reporter, devices: int, tracker: Tracker
+    ) -> None:
         self._spec, self._reporter, self._devices = spec, reporter, devices
+        self._tracker = tracker
         self._first = 0
         self._began = time.monotonic()
 
@@ -159,6 +164,13 @@ class _Telling:
         left = pace * (steps - point.step)
         if spec.budget.max_seconds is not None:
             left = min(left, max(0.0, spec.budget.max_seconds - seconds))
+        self._tracker.log(
+            point.step,
+            loss=point.loss,
+            activeTriplets=point.active_triplets,
+            variance=point.variance,
+            learningRate=point.learning_rate,
+        )
         self._reporter.report(
             Phase.TRAINING,
             point.step,
@@ -183,6 +195,13 @@ class _Telling:
 
     def look(self, look: Look) -> None:
         known = {} if look.train_recall_at_1 is None else {"trainRecallAt1": look.train_recall_at_1}
+        self._tracker.log(
+            look.step,
+            recallAt1=look.recall_at_1,
+            mapAtR=look.map_at_r,
+            heldOutVariance=look.variance,
+            **known,
+        )
         self._reporter.report(
             Phase.TRAINING,
             look.step,

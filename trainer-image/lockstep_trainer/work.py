@@ -25,6 +25,7 @@ from lockstep_trainer.networks import Network, NetworkError, build_network
 from lockstep_trainer.onnx_graph import ExportError
 from lockstep_trainer.publishing import describe
 from lockstep_trainer.report import describe_training, write_reports
+from lockstep_trainer.tracking import Ending, tracked
 from lockstep_trainer.validation import TrainingData, prepare
 from lockstep_trainer.wishes import Wishes
 
@@ -53,7 +54,10 @@ def train_release(
     around = around or Around()
     began = time.monotonic()
     limit_threads(around.place)
-    with tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder,
+        tracked(config, reporter.warn) as tracker,
+    ):
         workdir = Path(folder)
         reporter.report(Phase.VALIDATING)
         data = prepare(config.training, store, workdir, config.artifacts)
@@ -76,6 +80,7 @@ def train_release(
                 store, config.stable_artifact_digest, unseen, reporter.warn
             ),
             team,
+            tracker,
         )
         _check(stopping, done)
         reporter.report(Phase.EXPORTING)
@@ -88,9 +93,12 @@ def train_release(
         reporter.report(Phase.PUBLISHING)
         manifest = _manifest(config, data, network, files, exported, reports)
         digest = store.publish(files, manifest)
+        facts = _facts(config, data, manifest, digest, done, time.monotonic() - began)
+        told = [files / name for name in reports]
+        tracker.close(Ending.FINISHED, facts.metrics, told)
     around.afterwards(lambda: dismiss(team))
     around.afterwards(keeper.discard)
-    return _facts(config, data, manifest, digest, done, time.monotonic() - began)
+    return facts
 
 
 def _check(stopping: Stopping, done: Fit) -> None:

@@ -19,6 +19,7 @@ from lockstep_core.protocol.training.mining import (
 from lockstep_core.protocol.training.optimizer import OptimizerSpec, Schedule
 from lockstep_core.protocol.training.precision import Autocast, PrecisionSpec
 from lockstep_core.protocol.training.spec import SHAPELESS, TrainingSpec
+from lockstep_core.protocol.training.tracking import MLflowSpec, TrackingSpec
 
 __all__ = [
     "SHAPELESS",
@@ -38,6 +39,7 @@ __all__ = [
     "Int8Spec",
     "LossName",
     "LossSpec",
+    "MLflowSpec",
     "MemorySpec",
     "MiningSpec",
     "MiningStrategy",
@@ -47,6 +49,7 @@ __all__ = [
     "Schedule",
     "StoppingMetric",
     "StorageType",
+    "TrackingSpec",
     "TrainingEvaluationSpec",
     "TrainingSpec",
 ]

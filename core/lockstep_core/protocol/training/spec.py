@@ -20,8 +20,9 @@ from lockstep_core.protocol.training.loss import PAIRWISE, LossName, LossSpec
 from lockstep_core.protocol.training.mining import MiningSpec, MiningStrategy
 from lockstep_core.protocol.training.optimizer import OptimizerSpec
 from lockstep_core.protocol.training.precision import PrecisionSpec
+from lockstep_core.protocol.training.tracking import TrackingSpec
 
-SHAPELESS = frozenset({"checkpoint", "distributed"})
+SHAPELESS = frozenset({"checkpoint", "distributed", "tracking"})
 """Fields that leave the trained weights as they are, up to the rounding that another machine brings
 as well: a change of them trains nothing."""
 
@@ -114,6 +115,10 @@ class TrainingSpec(Contract):
         default_factory=DistributedSpec,
         description="How many processes train. No release is made for a change of it; the next"
         " attempt honours it.",
+    )
+    tracking: TrackingSpec | None = Field(
+        default=None,
+        description="Where else it is written down. No release is made for a change of it.",
     )
     seed: int = Field(
         default=0, ge=0, le=2**31 - 1, description="Seed of weights, batches and their order."

@@ -1,0 +1,137 @@
+"""Trackers: what MLflow gets, and that none of it can hurt a training."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from lockstep_core.jobs import JobFailure
+from lockstep_core.protocol.config import TrainConfig
+from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.training import MLflowSpec
+from lockstep_trainer.tracking import Ending, Tracker, tracked
+from lockstep_trainer.tracking.mlflow import MLflow, flattened
+
+pytestmark = pytest.mark.unit
+
+
+class Recording:
+    """A tracker that keeps what it is told; `broken` names what it fails at."""
+
+    name = "recording"
+
+    def __init__(self, broken: str = "") -> None:
+        self.broken, self.told = broken, list[object]()
+
+    def _hear(self, what: str, *told: object) -> None:
+        if self.broken == what:
+            raise ConnectionError("no route to host\nand more")
+        self.told.append((what, *told))
+
+    def begin(self) -> None:
+        self._hear("begin")
+
+    def log(self, step: int, numbers: Mapping[str, float]) -> None:
+        self._hear("log", step, dict(numbers))
+
+    def end(self, ending: Ending, numbers: Mapping[str, float], files: Sequence[Path]) -> None:
+        self._hear("end", ending, dict(numbers), list(files))
+
+
+def test_all_is_passed_on_in_order_and_the_first_ending_counts() -> None:
+    backend, warnings = Recording(), list[str]()
+    tracker = Tracker(backend, warnings.append)
+    tracker.log(10, loss=0.5)
+    tracker.log(20, loss=0.25, recallAt1=1.0)
+    tracker.close(Ending.FINISHED, {"recallAt1": 0.9}, [Path("report.html")])
+    tracker.close(Ending.FAILED)
+    assert backend.told == [
+        ("begin",),
+        ("log", 10, {"loss": 0.5}),
+        ("log", 20, {"loss": 0.25, "recallAt1": 1.0}),
+        ("end", Ending.FINISHED, {"recallAt1": 0.9}, [Path("report.html")]),
+    ]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("broken", ["begin", "log", "end"])
+def test_a_tracker_that_fails_is_told_once_and_left_alone(broken: str) -> None:
+    backend, warnings = Recording(broken), list[str]()
+    tracker = Tracker(backend, warnings.append)
+    for step in range(5):
+        tracker.log(step, loss=1.0)
+    tracker.close(Ending.FINISHED)
+    (told,) = warnings
+    assert "tracking.recording failed (ConnectionError: no route to host)" in told
+
+
+def test_a_tracker_that_hangs_holds_up_nothing(monkeypatch) -> None:
+    monkeypatch.setattr("lockstep_trainer.tracking.tracker.MAX_WAITING", 3)
+    free, warnings = threading.Event(), list[str]()
+    backend = Recording()
+    backend.begin = free.wait  # type: ignore[method-assign,assignment]
+    tracker = Tracker(backend, warnings.append)
+    for step in range(100):
+        tracker.log(step, loss=1.0)
+    tracker.close(Ending.FINISHED, seconds=0.01)
+    assert len(warnings) == 1 and "did not take everything within 0.01 s" in warnings[0]
+    free.set()
+
+
+def test_nobody_is_told_where_none_is_asked_for(wire) -> None:
+    before = threading.active_count()
+    with tracked(TrainConfig.model_validate(wire), pytest.fail) as tracker:
+        tracker.log(1, loss=2.0)
+    assert threading.active_count() == before
+
+
+def run_of(root: Path, wire: dict, ending: BaseException | None = None, **log: float) -> None:
+    wire["training"]["tracking"] = {
+        "mlflow": {"uri": f"file://{root}/runs", "experiment": "glyphs"}
+    }
+    with tracked(TrainConfig.model_validate(wire), pytest.fail) as tracker:
+        tracker.log(10, **log)
+        if ending is not None:
+            raise ending
+        (root / "report.html").write_text("<p>")
+        tracker.close(Ending.FINISHED, {"recallAt1": 0.875}, [root / "report.html"])
+
+
+def test_mlflow_has_one_run_a_release_also_after_its_pod_was_lost(tmp_path, wire) -> None:
+    from mlflow import MlflowClient
+
+    stopped = JobFailure(ExitCode.PREEMPTED, "Preempted", "a signal")
+    with pytest.raises(JobFailure):
+        run_of(tmp_path, wire, stopped, loss=0.5)
+    client = MlflowClient(tracking_uri=f"file://{tmp_path}/runs")
+    experiment = client.get_experiment_by_name("glyphs").experiment_id
+    assert [run.info.status for run in client.search_runs([experiment])] == ["KILLED"]
+    run_of(tmp_path, wire, loss=0.25)
+    (run,) = client.search_runs([experiment])
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "glyphs-r1")
+    assert run.data.metrics == {"loss": 0.25, "recallAt1": 0.875}
+    history = client.get_metric_history(run.info.run_id, "loss")
+    assert [(point.step, point.value) for point in history] == [(10, 0.5), (10, 0.25)]
+    assert run.data.params["encoder.kind"] == "CNN" and run.data.params["budget.maxSteps"] == "80"
+    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["report.html"]
+
+
+def test_mlflow_that_is_not_installed_is_a_warning(monkeypatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "mlflow", None)
+    warnings: list[str] = []
+    backend = MLflow(MLflowSpec(uri="http://mlflow:5000"), release="r", uid="u", settings={})
+    tracker = Tracker(backend, warnings.append)
+    tracker.close(Ending.FINISHED)
+    (told,) = warnings
+    assert 'the image has no MLflow: build it with EXTRAS="trainer mlflow"' in told
+
+
+def test_settings_are_flat() -> None:
+    assert flattened({"a": {"b": 1, "c": {"d": [2]}}, "e": "f"}) == {
+        "a.b": 1,
+        "a.c.d": [2],
+        "e": "f",
+    }

@@ -26,8 +26,8 @@ FULL = (
     *("fonts-kouzan-mouhitsu", "fonts-morisawa-bizud-gothic", "fonts-morisawa-bizud-mincho"),
     *("fonts-motoya-l-maruberi", "fonts-mplus", "fonts-nanum", "fonts-noto-cjk"),
 )
-"""38 packages, all faces of each. Left out are fonts made of others of these (Takao, MigMix): a split
-by package would hold out what another package draws stroke for stroke."""
+"""38 packages, all faces of each. Left out are fonts made of others of these, such as Takao: held
+out by package, they would be what another package draws stroke for stroke."""
 
 
 def unpacked(packages: Sequence[str], folder: Path) -> dict[str, Path]:

@@ -27,6 +27,7 @@ from lockstep_core.protocol.http import (
 )
 from lockstep_core.serving.admission import Admission, deadline_of, expired, unless_gone
 from lockstep_core.serving.errors import RequestError, read
+from lockstep_core.serving.identity import answer_in_space
 from lockstep_encoder.batching import Batcher, Embedded, Items
 from lockstep_encoder.index_client import (
     IndexAnswer,
@@ -92,7 +93,9 @@ class Api:
             "model": self._model.name,
             "usage": {"prompt_tokens": units, "total_tokens": units},
         }
-        return _json(body, {headers.SPACE: space, "server-timing": _timing(found)})
+        if space != self._model.space:
+            answer_in_space(request.scope, space)
+        return _json(body, {"server-timing": _timing(found)})
 
     async def models(self, _request: Request) -> Response:
         """The names that `model` of an embeddings request may have."""

@@ -51,6 +51,9 @@ class Identity:
         return None
 
 
+_ANSWERED_IN = "lockstep.space"
+
+
 class IdentityHolder:
     """The identity of this process; set once, when the manifest is verified."""
 
@@ -66,11 +69,14 @@ def _last(raw: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
     return found
 
 
-class IdentityMiddleware:
-    """Outermost ASGI layer: adds the identity to every response and answers 409 to a mismatch.
+def answer_in_space(scope: Scope, space: str) -> None:
+    """The response to this request is of another space than the server's: of a prefix of its
+    embeddings. A header that an application sets claims nothing."""
+    scope.setdefault("state", {})[_ANSWERED_IN] = space
 
-    A handler that answers in a space of its own (prefixes of embeddings) names it itself.
-    """
+
+class IdentityMiddleware:
+    """Outermost ASGI layer: adds the identity to every response and answers 409 to a mismatch."""
 
     def __init__(self, app: ASGIApp, *, holder: IdentityHolder) -> None:
         self.app = app
@@ -86,7 +92,10 @@ class IdentityMiddleware:
             if message["type"] == "http.response.start":
                 found = MutableHeaders(scope=message)
                 for name, value in identity.headers():
-                    found.setdefault(name, value)
+                    found[name] = value
+                own = (scope.get("state") or {}).get(_ANSWERED_IN)
+                if own is not None:
+                    found[headers.SPACE] = own
             await send(message)
 
         refusal = identity.refusal(

@@ -17,7 +17,12 @@ from lockstep_core.protocol import headers
 from lockstep_core.protocol.http import EmbeddingsRequest, SearchRequest
 from lockstep_core.serving.admission import Admission, deadline_of
 from lockstep_core.serving.errors import RequestError, parse
-from lockstep_core.serving.identity import Identity, IdentityHolder, IdentityMiddleware
+from lockstep_core.serving.identity import (
+    Identity,
+    IdentityHolder,
+    IdentityMiddleware,
+    answer_in_space,
+)
 from lockstep_core.serving.lifecycle import RETIRE_AT, Lifecycle, RetireConnections
 
 pytestmark = pytest.mark.unit
@@ -80,6 +85,16 @@ async def test_identity_replaces_what_the_application_claims() -> None:
     status, found, body = await _call(app, _scope())
     assert (status, body) == (200, b"answered")
     assert found[headers.SPACE] == SPACE and found[headers.RELEASE] == "r1"
+
+
+async def test_an_answer_in_a_space_of_its_own_says_so() -> None:
+    async def cuts(scope: Scope, receive: Receive, send: Send) -> None:
+        answer_in_space(scope, "c" * 12)
+        await _impostor(scope, receive, send)
+
+    app = IdentityMiddleware(cuts, holder=IdentityHolder(Identity("r1", SPACE)))
+    _, found, _ = await _call(app, _scope())
+    assert found[headers.SPACE] == "c" * 12 and found[headers.RELEASE] == "r1"
 
 
 async def test_409_names_both_and_carries_the_identity() -> None:

@@ -20,7 +20,7 @@ from types import FrameType
 
 from pydantic import ValidationError
 
-from lockstep_core.jobs import JobFailure, emit, failed
+from lockstep_core.jobs import JobFailure, emit, failed, preempted
 from lockstep_core.protocol.environment import TERMINATION_PATH_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program, Result
@@ -77,6 +77,8 @@ def conclude(end: End, processes: int) -> int:
         return _internal(f"{who} was ended by {name}; the log holds what it said")
     if end.code == ExitCode.OK:
         return int(ExitCode.OK)
+    if end.code == ExitCode.PREEMPTED:
+        return emit(failed(Program.TRAIN, preempted(f"{who} was stopped before it could say more")))
     if end.code in tuple(ExitCode):
         log.error("%s ended with exit code %d and left no result", who, end.code)
         return end.code
@@ -133,7 +135,13 @@ class Supervisor:
         told = self._crew.environment(rank) | {TERMINATION_PATH_VARIABLE: str(self._file(rank))}
         # Standard output belongs to the pod's one result.
         process = subprocess.Popen(
-            self._command, env={**os.environ, **told}, stdin=subprocess.DEVNULL, stdout=sys.stderr
+            self._command,
+            env={**os.environ, **told},
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+            # A terminal signals a whole group: forwarded as well, that would be a second time,
+            # which ends a worker before it has saved.
+            process_group=0,
         )
         self._ranks[process.pid] = rank
         return process

@@ -13,7 +13,8 @@ from torch import Tensor
 
 ANCHORS_PER_BLOCK = 512
 ENTRIES_PER_BLOCK = 4_000_000
-"""Distances at a time, which are held about four times: 64 MB. An accelerator takes 16 times it."""
+"""Distances at a time, some 170 MB with all that is made of them, whatever the size of the set. An
+accelerator takes 16 times as many."""
 SPARE = 8
 """Rows beyond the last rank, which rounding in float32 may have put behind it."""
 MEASURED_NUMBERS = 8_000_000

@@ -52,7 +52,9 @@ def test_sigusr1_saves_and_sigterm_saves_and_ends_as_preempted(tmp_path, wire, s
     step = int(newest.partition("-")[0])
     assert f"stopped before step {step + 1} of 1000000; the work is kept" in result.message
     assert f"goes on from its checkpoint of step {step}" in result.message
-    assert len(wished) == 1 and newest not in wished
+    # Stopped before another step, it has nothing to add to what was saved by wish.
+    (saved,) = wished
+    assert int(saved.partition("-")[0]) <= step
     assert not (store_root / "manifests").exists()
 
 

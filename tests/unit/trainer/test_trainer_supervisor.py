@@ -179,7 +179,10 @@ def test_a_worker_that_does_not_end_is_killed(tmp_path: Path) -> None:
         now[0] += 0.5
         time.sleep(0.01)
 
-    script = "[ $RANK = 0 ] && exit 5; trap '' TERM; while true; do sleep 0.02; done"
+    script = f"""
+      if [ $RANK = 0 ]; then until [ -e {tmp_path}/deaf ]; do sleep 0.02; done; exit 5; fi
+      trap '' TERM; touch {tmp_path}/deaf; while true; do sleep 0.02; done
+    """
     ends = run(script, tmp_path, sleep=sleep, clock=lambda: now[0])
     assert [(end.rank, end.code) for end in ends] == [(0, 5), (1, KILLED)]
 

@@ -80,12 +80,12 @@ promtool:
 	@$(DEVCLUSTER) binaries promtool > /dev/null || echo "== without promtool: its test will be skipped"
 
 .PHONY: unit
-unit: $(VENV)/.dev promtool ## Pure code, no cluster
+unit: $(VENV)/.dev promtool ## Pure code: no cluster, no program of ours
 	@echo "== unit tests"
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist worksteal
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist worksteal -m "not programs"
 
 .PHONY: coverage
-coverage: $(VENV)/.dev promtool ## Branch coverage of the decisions and the core, at least 95 %
+coverage: $(VENV)/.dev promtool ## All unit tests; branch coverage of the decisions and the core, at least 95 %
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -q -n 2 --dist loadfile --cov=lockstep_core --cov=lockstep_operator.decide --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
 
 .PHONY: cluster

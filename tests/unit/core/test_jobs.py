@@ -19,7 +19,7 @@ from lockstep_core.protocol.environment import TERMINATION_LIMIT
 from lockstep_core.protocol.exitcodes import RETRYABLE, ExitCode
 from lockstep_core.protocol.result import Program, Result
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 PROGRAM = Path(__file__).with_name("job_program.py")
 

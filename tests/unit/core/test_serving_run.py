@@ -25,7 +25,7 @@ from lockstep_core.protocol.environment import CONFIG_VARIABLE, TERMINATION_PATH
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Result
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 PROGRAM = Path(__file__).with_name("serving_program.py")
 

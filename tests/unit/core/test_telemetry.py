@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 
 @pytest.mark.parametrize("module", ["lockstep_core.encoding", "lockstep_encoder.serve"])

@@ -21,7 +21,7 @@ from lockstep_core.protocol.result import Result
 from lockstep_core.quality.recall import geometry, relevance_recall
 from tests.unit.encoder.support import PublishedModel, artifacts, letters
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 SPLIT = SplitSpec(eval_fraction="0.5", seed=3)
 

@@ -32,7 +32,7 @@ from tests.unit.encoder.support import (
     publish_model,
 )
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 QUERY: dict[str, Any] = {"input": letters()[0][0].ravel().tolist(), "k": 2}
 

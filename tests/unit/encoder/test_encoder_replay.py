@@ -43,7 +43,7 @@ from tests.unit.encoder.support import (
     letters,
 )
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 SPLIT = SplitSpec(eval_fraction="0.5", seed=3)
 

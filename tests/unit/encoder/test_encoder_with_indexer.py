@@ -29,7 +29,7 @@ from tests.unit.encoder.support import (
     letters,
 )
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 
 @pytest.mark.parametrize("kind", [IndexType.FLAT, IndexType.HNSW])

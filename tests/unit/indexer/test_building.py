@@ -18,7 +18,7 @@ from lockstep_indexer import building
 from lockstep_indexer.contents import ROLES, open_build
 from lockstep_indexer.vectors import restore
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 DEGRADED = {"type": "HNSW", "hnsw": {"m": 2, "efConstruction": 1, "efSearch": 1}}
 

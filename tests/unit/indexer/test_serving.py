@@ -21,7 +21,7 @@ from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_indexer.contents import GOLDEN_FILE, ROLES, Golden, open_build, write_golden
 from lockstep_indexer.serving import load_build
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 # Whole enough to find k rows, and careless enough to miss some of the nearest.
 CARELESS = {"type": "HNSW", "hnsw": {"m": 8, "efConstruction": 16, "efSearch": 1}}

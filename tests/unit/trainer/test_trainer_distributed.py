@@ -22,7 +22,7 @@ from lockstep_trainer.objectives import build_objective
 from lockstep_trainer.training import assist
 from lockstep_trainer.training.machine import Machine
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 CPU = torch.device("cpu")
 STEPS = 4

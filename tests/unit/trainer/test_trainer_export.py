@@ -19,7 +19,7 @@ from lockstep_trainer.export import compare, evenly_spaced, export
 from lockstep_trainer.networks import build_network
 from lockstep_trainer.onnx_graph import ExportError
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 CPU = torch.device("cpu")
 

@@ -18,7 +18,7 @@ from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.result import Result
 from lockstep_core.protocol.storage import ArtifactsSpec
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ from lockstep_trainer.report.pictures import picture
 from lockstep_trainer.report.projection import MAX_POINTS, principal_plane, shown_rows
 from lockstep_trainer.work import train_release
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 NASTY = "</script><b onclick='x'>&amp;"
 VOID = {"meta", "img", "br"}

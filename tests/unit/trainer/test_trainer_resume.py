@@ -37,7 +37,7 @@ from lockstep_trainer.training import (
 )
 from lockstep_trainer.validation import prepare
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 CPU = torch.device("cpu")
 DATASET = "sha256:" + "a" * 64

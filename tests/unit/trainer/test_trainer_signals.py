@@ -13,7 +13,7 @@ import pytest
 
 from lockstep_core.protocol.result import Result
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 
 def test_sigusr1_saves_and_sigterm_saves_and_ends_as_preempted(tmp_path, wire, store_root):

@@ -20,7 +20,7 @@ from lockstep_trainer.distributed import supervisor as module
 from lockstep_trainer.distributed.places import Crew, Place, crew_of, place_of
 from lockstep_trainer.distributed.supervisor import End, Supervisor, conclude, supervise, verdict
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 POD = {"JOB_COMPLETION_INDEX": "2", "MASTER_ADDR": "glyphs-r1-train-1-0.glyphs-r1-train"}
 TRAIN_JOB = {

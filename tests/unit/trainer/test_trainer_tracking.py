@@ -15,7 +15,7 @@ from lockstep_core.protocol.training import MLflowSpec
 from lockstep_trainer.tracking import Ending, Tracker, tracked
 from lockstep_trainer.tracking.mlflow import MLflow, flattened
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
 
 class Recording:

@@ -20,7 +20,7 @@ from lockstep_trainer.gradient_cache import backward
 from lockstep_trainer.networks import Network
 from lockstep_trainer.objectives import Objective, Outcome, build_objective
 from lockstep_trainer.offline import Guide, due_every, embed_all, mine
-from lockstep_trainer.sampling import PKSampler
+from lockstep_trainer.sampling import PKSampler, Rows
 from lockstep_trainer.training.checkpoints import distinct
 from lockstep_trainer.training.optimisers import build_optimiser, pack, unpack
 
@@ -118,9 +118,10 @@ class Machine:
 
         Afterwards `asked_to_stop` says whether a signal came to another process. Raises MemberLost.
         """
+        rows = next(self.sampler)
         if self._team.size > 1:
-            self._lead()
-        return self._step()
+            self._lead(rows)
+        return self._step(rows)
 
     def follow(self, stopping: Callable[[], bool]) -> None:
         """Does what process 0 does until that is done; `stopping`: a signal came to this process.
@@ -131,20 +132,23 @@ class Machine:
             if order is Order.ADOPT:
                 self._adopt(self._team.share(None))
             else:
+                rows = np.frombuffer(self._team.share(None), np.int64).copy()
                 # What is drawn by chance differs between the slices; process 0 keeps its own
                 # stream, which checkpoints hold.
                 torch.manual_seed(_stream(self.spec.seed, self.sampler.step, self._team.rank))
-                self._step()
+                self.sampler.step += 1
+                self._step(rows)
 
-    def _lead(self) -> None:
+    def _lead(self, rows: Rows) -> None:
+        """Process 0 says which items a batch holds: what it draws from may change on the way."""
         if self._moved:
             self.asked_to_stop |= self._team.say(Order.ADOPT)
             self._team.share(self._parcel())
             self._moved = False
         self.asked_to_stop |= self._team.say(Order.STEP)
+        self._team.share(rows.tobytes())
 
-    def _step(self) -> Step:
-        rows = next(self.sampler)
+    def _step(self, rows: Rows) -> Step:
         items = torch.from_numpy(rows)
         self.optimiser.zero_grad(set_to_none=True)
         outcome, embeddings = backward(
@@ -163,7 +167,7 @@ class Machine:
         self.schedule.step()
         return Step(outcome, embeddings, norm, rate)
 
-    def _batch(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> Tensor:
+    def _batch(self, rows: Rows) -> Tensor:
         own = rows[self._team.part(len(rows))]
         return torch.from_numpy(self._inputs[own]).to(self._device)
 

@@ -223,8 +223,8 @@ def network_step(cell: Cell) -> Callable[[], object]:
     )
     network = build_network(spec.encoder, (32, 32), seed=0).train()
     objective = build_objective(spec, classes=cell.batch // cell.per_class, seed=0)
-    images = torch.randint(0, 256, (cell.batch, 32, 32), dtype=torch.uint8)
     labels, items = torch.arange(cell.batch) // cell.per_class, torch.arange(cell.batch)
+    images = pictures(labels)
 
     def step() -> list[float]:
         network.zero_grad(set_to_none=True)
@@ -246,6 +246,19 @@ def batch(cell: Cell) -> tuple[Any, Any]:
     centres = torch.randn(cell.batch // cell.per_class, DIMENSION, generator=generator)
     noise = torch.randn(cell.batch, DIMENSION, generator=generator)
     return torch.nn.functional.normalize(0.5 * centres[labels] + noise, dim=1), labels
+
+
+def pictures(labels: Any) -> Any:
+    """Blots of a class's own shape and strength, uint8 [B, 32, 32]: noise alone would look the same
+    to an untrained network, and rounding would then decide which item is the nearest."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    shapes = torch.rand(len(labels), 1, 4, 4, generator=generator)[labels]
+    shapes = shapes.round() * torch.rand(len(labels), 1, 1, 1, generator=generator)
+    blots = torch.nn.functional.interpolate(shapes, size=(32, 32), mode="bilinear")[:, 0]
+    noise = torch.rand(blots.shape, generator=generator) * 0.3
+    return ((blots + noise).clamp(max=1.0) * 255).to(torch.uint8)
 
 
 def apart(first: list[float] | None, second: list[float] | None) -> float | None:

@@ -217,6 +217,34 @@ _TRAINING = (
     _model("encoder-huge", {"spec.training.encoder.dimension": 4097}, "dimension", "4096"),
     _model("encoder-text", {"spec.training.encoder.dimension": "64"}, "dimension", "integer"),
     _model("encoder-width", {"spec.training.encoder.width": 2}, "encoder.width", "4"),
+    _model("encoder-baseless", {"spec.training.encoder.kind": "Transformer"}, "`base`", "only"),
+    _model(
+        "encoder-base-unread",
+        {"spec.training.encoder.base": {"uri": "file:///artifacts", "digest": GOOD_DIGEST}},
+        "`base`",
+        "kind Transformer",
+    ),
+    _model(
+        "encoder-base-path",
+        {
+            "spec.training.encoder.kind": "Transformer",
+            "spec.training.encoder.base": {"uri": "file:///a/../b", "digest": GOOD_DIGEST},
+        },
+        "`uri`",
+        "plain absolute path",
+    ),
+    _model("encoder-custom", {"spec.training.encoder.kind": "Custom"}, "`entrypoint`", "only"),
+    _model(
+        "encoder-entrypoint",
+        {"spec.training.encoder": {"kind": "Custom", "entrypoint": "os.system"}},
+        "entrypoint",
+        "match",
+    ),
+    _model("encoder-pooling-unread", {"spec.training.encoder.pooling": "CLS"}, "`pooling`"),
+    _model("encoder-frozen-unread", {"spec.training.encoder.frozenLayers": 1}, "`frozenLayers`"),
+    _model("encoder-length-unread", {"spec.training.encoder.maxLength": 64}, "`maxLength`"),
+    _model("encoder-overlong-unread", {"spec.training.encoder.overlong": "Refuse"}, "`overlong`"),
+    _model("export-int8", {"spec.training.export": {"int8": {"minTop10Overlap": "2"}}}, "Overlap"),
     _model("loss-name", {"spec.training.loss.name": "Hinge"}, "loss.name", "Triplet"),
     *(
         _model(

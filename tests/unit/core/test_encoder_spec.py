@@ -1,0 +1,52 @@
+"""`training.encoder`: a field of another kind is refused where no API server looks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from lockstep_core.protocol.training import EncoderSpec, Int8Spec
+
+pytestmark = pytest.mark.unit
+
+BASE = {"uri": "file:///artifacts", "digest": f"sha256:{'0' * 64}"}
+
+
+@pytest.mark.parametrize(
+    "wire",
+    [
+        {"kind": "CNN"},
+        {"kind": "CharCNN", "maxLength": 64, "overlong": "Truncate"},
+        {"kind": "Transformer", "base": BASE, "pooling": "CLS", "frozenLayers": 2},
+        {"kind": "Custom", "entrypoint": "my_nets.text:factory", "maxLength": 10},
+    ],
+)
+def test_a_kind_with_its_own_fields_is_taken(wire: dict[str, Any]) -> None:
+    assert EncoderSpec.model_validate(wire).to_wire().items() >= wire.items()
+
+
+@pytest.mark.parametrize(
+    ("wire", "said"),
+    [
+        ({"kind": "Transformer"}, "`base` must be set with kind Transformer and only with it"),
+        ({"kind": "CNN", "base": BASE}, "`base` must be set with kind Transformer"),
+        ({"kind": "Custom"}, "`entrypoint` must be set with kind Custom"),
+        ({"kind": "MLP", "entrypoint": "a:b"}, "`entrypoint` must be set with kind Custom"),
+        ({"kind": "Custom", "entrypoint": "os.system"}, "entrypoint"),
+        ({"kind": "CharCNN", "pooling": "CLS"}, "`pooling` must not be set"),
+        ({"kind": "CharCNN", "frozenLayers": 1}, "`frozenLayers` must not be set"),
+        ({"kind": "MLP", "maxLength": 9}, "`maxLength` must not be set for kind MLP"),
+        ({"kind": "CNN", "overlong": "Refuse"}, "`overlong` must not be set for kind CNN"),
+    ],
+)
+def test_a_field_that_does_nothing_is_refused(wire: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        EncoderSpec.model_validate(wire)
+
+
+def test_a_bound_of_8_bits_is_a_share() -> None:
+    assert Int8Spec().min_top10_overlap == "0.95"
+    with pytest.raises(ValidationError):
+        Int8Spec.model_validate({"minTop10Overlap": "1.5"})

@@ -1,6 +1,6 @@
 """Trains the data sets of examples/ as their configs say and prints what came of it.
 
-    python -m benchmarks.examples [icons glyphs places digits] [--seeds 3] [--json FILE]
+    python -m benchmarks.examples [icons glyphs places digits] [--seeds 3] [--steps N] [--json FILE]
 
 Each set must have been made before (`python -m examples.icons` and so on). CPU seconds are those of
 this process, on one thread: of the whole run, from reading the set to the published artifact, and
@@ -68,8 +68,8 @@ class PhaseClock(Reporter):
         super().report(phase, done, total, **metrics)
 
 
-def train(example: str, seed: int) -> Row:
-    """The example's config with another seed; the split and the data stay the same."""
+def train(example: str, seed: int, steps: int | None) -> Row:
+    """The example's config with another seed (and other steps); data and split stay."""
     wire = json.loads(CONFIGS[example].read_text())
     with tempfile.TemporaryDirectory() as name:
         # Artifacts go elsewhere, so that no earlier run's result is taken for this one's; the set
@@ -79,6 +79,8 @@ def train(example: str, seed: int) -> Row:
         wire["training"]["data"]["uri"] = f"file://{name}/{data.name}"
         wire["artifacts"]["uri"] = f"file://{name}"
         wire["training"]["seed"] = seed
+        if steps is not None:
+            wire["training"]["budget"]["maxSteps"] = steps
         config = TrainConfig.model_validate(wire)
         clock = PhaseClock(config.release)
         began = time.process_time()
@@ -102,6 +104,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("examples", nargs="*", metavar="NAME", help=f"of {', '.join(CONFIGS)}")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each (3)")
+    parser.add_argument("--steps", type=int, help="steps of each training (those of its config)")
     parser.add_argument("--json", type=Path, help="write the rows and versions to this file")
     options = parser.parse_args()
     names = options.examples or list(CONFIGS)
@@ -114,7 +117,7 @@ def main() -> int:
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for name in names:
         for seed in range(options.seeds):
-            rows.append(row := train(name, seed))
+            rows.append(row := train(name, seed, options.steps))
             print(
                 f"| {name} | {seed} | {row.steps} | {row.raw:.3f} | {row.untrained:.3f}"
                 f" | {row.recall_at_1:.3f} | {row.map_at_r:.3f} | {row.cpu_seconds}"

@@ -77,11 +77,16 @@ def written(path: Path) -> Iterator[Path]:
 
 
 class ImageSet:
-    """Grey images of one size, kept on disk until they are written, so that a million fit."""
+    """Grey images of one size, kept on disk until they are written, so that a million fit.
 
-    def __init__(self, side: int) -> None:
+    They wait in `folder`, which should be on the disk of the result: temporary folders are often
+    small, or shared with others.
+    """
+
+    def __init__(self, side: int, folder: Path) -> None:
         self._side = side
-        self._pixels = tempfile.TemporaryFile()  # noqa: SIM115 (closed by __exit__)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._pixels = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
         self._texts: dict[str, list[str]] = {"labels": [], "ids": [], "groups": []}
 
     def __enter__(self) -> Self:
@@ -93,7 +98,12 @@ class ImageSet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._pixels.close()
+        try:
+            self._pixels.close()
+        except OSError:
+            # What a full disk did not take is lost; the error that told so goes on.
+            if error is None:
+                raise
 
     def __len__(self) -> int:
         return len(self._texts["ids"])

@@ -42,7 +42,7 @@ def training(steps: int = 180) -> Mapping[str, Any]:
 
 def make(folder: Path) -> Path:
     """Data set and config below `folder`; the config."""
-    with ImageSet(SIDE) as images:
+    with ImageSet(SIDE, folder) as images:
         for row, (image, label) in enumerate(zip(*digits(), strict=True)):
             images.add(image, label=str(label), name=f"{row:04d}", group="all")
         images.write(folder / "digits.npz")

@@ -75,7 +75,7 @@ def write_set(size: Size, folder: Path) -> Path:
         say(f"{path} is there already")
         return path
     order = np.random.default_rng(SEED).permutation(np.array(HAN)).tolist()
-    with ImageSet(SIDE) as images:
+    with ImageSet(SIDE, folder) as images:
         if size is Size.SMALL:
             faces = small_faces(unpacked(SMALL, folder / "fonts"))
             drawn = draw(faces, order, images, SMALL_FONTS)
@@ -104,14 +104,15 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m examples.glyphs",
         description="Fetches fonts with apt-get, draws Han characters and writes two configs for"
         " `lockstep-train`: one holds out characters, one (-fonts) the fonts of whole packages."
-        " small: 900 characters in 24 fonts. full: more than a million drawings, for benchmarks.",
+        " small: 900 characters in 24 fonts. full: about a million drawings, for benchmarks; it"
+        " needs 3 GB of disk.",
     )
     parser.add_argument("--folder", type=Path, help="where to write (the user's cache folder)")
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.SMALL)
     options = parser.parse_args(arguments)
     try:
         configs = make((options.folder or folder_of("glyphs")).resolve(), options.size)
-    except ExampleError as error:
+    except (ExampleError, OSError) as error:
         say(f"error: {error}")
         return 1
     say_next(*configs)

@@ -49,7 +49,7 @@ def write_set(sets: Sequence[IconSet], path: Path, least: int) -> int:
     """Draws and writes the icons whose names are shared; the number of items."""
     names = shared_names(sets, least)
     wanted = [(each, name) for each in sets for name in names if name in each.icons]
-    with ImageSet(SIDE) as images:
+    with ImageSet(SIDE, path.parent) as images:
         for each, name in progress(wanted, "drawing", len(wanted)):
             if (image := draw(*each.icons[name])) is not None:
                 key = f"{each.prefix}:{name}"
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         configs = make((options.folder or folder_of("icons")).resolve(), least=options.min_sets)
-    except ExampleError as error:
+    except (ExampleError, OSError) as error:
         say(f"error: {error}")
         return 1
     say_next(*configs)

@@ -98,7 +98,7 @@ def test_what_is_written_is_what_the_trainer_reads(tmp_path: Path, by: SplitBy) 
 
 
 def test_an_image_of_another_size_is_named(tmp_path: Path) -> None:
-    with ImageSet(8) as images, pytest.raises(ValueError, match="odd: uint8"):
+    with ImageSet(8, tmp_path) as images, pytest.raises(ValueError, match="odd: uint8"):
         images.add(np.zeros((9, 8), np.uint8), label="a", name="odd", group="g")
 
 

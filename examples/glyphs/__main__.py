@@ -64,7 +64,7 @@ def training(size: Size, by: str) -> Mapping[str, Any]:
         },
         "encoder": {"kind": "CNN", "dimension": 128 if full else 64},
         "batch": {"classes": 256, "perClass": 4} if full else {"classes": 32, "perClass": 4},
-        "budget": {"maxSteps": 20_000 if full else 300},
+        "budget": {"maxSteps": 20_000 if full else 250},
     }
 
 

@@ -4,9 +4,8 @@
 
 Every cell is a process of its own with one thread and at most 8 GB more address space than it has
 after its imports. Times are the least process CPU time of several passes, forward and backward of
-miner and loss alone; memory is the peak of the
-resident set above what it was before the first pass. Both sides
-compute the same loss (tests/unit/trainer/test_trainer_peer.py proves it).
+miner and loss alone; memory is the peak of the resident set above what it was before the first
+pass. Both sides compute the same loss: tests/unit/trainer/test_trainer_peer.py proves it.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def mine(
         strategy: one of `RULES`.
         generator: on the embeddings' device; what rules of chance draw from.
         skip: the nearest negatives of each anchor that do not count.
-        anchors_per_chunk: bounds the memory at about 24 x anchors_per_chunk x R bytes; None: what
-            keeps it below 25 MB.
+        anchors_per_chunk: bounds the memory at about 40 x anchors_per_chunk x R bytes; None: what
+            keeps it below 40 MB up to R = 65,536.
     """
     rule = RULES[strategy]
     with torch.no_grad():

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -150,6 +150,17 @@ def write_config(path: Path, training: Mapping[str, Any]) -> TrainConfig:
     with written(path) as temporary:
         temporary.write_text(json.dumps(wire, indent=2) + "\n")
     return config
+
+
+def write_configs(
+    folder: Path, name: str, groups: str, training: Callable[[str], Mapping[str, Any]]
+) -> list[Path]:
+    """`<name>.json`, which holds out classes, and `<name>-<groups>.json`, whole groups; `training`
+    is given what the split is by."""
+    configs = [folder / f"{name}.json", folder / f"{name}-{groups}.json"]
+    for config, by in zip(configs, ("Class", "Group"), strict=True):
+        write_config(config, training(by))
+    return configs
 
 
 def say_next(*configs: Path) -> None:

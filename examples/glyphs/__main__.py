@@ -24,7 +24,7 @@ from examples.workspace import (
     progress,
     say,
     say_next,
-    write_config,
+    write_configs,
 )
 
 SMALL_CHARACTERS, SMALL_FONTS = 900, 12
@@ -93,10 +93,7 @@ def write_set(size: Size, folder: Path) -> Path:
 def make(folder: Path, size: Size) -> list[Path]:
     """Data set and both configs below `folder`; the configs."""
     write_set(size, folder)
-    configs = [folder / f"glyphs-{size}.json", folder / f"glyphs-{size}-fonts.json"]
-    for config, by in zip(configs, ("Class", "Group"), strict=True):
-        write_config(config, training(size, by))
-    return configs
+    return write_configs(folder, f"glyphs-{size}", "fonts", lambda by: training(size, by))
 
 
 def main(arguments: list[str] | None = None) -> int:

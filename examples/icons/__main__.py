@@ -22,7 +22,7 @@ from examples.workspace import (
     progress,
     say,
     say_next,
-    write_config,
+    write_configs,
 )
 
 DATA = {"uri": "icons.npz", "format": "NPZ", "columns": {"group": "groups"}}
@@ -73,10 +73,7 @@ def make(folder: Path, *, least: int) -> list[Path]:
     sets = [read(package) for package in fetch(folder / "packages")]
     write_licences(sets, folder / "LICENCES.txt")
     write_set(sets, folder / "icons.npz", least)
-    configs = [folder / "icons.json", folder / "icons-sets.json"]
-    for config, by in zip(configs, ("Class", "Group"), strict=True):
-        write_config(config, training(by))
-    return configs
+    return write_configs(folder, "icons", "sets", training)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,7 +17,7 @@ import pyarrow as arrow
 import pyarrow.parquet as arrow_parquet
 
 from examples.places.names import CHOICES, MAX_BYTES, Place, Size, places, script
-from examples.workspace import folder_of, say, say_next, write_config, written
+from examples.workspace import folder_of, say, say_next, write_configs, written
 
 EVAL_FRACTIONS = {Size.SMALL: "0.2", Size.FULL: "0.02"}
 STEPS = {Size.SMALL: 600, Size.FULL: 20_000}
@@ -64,10 +64,7 @@ def make(folder: Path, size: Size) -> list[Path]:
     scripts = Counter(script(name) for place in found for name in place.names)
     usual = ", ".join(name for name, _ in scripts.most_common(8))
     say(f"{rows} names of {len(found)} places in {len(scripts)} scripts ({usual}, ...)")
-    configs = [folder / f"places-{size}.json", folder / f"places-{size}-countries.json"]
-    for config, by in zip(configs, ("Class", "Group"), strict=True):
-        write_config(config, training(size, by))
-    return configs
+    return write_configs(folder, f"places-{size}", "countries", lambda by: training(size, by))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -194,23 +194,15 @@ class _Telling:
         )
 
     def look(self, look: Look) -> None:
-        known = {} if look.train_recall_at_1 is None else {"trainRecallAt1": look.train_recall_at_1}
-        self._tracker.log(
-            look.step,
-            recallAt1=look.recall_at_1,
-            mapAtR=look.map_at_r,
-            heldOutVariance=look.variance,
-            **known,
-        )
-        self._reporter.report(
-            Phase.TRAINING,
-            look.step,
-            self._spec.budget.max_steps,
-            recallAt1=look.recall_at_1,
-            mapAtR=look.map_at_r,
-            heldOutVariance=look.variance,
-            **known,
-        )
+        numbers = {
+            "recallAt1": look.recall_at_1,
+            "mapAtR": look.map_at_r,
+            "heldOutVariance": look.variance,
+        }
+        if look.train_recall_at_1 is not None:
+            numbers["trainRecallAt1"] = look.train_recall_at_1
+        self._tracker.log(look.step, **numbers)
+        self._reporter.report(Phase.TRAINING, look.step, self._spec.budget.max_steps, **numbers)
 
 
 def _failure(error: Stopped | Diverged | Refused | TakenOver, keeper: Keeper) -> JobFailure:

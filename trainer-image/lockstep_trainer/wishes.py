@@ -1,8 +1,7 @@
 """Signals of a process that may be PID 1 of its container, where none has a default.
 
-SIGTERM of a run is heard by `lockstep_core.jobs.Stopping`. A run is one process, which hears its
-own signals; several workers will need a parent that keeps their exit codes, since torchrun turns
-every code into 1.
+SIGTERM of a run is heard by `lockstep_core.jobs.Stopping`. Where several workers run, their parent
+(`distributed.supervisor`) passes signals on.
 """
 
 from __future__ import annotations

@@ -48,6 +48,16 @@ def rule(expression: str, message: str, field_path: str | None = None) -> dict[s
     return found
 
 
+def plain_path_rule(what: str, example: str) -> dict[str, str]:
+    """`uri` must name `what` by a path that no store and no file system reads in two ways."""
+    return rule(
+        "!self.uri.matches('(^file://[^/]|[^:/]//|/[.][.]?(/|$)|/$)')",
+        f"`uri` must name {what} by a plain absolute path, such as `{example}`: no `//`, `.` or"
+        " `..` within, no slash at its end",
+        ".uri",
+    )
+
+
 __all__ = [
     "URI",
     "Contract",
@@ -57,6 +67,7 @@ __all__ = [
     "Sha256",
     "SpaceID",
     "UnitFraction",
+    "plain_path_rule",
     "rule",
     "validations",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from lockstep_core.protocol.base import Contract, Sha256, rule, validations
+from lockstep_core.protocol.base import Contract, Sha256, plain_path_rule, rule, validations
 
 DatasetURI = Annotated[
     str, StringConstraints(pattern=r"^(file|s3|gs|az)://.+", min_length=8, max_length=1024)
@@ -85,13 +85,7 @@ class DatasetSpec(Contract):
     """A labelled set of items."""
 
     RULES: ClassVar = (
-        rule(
-            "!self.uri.matches('(^file://[^/]|[^:/]//|/[.][.]?(/|$)|/$)')",
-            "`uri` must name one object by a plain absolute path, such as"
-            " `file:///artifacts/datasets/glyphs.npz`: no `//`, `.` or `..` within, no slash at"
-            " its end",
-            ".uri",
-        ),
+        plain_path_rule("one object", "file:///artifacts/datasets/glyphs.npz"),
         rule(
             "self.format != 'NPZ' || self.uri.endsWith('.npz')",
             "`uri` must end with `.npz` when `format` is NPZ; use ImageFolder for a folder",

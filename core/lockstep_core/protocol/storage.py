@@ -6,11 +6,15 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, Sha256, rule, validations
+from lockstep_core.protocol.base import Contract, Sha256, plain_path_rule, rule, validations
 
 ObjectName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253),
+]
+
+StoreRoot = Annotated[
+    str, StringConstraints(pattern=r"^(file|s3|gs|az)://.+", min_length=8, max_length=512)
 ]
 
 
@@ -105,19 +109,11 @@ class ArtifactSource(Contract):
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            rule(
-                "!self.uri.matches('(^file://[^/]|[^:/]//|/[.][.]?(/|$)|/$)')",
-                "`uri` must name the root of a store by a plain absolute path, such as"
-                " `file:///artifacts/imports/store`: no `//`, `.` or `..` within, no slash at its"
-                " end",
-                ".uri",
-            ),
+            plain_path_rule("the root of a store", "file:///artifacts/imports/store")
         )
     )
 
-    uri: Annotated[
-        str, StringConstraints(pattern=r"^(file|s3|gs|az)://.+", min_length=8, max_length=512)
-    ] = Field(
+    uri: StoreRoot = Field(
         description="Root of the store that holds the artifact: the folder or prefix with"
         " `manifests/` and `blobs/` in it. It lies on the volume, or in the bucket, of `artifacts`."
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lockstep_core.protocol.base import Sha256
-from lockstep_core.protocol.training import SHAPELESS, TrainingSpec
+from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.release import FrozenIndex
 
 LENGTH = 16
@@ -26,9 +26,7 @@ def _digest(value: Any) -> str:
 
 def space_hash(training: TrainingSpec, artifacts_uri: str) -> str:
     """Of all that shapes the embedding space. Pods, attempts and deadlines are not part of it."""
-    shaping = set(TrainingSpec.model_fields) - SHAPELESS
-    shaped = training.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=shaping)
-    return _digest({"training": shaped, "artifacts": artifacts_uri})
+    return _digest({"training": training.shaping(), "artifacts": artifacts_uri})
 
 
 def imported_space_hash(digest: Sha256, artifacts_uri: str) -> str:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lockstep_core.artifacts import ArtifactError, Checkpoints, StoreError
-from lockstep_core.protocol.training import SHAPELESS, TrainingSpec
+from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.training.errors import Refused, TakenOver
 
 SCHEMA = "lockstep.dev/checkpoint/v1"
@@ -44,10 +44,7 @@ class Identity:
 
     @classmethod
     def of(cls, spec: TrainingSpec, dataset: str) -> Identity:
-        """Defaults are left out, so that a later version with more fields goes on as well."""
-        wanted = set(TrainingSpec.model_fields) - SHAPELESS
-        config = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=wanted)
-        return cls(config, dataset)
+        return cls(spec.shaping(), dataset)
 
 
 class Keeper:
@@ -165,6 +162,16 @@ def distinct(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         seen.add(value.data_ptr())
         found[name] = value
     return found
+
+
+def below(tensors: dict[str, Tensor], folder: str) -> dict[str, Tensor]:
+    """Those named `<folder>/...`, by the rest of their names."""
+    prefix = f"{folder}/"
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def _differences(before: Any, now: Any, path: str = "training") -> Iterator[str]:

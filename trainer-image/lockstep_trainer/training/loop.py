@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -53,9 +54,7 @@ def train(
         Refused, TakenOver, StoreError: as `Keeper` raises them.
         MemberLost: another process is gone.
     """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), reproducible(spec.precision.deterministic):
-        torch.manual_seed(spec.seed)
+    with _own_randomness(spec, device):
         return _Run(network, inputs, labels, spec, device, hooks or Hooks(), team).go()
 
 
@@ -74,12 +73,19 @@ def assist(
 
     Arguments as of `train`; `stop` tells process 0 to end. Raises MemberLost.
     """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), reproducible(spec.precision.deterministic):
-        torch.manual_seed(spec.seed)
+    with _own_randomness(spec, device):
         machine = Machine(network, inputs, labels, spec, device, team)
         machine.trunk = prepare(network, spec.precision, machine.sample, device=device, warn=warn)
         machine.follow(stop)
+
+
+@contextmanager
+def _own_randomness(spec: TrainingSpec, device: torch.device) -> Iterator[None]:
+    """Draws that depend on the spec alone, and leave those of the caller as they were."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), reproducible(spec.precision.deterministic):
+        torch.manual_seed(spec.seed)
+        yield
 
 
 class _Run:

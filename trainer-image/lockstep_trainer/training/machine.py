@@ -21,7 +21,7 @@ from lockstep_trainer.networks import Network
 from lockstep_trainer.objectives import Objective, Outcome, build_objective
 from lockstep_trainer.offline import Guide, due_every, embed_all, mine
 from lockstep_trainer.sampling import PKSampler, Rows
-from lockstep_trainer.training.checkpoints import distinct
+from lockstep_trainer.training.checkpoints import below, distinct
 from lockstep_trainer.training.optimisers import build_optimiser, pack, unpack
 
 REWIND_SCALE = 0.3
@@ -177,13 +177,13 @@ class Machine:
 
     def load_weights(self, tensors: Tensors) -> None:
         self._moved = True
-        self.network.load_state_dict(_below(tensors, "network"))
-        self.objective.load_state_dict(_below(tensors, "objective"))
+        self.network.load_state_dict(below(tensors, "network"))
+        self.objective.load_state_dict(below(tensors, "objective"))
 
     def load_network(self, tensors: Tensors) -> None:
         """As `load_weights`, but the objective stays."""
         self._moved = True
-        self.network.load_state_dict(_below(tensors, "network"))
+        self.network.load_state_dict(below(tensors, "network"))
 
     def pack(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything, as tensors and JSON; the cursor of the batches is the step's number."""
@@ -200,7 +200,7 @@ class Machine:
     def unpack(self, tensors: Tensors, rest: dict[str, Any], *, step: int) -> None:
         """Puts back what `pack` gave."""
         self.load_weights(tensors)
-        unpack(self.optimiser, self.schedule, _below(tensors, "optimiser"), rest)
+        unpack(self.optimiser, self.schedule, below(tensors, "optimiser"), rest)
         torch.set_rng_state(tensors["rng/cpu"])
         if self._device.type == "cuda" and "rng/cuda" in tensors:
             torch.cuda.set_rng_state(tensors["rng/cuda"], self._device)
@@ -234,12 +234,3 @@ class Machine:
 def _stream(seed: int, step: int, rank: int) -> int:
     """A seed of its own for each step and process."""
     return int(np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)[0] >> 1)
-
-
-def _below(tensors: Tensors, folder: str) -> Tensors:
-    prefix = f"{folder}/"
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from lockstep_core.protocol.result import Finding, FindingName
 from lockstep_trainer.offline import Guide
+from lockstep_trainer.training.checkpoints import below
 from lockstep_trainer.training.curve import Curve
 from lockstep_trainer.training.looks import Look, Standing
 
-BEST = "best/"
+BEST = "best"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Record:
         self.minings = [mined for mined in self.minings if mined.step <= step]
 
     def tensors(self) -> dict[str, Tensor]:
-        return {BEST + name: value for name, value in (self.best or {}).items()}
+        return {f"{BEST}/{name}": value for name, value in (self.best or {}).items()}
 
     def state(self, optimiser: dict[str, Any]) -> dict[str, Any]:
         """JSON-ready; `optimiser` is what `Machine.pack` gave."""
@@ -86,11 +87,7 @@ class Record:
 
     @classmethod
     def from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> Record:
-        best = {
-            name.removeprefix(BEST): value
-            for name, value in tensors.items()
-            if name.startswith(BEST)
-        }
+        best = below(tensors, BEST)
         kept = [Finding.model_validate(found) for found in state["kept"]]
         record = cls(
             step=int(state["step"]),

@@ -41,8 +41,8 @@ def validate(config_file: Path | None) -> int:
             log.error("%s", failure.message, exc_info=error)
         report = _refusal(failure)
     else:
-        report = report_of(config, found)
         failure = failure_of(found)
+        report = report_of(config, found, failure)
     _show(report)
     if failure is not None:
         write_termination_message(failed(Program.TRAIN, failure))

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import ArtifactStore
-from lockstep_core.datasets import Dataset, DatasetError, Strings
+from lockstep_core.datasets import Dataset, DatasetError
 from lockstep_core.jobs import JobFailure, as_failure
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.pretrained import Pretrained
 from lockstep_trainer.validation.examination import Examination, examine
+from lockstep_trainer.validation.report import Side
 
 Rows = NDArray[np.int64]
 
@@ -37,8 +38,8 @@ class TrainingData:
         return {
             "digest": self.dataset.digest,
             "input": self.dataset.input_spec().to_wire(),
-            "training": _size(labels[self.train_rows]),
-            "heldOut": _size(labels[self.eval_rows]),
+            "training": Side.of(labels[self.train_rows]).to_wire(),
+            "heldOut": Side.of(labels[self.eval_rows]).to_wire(),
             "warnings": list(self.warnings),
         }
 
@@ -70,7 +71,3 @@ def failure_of(found: Examination) -> JobFailure | None:
         text = "; ".join(map(str, (*found.config_errors, *found.errors)))
         return JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", text)
     return as_failure(DatasetError(found.errors)) if found.errors else None
-
-
-def _size(labels: Strings) -> dict[str, int]:
-    return {"items": len(labels), "classes": len(np.unique(labels))}

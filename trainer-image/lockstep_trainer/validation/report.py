@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from lockstep_core.datasets import Problem, Strings
+from lockstep_core.jobs import JobFailure
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -97,21 +98,18 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def report_of(config: TrainConfig, found: Examination) -> ValidationReport:
-    """Exit code BAD_CONFIG when the config has to change, else BAD_DATASET, else OK."""
-    code, reason = ExitCode.OK, "Valid"
-    if found.errors:
-        code, reason = ExitCode.BAD_DATASET, "BadDataset"
-    if found.config_errors:
-        code, reason = ExitCode.BAD_CONFIG, "EncoderDoesNotFit"
+def report_of(
+    config: TrainConfig, found: Examination, failure: JobFailure | None
+) -> ValidationReport:
+    """Of a set that was read; `failure` is how a Job would end that finds this."""
     sides: dict[str, Side] = {}
     if found.dataset is not None and found.split is not None:
         training, held_out = (Side.of(found.dataset.labels[rows]) for rows in found.split)
         sides = {"training": training, "held_out": held_out}
     recall = found.raw_recall
     return ValidationReport(
-        exit_code=code,
-        reason=reason,
+        exit_code=ExitCode.OK if failure is None else failure.code,
+        reason="Valid" if failure is None else failure.reason,
         uri=config.training.data.uri,
         digest=found.digest,
         input=None if found.dataset is None else found.dataset.input_spec().to_wire(),

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from lockstep_core.protocol.base import Contract, Sha256, rule, validations
+from lockstep_core.protocol.base import Contract, Sha256, plain_path_rule, rule, validations
+from lockstep_core.protocol.storage import StoreRoot
 
 
 class EncoderKind(StrEnum):
@@ -40,18 +41,11 @@ class BaseSpec(Contract):
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            rule(
-                "!self.uri.matches('(^file://[^/]|[^:/]//|/[.][.]?(/|$)|/$)')",
-                "`uri` must name the root of a store by a plain absolute path, such as"
-                " `file:///artifacts`: no `//`, `.` or `..` within, no slash at its end",
-                ".uri",
-            ),
+            plain_path_rule("the root of a store", "file:///artifacts"),
         )
     )
 
-    uri: Annotated[
-        str, StringConstraints(pattern=r"^(file|s3|gs|az)://.+", min_length=8, max_length=512)
-    ] = Field(
+    uri: StoreRoot = Field(
         description="Root of the store that holds it, on the volume or in the bucket of"
         " `artifacts`."
     )

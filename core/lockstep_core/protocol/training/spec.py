@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -27,6 +27,7 @@ SHAPELESS = frozenset({"checkpoint", "distributed", "tracking"})
 as well: a change of them trains nothing."""
 
 
+_EVALUATED = "`budget.earlyStopping` needs `evaluation.everySteps`: it looks at evaluations"
 _MINED = (
     "`mining.strategy` and `mining.skipHardest` must not be set unless `loss.name` is Triplet: the"
     " others take all pairs or none"
@@ -39,8 +40,6 @@ _BOUNDED = (
     "`loss.softMargin` must not be true when `mining.strategy` is AllSemiHard: semi-hard negatives"
     " lie within a margin"
 )
-
-
 _SHARED = (
     "`distributed.pods` x `distributed.processesPerPod` must not exceed `batch.classes` x"
     " `batch.perClass`: each process embeds a share of the batch"
@@ -54,7 +53,7 @@ class TrainingSpec(Contract):
         json_schema_extra=validations(
             rule(
                 "!has(self.budget.earlyStopping) || has(self.evaluation.everySteps)",
-                "`budget.earlyStopping` needs `evaluation.everySteps`: it looks at evaluations",
+                _EVALUATED,
                 ".evaluation.everySteps",
             ),
             rule(
@@ -124,13 +123,17 @@ class TrainingSpec(Contract):
         default=0, ge=0, le=2**31 - 1, description="Seed of weights, batches and their order."
     )
 
+    def shaping(self) -> dict[str, Any]:
+        """The wire form of what shapes the space. Defaults are left out, so that a later version
+        with more fields asks for the same."""
+        wanted = set(TrainingSpec.model_fields) - SHAPELESS
+        return self.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=wanted)
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         """The rules above, for configs that no API server has checked."""
         if self.budget.early_stopping is not None and self.evaluation.every_steps is None:
-            raise ValueError(
-                "`budget.earlyStopping` needs `evaluation.everySteps`: it looks at evaluations"
-            )
+            raise ValueError(_EVALUATED)
         warmup = self.optimizer.warmup_steps
         if warmup is not None and warmup >= self.budget.max_steps:
             raise ValueError(

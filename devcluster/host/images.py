@@ -16,6 +16,9 @@ from devcluster.layout import exclusive
 from devcluster.report import DevclusterError, step
 
 PAUSE_IMAGE = "localhost/pause:1"
+# The kubelet's own rule for disk pressure spares what the runtime calls pinned. Nobody could pull
+# the static images again.
+PINNED = "io.cri-containerd.pinned=pinned"
 COREDNS_REPOSITORY = "lockstep.local/coredns"
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
@@ -96,18 +99,24 @@ def coredns_image() -> str:
 
 
 def import_static(cluster: Cluster) -> None:
-    """Import the images of the pause program and of CoreDNS where they are missing."""
+    """Import the images of pause and CoreDNS where they are missing, and pin them."""
     for image, program in ((PAUSE_IMAGE, "pause"), (coredns_image(), "coredns")):
-        if has(cluster, image):
-            continue
-        with tempfile.TemporaryDirectory(dir=cluster.layout.root) as folder:
-            archive = Path(folder) / "image.tar"
-            oci.write_archive(
-                archive, image=image, program=binaries.binary(program), entrypoint=program
-            )
-            done = _ctr(cluster, "images", "import", str(archive))
+        if not has(cluster, image):
+            _import(cluster, image, program)
+        done = _ctr(cluster, "images", "label", image, PINNED)
         if done.returncode != 0:
-            raise DevclusterError(f"importing {image} failed: {done.stderr.strip()}")
+            raise DevclusterError(f"pinning {image} failed: {done.stderr.strip()}")
+
+
+def _import(cluster: Cluster, image: str, program: str) -> None:
+    with tempfile.TemporaryDirectory(dir=cluster.layout.root) as folder:
+        archive = Path(folder) / "image.tar"
+        oci.write_archive(
+            archive, image=image, program=binaries.binary(program), entrypoint=program
+        )
+        done = _ctr(cluster, "images", "import", str(archive))
+    if done.returncode != 0:
+        raise DevclusterError(f"importing {image} failed: {done.stderr.strip()}")
 
 
 def _builder_answers(cluster: Cluster) -> bool:

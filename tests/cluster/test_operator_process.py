@@ -118,13 +118,17 @@ def test_sigterm_while_the_first_lists_fail(
     wait_for("it leads", lambda: operator.metric("lockstep_leader") == 1.0)
     wait_for("it waits", lambda: operator.probe("/readyz") == (503, "listing\n"))
     assert operator.probe("/healthz")[0] == 200
+
+    def refused() -> list[str]:
+        return [line["error"] for line in operator.lines() if line["level"] == "error"]
+
+    # It says "listing" from the moment it leads; the server's refusal comes an answer later.
+    wait_for("the refusal is logged", refused)
     assert operator.stop() == 0
     lease = control_plane.get("lease", LEASE_NAME, cluster.namespace)
     assert lease["spec"]["holderIdentity"] == ""
-    errors = [line["error"] for line in operator.lines() if line["level"] == "error"]
-    assert errors
-    assert "embeddingmodels" in errors[0]
-    assert "forbidden" in errors[0]
+    assert "embeddingmodels" in refused()[0]
+    assert "forbidden" in refused()[0]
 
 
 def test_a_stopped_leader_writes_nothing_after_it_wakes(cluster: Cluster, launch: Launch) -> None:

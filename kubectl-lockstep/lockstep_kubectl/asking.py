@@ -162,6 +162,12 @@ def _stage(release: Object) -> str:
     return str((release.get("status") or {}).get("stage") or "Pending")
 
 
+def _is_judged(release: Object) -> bool:
+    """Whether it serves, and its gates after the promotion have not passed."""
+    watch = (release.get("status") or {}).get("watch")
+    return _stage(release) == "Serving" and watch is not None and watch.get("verdict") != "Pass"
+
+
 def _meant(verb: Verb, model: Object, releases: Sequence[Object]) -> str:
     """The release that a verb means when nobody named one."""
     pointer = ((model.get("status") or {}).get("candidate") or {}).get("release")
@@ -177,6 +183,9 @@ def _meant(verb: Verb, model: Object, releases: Sequence[Object]) -> str:
         return f"r{kept['spec']['number']}"
     if candidate is not None:
         return candidate
+    judged = next((r for r in releases if _is_judged(r)), None)
+    if verb in (Verb.PROMOTE, Verb.RETRY) and judged is not None:
+        return f"r{judged['spec']['number']}"
     if verb is Verb.RETRY and newest is not None and _stage(newest) in ("Failed", "Superseded"):
         return f"r{newest['spec']['number']}"
     instead = {

@@ -6,7 +6,13 @@ local history = status.history or {}
 
 -- A release that waits for a person says so as the reason of its conditions.
 local waits, undecided = false, false
+-- One that serves may still be judged, or its gates did not decide.
+local judged, open = false, false
 for _, condition in ipairs(status.conditions or {}) do
+  if condition.type == "Ready" and not candidate then
+    open = condition.reason == "GateInconclusive"
+    judged = open or condition.reason == "Watched"
+  end
   if condition.type == "Reconciling" and condition.status == "True" then
     undecided = condition.reason == "GateInconclusive"
     waits = undecided or condition.reason == "ApprovalRequired"
@@ -31,10 +37,10 @@ end
 local held = annotations["lockstep.dev/pause"] ~= nil
 
 local actions = {}
-actions["promote"] = { ["disabled"] = not (candidate and waits) }
+actions["promote"] = { ["disabled"] = not ((candidate and waits) or judged) }
 actions["abort"] = { ["disabled"] = not candidate }
 actions["rollback"] = { ["disabled"] = not earlier }
-actions["retry"] = { ["disabled"] = not ((candidate and undecided) or ended) }
+actions["retry"] = { ["disabled"] = not ((candidate and undecided) or ended or open) }
 actions["pause"] = { ["disabled"] = not candidate or held }
 actions["resume"] = { ["disabled"] = not held }
 return actions

@@ -139,6 +139,23 @@ class StepRecord(Contract):
         default=False, description="A person let the release pass this step's pause or analysis."
     )
 
+    @property
+    def analysis(self) -> str:
+        """Names the analysis of this step among all of the release."""
+        return f"{self.index}@{self.started_at}"
+
+
+class Watch(Contract):
+    """The analysis after the promotion (`spec.rollout.afterPromotion`)."""
+
+    started_at: Time
+    verdict: str | None = Field(default=None, description="Unset while it is measured.")
+
+    @property
+    def analysis(self) -> str:
+        """Names this analysis among all of the release."""
+        return f"promoted@{self.started_at}"
+
 
 class Weights(Contract):
     """Percent of the requests that the candidate answers: asked, and read back when it held."""
@@ -182,6 +199,7 @@ class EmbeddingReleaseStatus(Contract):
         default=None, description="The stable release that it shares the entry point with."
     )
     step: StepRecord | None = None
+    watch: Watch | None = None
     weights: Weights | None = None
     approved_at: Time | None = Field(
         default=None, description="When a person approved its promotion (`promotion: Manual`)."
@@ -214,5 +232,6 @@ __all__ = [
     "Sha256",
     "Stage",
     "StepRecord",
+    "Watch",
     "Weights",
 ]

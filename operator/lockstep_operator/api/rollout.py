@@ -24,7 +24,7 @@ class PauseStep(Contract):
 
 
 class AnalysisStep(Contract):
-    """Judges live gates while the candidate takes its share of the traffic."""
+    """Judges live gates while a release takes its share of the traffic, or all of it."""
 
     gates: list[GateName] = Field(
         min_length=1,
@@ -190,6 +190,21 @@ class RolloutSpec(Contract):
                 ".steps",
             ),
             rule(
+                "!has(self.afterPromotion) || self.afterPromotion.gates.all(n, has(self.gates)"
+                " && self.gates.exists(g, g.name == n && g.type != 'Recall'))",
+                "`afterPromotion.gates` must name gates of `gates` that are measured live: `Recall`"
+                " is judged before anything serves",
+                ".afterPromotion",
+            ),
+            rule(
+                "!has(self.afterPromotion) || !has(self.rollbackWindow)"
+                " || ((!has(self.rollbackWindow.releases) || self.rollbackWindow.releases > 0)"
+                " && (!has(self.rollbackWindow.seconds) || self.rollbackWindow.seconds > 0))",
+                "`afterPromotion` must not be set with an empty `rollbackWindow`: there would be"
+                " nothing to go back to; raise `rollbackWindow.releases` and `.seconds`",
+                ".afterPromotion",
+            ),
+            rule(
                 "!has(self.steps) || self.steps.size() < 2 || self.steps.exists_one(s,"
                 " has(s.setWeight) && s.setWeight == 100) == false ||"
                 " (has(self.steps[self.steps.size() - 1].setWeight)"
@@ -212,6 +227,12 @@ class RolloutSpec(Contract):
         description="The way from 0 to 100 percent. None: the entry point moves at once, as it"
         " does for the first release and for a rollback.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    after_promotion: AnalysisStep | None = Field(
+        default=None,
+        description="Live gates of a release that was just promoted, measured on all requests. One"
+        " that fails takes the entry point back to the release before, while that is kept"
+        " (`rollbackWindow`). Data that do not decide change nothing, and are told.",
     )
     hold_at_step: int | None = Field(
         default=None,

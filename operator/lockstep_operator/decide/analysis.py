@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import GateType
 from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import StepRecord, Watch
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.gates.errors import error_ratio
@@ -38,13 +39,15 @@ class Analysis:
     told: str
 
 
-def analyse(draft: Draft, release: Release, names: Sequence[str]) -> Analysis:
-    """Looks at the gates of the analysis step that is under way (`release.status.step`).
+def analyse(
+    draft: Draft, release: Release, names: Sequence[str], record: StepRecord | Watch
+) -> Analysis:
+    """Looks at the gates of the analysis that `record` began.
 
     One failed gate ends it at once. Otherwise it ends when all gates have settled, so that a gate
     that does not decide hides no failure of another. A dry run is waited for, and never counts.
     """
-    looks = {name: _look(draft, release, name) for name in names}
+    looks = {name: _look(draft, release, name, record) for name in names}
     verdicts = [look.settled for look in looks.values() if look.settled is not None]
     counted = [found for found in verdicts if not found.dry_run]
     failed = [found for found in counted if found.verdict == Verdict.FAIL]
@@ -58,13 +61,12 @@ def analyse(draft: Draft, release: Release, names: Sequence[str]) -> Analysis:
     return Analysis(Verdict.PASS, verdicts, _lines(verdicts))
 
 
-def _look(draft: Draft, release: Release, name: str) -> Look:
+def _look(draft: Draft, release: Release, name: str, record: StepRecord | Watch) -> Look:
     gate = next((g for g in draft.model.spec.rollout.gates if g.name == name), None)
-    step = release.status.step
-    if gate is None or step is None or gate.type not in LIVE:
+    if gate is None or gate.type not in LIVE:
         line = f"no live gate {name} in `spec.rollout.gates`"
         return Look(GateVerdict(name=name, verdict=Verdict.ERROR, line=line))
-    return LIVE[gate.type](Context(draft, release, gate, step.index, step.started_at))
+    return LIVE[gate.type](Context(draft, release, gate, record.analysis, record.started_at))
 
 
 def _lines(verdicts: Sequence[GateVerdict]) -> str:

@@ -26,6 +26,7 @@ from lockstep_operator.decide.release import advance
 from lockstep_operator.decide.retention import retain, sweep, trim_history
 from lockstep_operator.decide.scene import Unreadable, is_owned, read, read_indexes
 from lockstep_operator.decide.stages.finalizing import finalizing
+from lockstep_operator.decide.stages.serving import serving
 from lockstep_operator.decide.traffic import steer
 from lockstep_operator.decide.verbs import handle_verbs
 
@@ -72,6 +73,8 @@ def _move(draft: Draft) -> None:
     stable = draft.stable
     if stable is not None and stable.status.stage is Stage.FINALIZING:
         finalizing(draft, stable)
+    elif stable is not None:
+        serving(draft, stable)
     candidate = draft.candidate
     if candidate is None:
         return

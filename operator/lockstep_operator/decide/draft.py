@@ -73,6 +73,8 @@ class Draft:
         self.conflicts: list[str] = []
         # What a stage of the candidate asks for; None: all requests to the stable release.
         self.traffic: Traffic | None = None
+        # What hinders the measuring of a release that was just promoted, mostly nothing.
+        self.watch_trouble = ""
         # Why a change of the spec that is seen has not started yet.
         self.change_waits: str | None = None
         self._wakes: list[float] = []

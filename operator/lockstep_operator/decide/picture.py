@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.model import Phase
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
@@ -18,6 +19,7 @@ from lockstep_operator.decide.observed import Refusal
 from lockstep_operator.decide.pauses import how_to_continue, is_held
 from lockstep_operator.decide.reasons import Outcome, Reason
 from lockstep_operator.decide.scene import Problem
+from lockstep_operator.decide.stages.serving import after_promotion, has_failed
 from lockstep_operator.decide.steps import plan_of
 from lockstep_operator.decide.traffic import selected_release, shares
 from lockstep_operator.manifests import short_name
@@ -112,6 +114,8 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
         told = f"{short} is paused by a person. It {told.partition(' ')[2]}"
     found = training_text(status.training)
     parts = [told, *_refusals(draft, told), *([found] if found else []), serving_sentence(draft)]
+    if draft.stable is not None and has_failed(draft.stable):
+        parts.append(after_promotion(draft.stable))
     if draft.change_waits:
         parts.append(f"Another change of the spec is seen: {draft.change_waits}.")
     # No full stop after a command: people copy what stands there. A semicolon is the shell's own.
@@ -156,6 +160,8 @@ def _served(draft: Draft, stable: Release) -> Picture:
     serving = serving_sentence(draft)
     selected = selected_release(draft) == stable.name
     if pair.whole and selected:
+        if stable.status.watch is not None:
+            return _watched(draft, stable, serving)
         message = " ".join([serving, *_side_notes(draft, stable)])
         return Picture(Phase.HEALTHY, Reason.HEALTHY, message, ready=True)
     lacking = pair.told()
@@ -165,6 +171,32 @@ def _served(draft: Draft, stable: Release) -> Picture:
     reason = Reason.PODS_NOT_READY if lacking else Reason.ENTRY_MISSING
     message = " ".join([serving, *([f"{lacking}."] if lacking else []), *_way_back(draft)])
     return Picture(Phase.DEGRADED, reason, message)
+
+
+def _watched(draft: Draft, stable: Release, serving: str) -> Picture:
+    """It answers all requests, and is judged on them or was."""
+    model, name, asked = draft.model, stable.name, draft.model.spec.rollout.after_promotion
+    verdict = stable.status.watch.verdict if stable.status.watch else None
+    parts = [serving, *_side_notes(draft, stable)]
+    settle = f"Settle for it: {ask(model, Verb.PROMOTE, name)}"
+    again = f"Measure again: {ask(model, Verb.RETRY, name)}"
+    if verdict is None:
+        gates = ", ".join(asked.gates) if asked else ""
+        trouble = f"; {draft.watch_trouble}" if draft.watch_trouble else ""
+        back = [short_name(kept.name) for kept in draft.retained[:1]]
+        way = f", and {back[0]} returns if it fails" if back else ""
+        parts.append(f"It is judged on them by {gates}{way}{trouble}.")
+        message = " ".join([*parts, settle])
+        return Picture(Phase.PROGRESSING, Reason.WATCHED, message, reconciling=True)
+    if verdict == Verdict.FAIL:
+        kept = next(iter(draft.retained), None)
+        lacking = f"{short_name(kept.name)} is not whole" if kept else "no release is kept whole"
+        parts = [after_promotion(stable), f"It stays: {lacking} to go back to.", serving]
+        return _stalled(Reason.GATE_FAILED, *parts, _change(draft), f"{settle}; {again}")
+    if verdict == Verdict.INCONCLUSIVE:
+        message = " ".join([*parts, after_promotion(stable), f"{settle}; {again}"])
+        return Picture(Phase.HEALTHY, Reason.GATE_INCONCLUSIVE, message, ready=True)
+    return Picture(Phase.HEALTHY, Reason.HEALTHY, " ".join(parts), ready=True)
 
 
 def _side_notes(draft: Draft, stable: Release) -> list[str]:
@@ -226,12 +258,15 @@ def _failed(draft: Draft, newest: Release, serving: str) -> Picture:
 
 def _rolled_back(draft: Draft, release: Release, serving: str) -> Picture:
     short = short_name(release.name)
-    told = f"{short}, which the spec asks for, was rolled back."
+    reason, told = Reason.ROLLED_BACK, f"{short}, which the spec asks for, was rolled back."
     keep = "Make it lasting: apply the spec of the release that serves."
+    if has_failed(release):
+        reason, told = Reason.GATE_FAILED, f"{told} {after_promotion(release)}"
+        keep = _change(draft)
     if release.status.stage is not Stage.RETAINED:
-        return _stalled(Reason.ROLLED_BACK, told, serving, keep)
+        return _stalled(reason, told, serving, keep)
     forward = f"Go forward again: {ask(draft.model, Verb.ROLLBACK, release.name)}"
-    return _stalled(Reason.ROLLED_BACK, told, serving, keep, forward)
+    return _stalled(reason, told, serving, keep, forward)
 
 
 def _refusals(draft: Draft, told: str) -> list[str]:

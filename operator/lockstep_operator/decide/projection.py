@@ -24,6 +24,7 @@ from lockstep_operator.decide.plan import Reference, StatusWrite
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.decide.records import gates_state
 from lockstep_operator.decide.scene import Problem, Scene
+from lockstep_operator.decide.stages.serving import is_turned_down
 from lockstep_operator.decide.steps import describe, plan_of, under_way, weight_at
 from lockstep_operator.decide.traffic import selected_release, shares
 from lockstep_operator.manifests import encoder_name, short_name
@@ -102,7 +103,7 @@ def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
 def _judged(draft: Draft) -> Release | None:
     """The release whose gates are shown: what is on its way, what just failed, what serves."""
     newest, stable = draft.newest, draft.stable
-    failed = newest if newest and newest.status.stage is Stage.FAILED else None
+    failed = newest if newest and is_turned_down(newest) else None
     if stable is not None and is_asked(draft, stable):
         failed = None  # the spec asks for it no more
     found = [draft.candidate, failed, stable]
@@ -196,7 +197,7 @@ def _history(draft: Draft) -> list[HistoryEntry]:
 def _reason_of(release: Release) -> str:
     """Why it failed or was given up; of a release that served, why it was made."""
     status = release.status
-    if status.stage is Stage.FAILED and status.last_failure is not None:
+    if is_turned_down(release) and status.last_failure is not None:
         return status.last_failure.reason
     if status.stage is Stage.SUPERSEDED:
         ready = (c.reason for c in status.conditions or () if c.type == "Ready")

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     STEP_DONE = "StepDone"  # Event only
     STEPS_ACCEPTED = "StepsAccepted"
     PROMOTED = "Promoted"
+    WATCHED = "Watched"  # judged on all requests after its promotion (`afterPromotion`)
     ROLLED_BACK = "RolledBack"
     ABORTED = "Aborted"
     SUPERSEDED = "Superseded"

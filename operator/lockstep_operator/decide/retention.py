@@ -74,10 +74,10 @@ def _servers(draft: Draft, release: Release) -> list[Object]:
 
 
 def _is_measurement(job: Object, release: Release) -> bool:
-    """Whether the Job counts in the analysis that is under way."""
-    step = release.status.step
-    made_for = (job["metadata"].get("annotations") or {}).get(labels.ANALYSIS, "")
-    return step is not None and str(made_for).startswith(f"{step.index}@{step.started_at}/")
+    """Whether the Job counts in an analysis that is under way."""
+    made_for = str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS, ""))
+    under_way = (release.status.step, release.status.watch)
+    return any(record and made_for.startswith(f"{record.analysis}/") for record in under_way)
 
 
 def _old_evidence(jobs: Iterable[Object]) -> list[Object]:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Attempts, Stage
+from lockstep_operator.api.release import Attempts, Stage, Watch
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import attempts
 from lockstep_operator.decide.children import upkeep
@@ -153,6 +153,11 @@ def _retry(draft: Draft, release: Release) -> Answer:
             draft.change(release.name, evaluation=None, attempts=book)
         resume(draft, release.name)
         return accepted, Reason.RETRY_REQUESTED
+    if status.stage is Stage.SERVING and status.watch is not None and status.watch.verdict:
+        # Another analysis: what was measured for the one before does not count.
+        again = Watch(started_at=draft.now)
+        draft.change(release.name, watch=again, gates=_offline(draft, release))
+        return f"accepted: {short} is judged anew", Reason.RETRY_REQUESTED
     aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
     if not (status.stage is Stage.FAILED or aborted) or status.failed_stage is None:
         return _refused(
@@ -211,6 +216,9 @@ def _promote(draft: Draft, release: Release) -> Answer:
         return _promote_canary(draft, release)
     if status.stage is Stage.ROLLING_BACK:
         return _promote_what_stays(draft, release)
+    if status.stage is Stage.SERVING and status.watch is not None:
+        draft.change(release.name, watch=None)
+        return f"accepted: {short} is judged no more", Reason.PROMOTE_REQUESTED
     if status.pause_reason != Reason.GATE_INCONCLUSIVE:
         return _refused(f"{short} is {release.status.stage or 'new'} and does not wait at a gate")
     draft.change(release.name, gates_passed_at=draft.now)

@@ -30,6 +30,7 @@ GOOD_CHANGES: dict[str, Any] = {
         {"setWeight": 25},
         {"analysis": {"gates": ["live", "latency", "errors", "load"]}},
     ],
+    "spec.rollout.afterPromotion": {"gates": ["errors", "load"]},
 }
 
 
@@ -113,6 +114,21 @@ _STEPS = (
 )
 
 
+def _after(name: str, gates: list[str], *words: str, **window: int) -> BadSpec:
+    changes = {**GOOD_CHANGES, "spec.rollout.afterPromotion": {"gates": gates}}
+    changes |= {"spec.rollout.rollbackWindow": window} if window else {}
+    return BadSpec(f"after-promotion-{name}", GOOD_MODEL, changes, words)
+
+
+_AFTER = (
+    _after("of-nothing", [], "afterPromotion.gates", "1"),
+    _after("of-a-lost-gate", ["lost"], "`afterPromotion.gates` must name gates of `gates`"),
+    _after("of-an-offline-gate", ["relevance"], "measured live"),
+    _after("keeping-nothing", ["load"], "raise `rollbackWindow.releases`", releases=0),
+    _after("keeping-no-second", ["load"], "nothing to go back to", seconds=0),
+)
+
+
 def _traffic(name: str, traffic: dict[str, Any], *words: str) -> BadSpec:
     return BadSpec(f"traffic-{name}", GOOD_MODEL, {"spec.rollout.traffic": traffic}, words)
 
@@ -129,4 +145,4 @@ _TRAFFIC = (
         "Trusted",
     ),
 )
-BAD_GATES = (*_UNBOUNDED, *_MISPLACED, *_VALUES, *_STEPS, *_TRAFFIC)
+BAD_GATES = (*_UNBOUNDED, *_MISPLACED, *_VALUES, *_STEPS, *_AFTER, *_TRAFFIC)

@@ -101,14 +101,19 @@ class Lab:
         observed = dataclasses.replace(self.world.observed(), measurements=self.series)
         return Draft(read(observed, self.world.settings, self.world.now))
 
+    def analysed(self, draft: Draft) -> Analysis:
+        release = draft.release("glyphs-r2")
+        assert release.status.step is not None
+        return analyse(draft, release, self.names, release.status.step)
+
     def look(self) -> Analysis:
         draft = self.draft()
-        found = analyse(draft, draft.release("glyphs-r2"), self.names)
+        found = self.analysed(draft)
         self.asked, self.wake = list(draft.measure), draft.look_again_after
         self.created = draft.create
         # Looking again asks for the same and says the same.
         again = self.draft()
-        assert analyse(again, again.release("glyphs-r2"), self.names) == found
+        assert self.analysed(again) == found
         assert again.measure == draft.measure
         return found
 
@@ -375,7 +380,7 @@ def test_a_replay_of_an_earlier_analysis_does_not_count_and_goes_first() -> None
     step = lab.world.record(2)["step"] | {"startedAt": "2026-01-31T15:00:00Z"}
     lab.world.set_status("EmbeddingRelease", "glyphs-r2", {"step": step})
     draft = lab.draft()
-    assert analyse(draft, draft.release("glyphs-r2"), lab.names).verdict is None
+    assert lab.analysed(draft).verdict is None
     assert [reference.name for reference in draft.delete] == [old] and not draft.create
     lab.world.end_job(old, message=replay_result(lab, old))
     assert lab.start() == "glyphs-r2-replay-live-2"
@@ -405,7 +410,9 @@ def test_a_release_without_a_labelled_set_is_told_and_raises_nothing() -> None:
     draft = lab.draft()
     release = draft.release("glyphs-r2")
     spec = release.spec.model_copy(update={"training": None, "evaluation": None})
-    found = analyse(draft, dataclasses.replace(release, spec=spec), lab.names)
+    step = release.status.step
+    assert step is not None
+    found = analyse(draft, dataclasses.replace(release, spec=spec), lab.names, step)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "imported without `spec.evaluation`" in found.told and not draft.create
 

@@ -60,6 +60,12 @@ def judged() -> Any:
     return worlds.canary(steps=JUDGED_STEPS, replicas=2, at=1, gates=GATES)
 
 
+def watched() -> Any:
+    """r2 was just promoted, and is judged on all requests."""
+    found = {"gates": GATES, "afterPromotion": {"gates": ["errors"]}}
+    return worlds.healthy(rollout=found).change_model("training.seed", 7).run()
+
+
 STARTS = {
     "model first": lambda: worlds.World().apply_model().apply_index(),
     "index first": lambda: worlds.World().apply_index().apply_model(),
@@ -71,6 +77,7 @@ STARTS = {
     "r2 waits at a step": lambda: worlds.canary(at=3),
     "r2 takes a step through a Gateway": routed,
     "r2 is judged by its requests": judged,
+    "r2 is judged after its promotion": watched,
     "an import": lambda: worlds.World().apply_model(**IMPORTED).apply_index(),
     "r2 shares the pods": lambda: worlds.canary(replicas=4, at=2, capacity="ResourceAware"),
 }
@@ -389,6 +396,7 @@ class Releases(RuleBasedStateMachine):
         world.change_model("rollout.paused", False)
         world.change_model("rollout.gates", [worlds.GATE])
         world.change_model("rollout.holdAtStep", None)
+        world.change_model("rollout.afterPromotion", None)
         # Beside it, no share of pods can be held.
         world.change_model("serving.autoscaling", None)
         # Of three shared pods no share is near to 50 %.

@@ -65,6 +65,30 @@ def rolled_back() -> worlds.World:
     return worlds.two().annotate("rollback", "r1").run()
 
 
+ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
+
+
+def watched(**gate: Any) -> worlds.World:
+    """r2 was just promoted, and is judged on all requests."""
+    found = {"gates": [worlds.GATE, ERRORS | gate], "afterPromotion": {"gates": ["errors"]}}
+    return worlds.healthy(rollout=found).change_model("training.seed", 7).run()
+
+
+def judged(world: worlds.World, failed: int = 0) -> worlds.World:
+    for _ in range(2):
+        world.measure(failed)
+        world.settle().pass_time(11).settle()
+    return world.run()
+
+
+def watched_undecided() -> worlds.World:
+    return judged(watched(minSamples=100_000, inconclusiveLimit=0))
+
+
+def went_back() -> worlds.World:
+    return judged(watched(), failed=300)
+
+
 def window_over() -> worlds.World:
     return worlds.two().pass_time(90_000).run()
 
@@ -127,6 +151,9 @@ SITUATIONS: dict[str, tuple[Callable[[], worlds.World], str | None, str, str]] =
     "aborted": (aborted, "Degraded", "Degraded", "Failed"),
     "gives traffic back": (gives_traffic_back, "Progressing", "Progressing", "InProgress"),
     "two": (worlds.two, "Healthy", "Healthy", "Current"),
+    "watched": (watched, "Progressing", "Progressing", "InProgress"),
+    "watched, undecided": (watched_undecided, "Healthy", "Healthy", "Current"),
+    "went back": (went_back, "Degraded", "Degraded", "Failed"),
     "rolled back": (rolled_back, "Degraded", "Degraded", "Failed"),
     "window over": (window_over, "Healthy", "Healthy", "Current"),
     # Pods come back by themselves or not: nothing is known to have failed for good.

@@ -38,6 +38,8 @@ def request(verb: Verb, name: str, named: str | None = None) -> Request:
         (Verb.RETRY, "gate failed", "r2"),
         # `abort: r2` was handled: that is another verb, whose values do not matter here.
         (Verb.RETRY, "aborted", "r2"),
+        (Verb.PROMOTE, "watched", "r2"),
+        (Verb.RETRY, "watched, undecided", "r2"),
         (Verb.ROLLBACK, "two", "r1"),
         (Verb.ROLLBACK, "rolled back", "r2"),
     ],

@@ -1,5 +1,6 @@
--- Lets the candidate pass the pause or the gate that it waits at.
-local release = obj.status.candidate.release
+-- Lets the candidate pass the pause or the gate that it waits at; without one, settles for what
+-- serves and is still judged.
+local release = (obj.status.candidate or obj.status.stable).release
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}
 end

@@ -1,9 +1,12 @@
 -- Tries the newest release again where it failed, or measures an undecided gate anew.
 local release = nil
+local newest = (obj.status.history or {})[1]
 if obj.status.candidate ~= nil then
   release = obj.status.candidate.release
+elseif newest ~= nil and (newest.outcome == "Failed" or newest.outcome == "Aborted") then
+  release = newest.release
 else
-  release = obj.status.history[1].release
+  release = obj.status.stable.release
 end
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}

@@ -30,17 +30,13 @@ INTERVAL_SECONDS = 10
 
 @dataclass(frozen=True)
 class Context:
-    """One live gate of the analysis that began at `started_at` as step `step` of a release."""
+    """One live gate of the analysis of this name, which began at `started_at`."""
 
     draft: Draft
     release: Release
     gate: Gate
-    step: int
+    analysis: str
     started_at: str
-
-    @property
-    def analysis(self) -> str:
-        return f"{self.step}@{self.started_at}"
 
     @property
     def interval(self) -> float:

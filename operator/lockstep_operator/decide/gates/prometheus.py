@@ -18,8 +18,13 @@ def prometheus(context: Context) -> Look:
 
 
 def _filled(context: Context, query: str) -> str:
-    """The query of this candidate. Names of objects hold nothing that PromQL would read."""
+    """The query of this release. Names of objects hold nothing that PromQL would read.
+
+    After a promotion, stable is what it replaced.
+    """
     stable = context.draft.stable
+    if stable is not None and stable.name == context.release.name:
+        stable = next(iter(context.draft.retained), None)
     values = {
         "namespace": context.release.namespace,
         "model": context.release.spec.model,

@@ -271,7 +271,7 @@ def _analyse(draft: Draft, release: Release, steps: Steps, step: Step) -> None:
         # What was measured is in the record; measuring goes on when a person asks for it.
         draft.say(name, Reason.GATE_INCONCLUSIVE, _undecided(release, steps, step))
         return
-    found = analyse(draft, release, step.analysis.gates)
+    found = analyse(draft, release, step.analysis.gates, record)
     if found.verdict is None:
         say_step(draft, name, steps, found.told)
         return

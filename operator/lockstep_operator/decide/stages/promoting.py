@@ -15,6 +15,7 @@ from lockstep_operator.decide.reasons import Outcome, Reason
 from lockstep_operator.decide.routers.choice import router_of
 from lockstep_operator.decide.routers.router import Traffic
 from lockstep_operator.decide.stages.finalizing import retain_others
+from lockstep_operator.decide.stages.serving import first_watch
 from lockstep_operator.decide.traffic import has_all_requests, selected_release
 from lockstep_operator.manifests import short_name
 
@@ -90,6 +91,7 @@ def _finalize(draft: Draft, release: Release) -> None:
         finished_at=None,
         outcome=Outcome.PROMOTED,
         step=None,
+        watch=first_watch(draft, release),
         weights=None,
         approved_at=None,
     )

@@ -122,6 +122,7 @@ RELEASE = EmbeddingReleaseStatus.model_validate(
         "failedStage": "Evaluating",
         "canaryOf": "glyphs-r1",
         "step": {"index": 1, "hash": "0123456789ab", "startedAt": AT, "passed": True},
+        "watch": {"startedAt": AT, "verdict": "Pass"},
         "weights": {"asked": 25, "achieved": 20, "since": AT},
         "approvedAt": AT,
         "ending": {

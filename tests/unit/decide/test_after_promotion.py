@@ -1,0 +1,205 @@
+"""Edge 18b by gates: a release is judged on all requests after its promotion, and may go back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
+
+pytestmark = pytest.mark.unit
+
+ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
+BUSINESS = {
+    "name": "clicks",
+    "type": "Prometheus",
+    "prometheus": {"url": "http://prometheus:9090", "query": 'x{old="$(stable)"}'},
+    "minValue": "0.5",
+}
+SAYS_WHICH = "errors: 5xx 30% > 5% FAIL"
+
+
+def promoted(gate: Any = ERRORS, **rollout: Any) -> World:
+    """r2 was just promoted, r1 is kept, and the gate judges all requests."""
+    found = {
+        "gates": [worlds.GATE, gate],
+        "afterPromotion": {"gates": [gate["name"]]},
+        **rollout,
+    }
+    world = worlds.healthy(rollout=found)
+    return world.change_model("training.seed", 7).run()
+
+
+def judged(world: World, failed: int = 0, times: int = 2) -> World:
+    """So many measurements come, an interval apart."""
+    for _ in range(times):
+        world.measure(failed)
+        world.settle().pass_time(11).settle()
+    return world
+
+
+def handled(world: World, verb: str) -> str:
+    found = [e["outcome"] for e in world.status["lastHandled"] if e["verb"] == verb]
+    return str(found[-1])
+
+
+def test_edge_18b_a_promoted_release_is_judged_on_all_requests_and_stays() -> None:
+    world = promoted()
+    assert world.entry() == "glyphs-r2" and world.record(2)["watch"].get("verdict") is None
+    status = world.status
+    assert (status["phase"], world.says("Serving")) == ("Progressing", ("True", "Serving"))
+    assert world.says("Ready") == ("False", "Watched")
+    assert "It is judged on them by errors, and r1 returns if it fails." in status["message"]
+    assert "Settle for it: kubectl annotate em/glyphs" in status["message"]
+    before = len(world.writes)
+    world.pass_time(5).settle()
+    assert len(world.writes) == before, "nothing is written while it is measured"
+    judged(world)
+    assert world.record(2)["watch"]["verdict"] == "Pass"
+    assert world.status["phase"] == "Healthy" and world.entry() == "glyphs-r2"
+    assert [g["name"] for g in world.status["gates"]] == ["relevance", "errors"]
+    assert world.status["gatesSummary"] == "2/2"
+    assert world.plan.measure == ()
+
+
+def test_edge_18b_a_gate_that_fails_takes_the_entry_back_and_the_spec_does_not_fight_it() -> None:
+    world = judged(promoted(), failed=300).run()
+    assert world.entry() == "glyphs-r1" and world.stage(2) == "Retained"
+    assert world.record(2)["outcome"] == "RolledBack"
+    assert world.record(2)["lastFailure"]["stage"] == "Serving"
+    status = world.status
+    assert status["phase"] == "Degraded" and world.says("Serving") == ("True", "Serving")
+    assert world.says("Stalled") == ("True", "GateFailed")
+    assert world.says("GatesPassed") == ("False", "GateFailed")
+    message = status["message"]
+    assert message.startswith("r2, which the spec asks for, was rolled back. r2 failed after its")
+    assert SAYS_WHICH in message and "r1 serves all requests." in message
+    assert "Change `spec.training`" in message and "Go forward again: kubectl" in message
+    newest = status["history"][0]
+    assert (newest["release"], newest["outcome"], newest["reason"]) == (
+        "glyphs-r2",
+        "RolledBack",
+        "GateFailed",
+    )
+    for _ in range(3):
+        world.pass_time(1000).run()
+    assert world.entry() == "glyphs-r1" and not world.has_release(3)
+    assert "RolledBack" in world.reasons() and "GateFailed" in world.reasons()
+
+
+def test_edge_18b_a_person_may_go_forward_again_and_it_is_not_judged_twice() -> None:
+    world = judged(promoted(), failed=300).run()
+    world.annotate("rollback", "r2").run()
+    assert world.entry() == "glyphs-r2" and "watch" not in world.record(2)
+    judged(world, failed=300).run()
+    assert world.entry() == "glyphs-r2" and world.status["phase"] == "Healthy"
+
+
+def test_edge_18b_another_spec_is_released_after_it_went_back() -> None:
+    world = judged(promoted(), failed=300).run()
+    world.change_model("training.seed", 8).run()
+    assert world.entry() == "glyphs-r3" and world.stage(1) == "Retained"
+    judged(world)
+    assert world.status["phase"] == "Healthy"
+
+
+def test_the_first_release_has_nothing_to_go_back_to_and_is_not_judged() -> None:
+    found = {"gates": [worlds.GATE, ERRORS], "afterPromotion": {"gates": ["errors"]}}
+    world = worlds.healthy(rollout=found)
+    assert "watch" not in world.record(1) and world.status["phase"] == "Healthy"
+
+
+def test_data_that_do_not_decide_change_nothing_and_are_told() -> None:
+    world = promoted(ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0})
+    judged(world)
+    assert world.entry() == "glyphs-r2"
+    assert (world.status["phase"], world.says("Ready")) == ("Healthy", ("True", "GateInconclusive"))
+    message = world.status["message"]
+    assert "Its gates after the promotion do not decide: errors: " in message
+    assert "Measure again: kubectl annotate em/glyphs" in message
+    world.annotate("retry", "r2").settle()
+    assert handled(world, "retry") == "accepted: r2 is judged anew"
+    assert world.says("Ready") == ("False", "Watched") and world.plan.measure
+
+
+def test_inconclusive_may_be_asked_to_fail() -> None:
+    gate = ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0, "onInconclusive": "Fail"}
+    assert judged(promoted(gate)).run().entry() == "glyphs-r1"
+
+
+def test_a_dry_run_takes_nothing_back() -> None:
+    world = judged(promoted(ERRORS | {"dryRun": True}), failed=300).run()
+    assert world.entry() == "glyphs-r2" and world.record(2)["watch"]["verdict"] == "Pass"
+
+
+def test_a_person_settles_for_it() -> None:
+    world = promoted().annotate("promote", "r2").settle()
+    assert handled(world, "promote") == "accepted: r2 is judged no more"
+    judged(world, failed=300).run()
+    assert world.entry() == "glyphs-r2" and world.status["phase"] == "Healthy"
+    assert world.plan.measure == ()
+
+
+def test_gates_that_nobody_asks_for_any_more_are_not_measured() -> None:
+    world = promoted().change_model("rollout.afterPromotion", None).settle()
+    assert "watch" not in world.record(2) and world.status["phase"] == "Healthy"
+
+
+def test_what_failed_stays_until_what_it_replaced_is_whole() -> None:
+    world = promoted()
+    world.ready("Deployment", "glyphs-r1-encoder", ready=0)
+    judged(world, failed=300)
+    assert world.entry() == "glyphs-r2" and world.status["phase"] == "Degraded"
+    assert "It stays: r1 is not whole to go back to." in world.status["message"]
+    assert "r2 serves all requests." in world.status["message"]
+    assert world.run().entry() == "glyphs-r1"
+
+
+def test_what_failed_stays_where_nothing_is_kept() -> None:
+    world = promoted(rollbackWindow={"releases": 1, "seconds": 40})
+    world.pass_time(41).settle()
+    assert world.stage(1) == "Retired"
+    judged(world, failed=300).run()
+    assert world.entry() == "glyphs-r2" and world.says("Stalled") == ("True", "GateFailed")
+    assert "no release is kept whole to go back to" in world.status["message"]
+    world.annotate("promote", "r2").settle()
+    assert world.status["phase"] == "Healthy"
+
+
+@pytest.mark.parametrize("stage", ["Training", "Indexing", "Warming", "Canary"])
+def test_what_is_on_its_way_gives_way_and_comes_again(stage: str) -> None:
+    world = promoted()
+    world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {}}])
+    world.change_model("training.seed", 8).run_to(stage, 3)
+    judged(world, failed=300)
+    for _ in range(4):
+        world.ready_all().pass_time(31).settle()
+    assert world.entry() == "glyphs-r1" and world.stage(3) == "Superseded"
+    assert "gave way to r1: r2, which served, failed" in world.record(3)["message"]
+    world.run()
+    assert world.has_release(4), "the spec still asks for it"
+
+
+def test_a_verdict_stands_through_a_kill_between_its_record_and_the_switch() -> None:
+    for kill_after in range(4):
+        world = promoted()
+        world.measure()
+        world.settle().pass_time(11).settle()
+        world.measure(300)
+        try:
+            world.step(kill_after=kill_after)
+        except worlds.Killed:
+            world.restart()
+            world.measurements.clear()
+        world.run()
+        for _ in range(3):
+            judged(world, failed=300).run()
+        assert world.entry() == "glyphs-r1", kill_after
+
+
+def test_the_query_of_a_business_figure_names_what_was_replaced() -> None:
+    world = promoted(BUSINESS)
+    (request,) = world.plan.measure
+    assert request.what.promql == 'x{old="glyphs-r1"}'

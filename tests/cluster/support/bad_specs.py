@@ -303,6 +303,17 @@ _TRAINING = (
         "tracking.mlflow.uri",
         "https",
     ),
+    _model(
+        "tracking-wandb-project",
+        {"spec.training.tracking.wandb": {"project": "a b"}},
+        "wandb.project",
+        "match",
+    ),
+    _model(
+        "tracking-two",
+        {"spec.training.tracking": {"mlflow": {"uri": "https://a"}, "wandb": {"project": "a"}}},
+        "must not both be set",
+    ),
     _model("batch-chunk", {"spec.training.batch.chunkSize": 0}, "chunkSize", "1"),
     _model(
         "encoder-cuts",

@@ -100,6 +100,9 @@ class MLflow:
             self._client.log_artifact(self._run, str(file))
         self._client.set_terminated(self._run, STATUS[ending])
 
+    def abandon(self) -> None:
+        """Nothing keeps the process: its calls are made by a daemon thread."""
+
 
 def flattened(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay as they are."""

@@ -31,6 +31,9 @@ class Backend(Protocol):
 
     def end(self, ending: Ending, numbers: Mapping[str, float], files: Sequence[Path]) -> None: ...
 
+    def abandon(self) -> None:
+        """Lets go at once, from another thread, while a call still blocks."""
+
 
 class Tracker:
     """Passes on to `backend` (None: to nobody). After its first failure, which is told once, it is
@@ -40,7 +43,7 @@ class Tracker:
         self._backend, self._warn = backend, warn
         self._calls: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._closed = self._abandoned = False
         if backend is not None:
             self._thread = threading.Thread(target=self._work, name="tracker", daemon=True)
             self._thread.start()
@@ -69,6 +72,8 @@ class Tracker:
         self._pass_on(None)
         thread.join(seconds)
         if thread.is_alive():
+            self._abandoned = True
+            backend.abandon()
             self._warn(
                 f"tracking.{backend.name} did not take everything within {seconds:g} s; the"
                 " training goes on without it"
@@ -86,6 +91,8 @@ class Tracker:
                 call()
             # A tracker may raise whatever its client does; none of it is worth a training.
             except Exception as error:
+                if self._abandoned:
+                    return  # told already
                 told = str(error).split("\n", 1)[0][:300]
                 name = self._backend.name if self._backend else "tracker"
                 self._warn(

@@ -19,7 +19,7 @@ from lockstep_core.protocol.training.mining import (
 from lockstep_core.protocol.training.optimizer import OptimizerSpec, Schedule
 from lockstep_core.protocol.training.precision import Autocast, PrecisionSpec
 from lockstep_core.protocol.training.spec import SHAPELESS, TrainingSpec
-from lockstep_core.protocol.training.tracking import MLflowSpec, TrackingSpec
+from lockstep_core.protocol.training.tracking import MLflowSpec, TrackingSpec, WandbSpec
 
 __all__ = [
     "SHAPELESS",
@@ -52,4 +52,5 @@ __all__ = [
     "TrackingSpec",
     "TrainingEvaluationSpec",
     "TrainingSpec",
+    "WandbSpec",
 ]

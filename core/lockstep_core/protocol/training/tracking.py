@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from lockstep_core.protocol.base import Contract
+from lockstep_core.protocol.base import Contract, rule, validations
 
 
 class MLflowSpec(Contract):
@@ -23,11 +23,55 @@ class MLflowSpec(Contract):
     )
 
 
+# As Weights & Biases allows them in the address of a page.
+WandbName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$", max_length=128)]
+
+
+class WandbSpec(Contract):
+    """A run of Weights & Biases, or of a folder whose runs are sent later."""
+
+    project: WandbName = Field(
+        default="lockstep", description="The project; made where it does not exist."
+    )
+    entity: WandbName | None = Field(
+        default=None, description="The user or team; unset: that of the API key."
+    )
+    uri: (
+        Annotated[str, StringConstraints(pattern=r"^(file:///|https?://)[^\s]+$", max_length=512)]
+        | None
+    ) = Field(
+        default=None,
+        description="Of the server, or of a folder that is mounted (`file:///artifacts/wandb`),"
+        " whose runs `wandb sync` sends. Unset: as `WANDB_BASE_URL` says, else the vendor's. The"
+        " key is `WANDB_API_KEY` of the environment.",
+    )
+
+
 class TrackingSpec(Contract):
-    """Trackers beside the reports of the artifact. None can fail or stop a training."""
+    """A tracker beside the reports of the artifact. It cannot fail or stop a training."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!(has(self.mlflow) && has(self.wandb))",
+                "`mlflow` and `wandb` must not both be set: one tracker keeps one training",
+            )
+        )
+    )
 
     mlflow: MLflowSpec | None = Field(
         default=None,
         description="Curves, settings, final numbers and reports, one run for each release. Needs"
         " an image that was built with the extra `mlflow`.",
     )
+    wandb: WandbSpec | None = Field(
+        default=None,
+        description="The same as a run of Weights & Biases. Needs an image that was built with the"
+        " extra `wandb`.",
+    )
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.mlflow is not None and self.wandb is not None:
+            raise ValueError("`mlflow` and `wandb` must not both be set")
+        return self

@@ -65,13 +65,16 @@ def binary(name: str) -> Path:
 def bundle(name: str) -> Path:
     """Path of one bundle of YAML files (`gateway-crds`, …), made when it is not cached.
 
-    The module that it comes from is fetched, and nothing is built.
+    The module that it comes from is fetched, nothing is built, and no build is waited for: that
+    of the same module takes minutes.
     """
     for program in PROGRAMS.values():
         for found in (found for found in program.bundles if found.output == name):
             path = _cached(program, name)
+            if path.exists():
+                return path
             bin_dir().mkdir(parents=True, exist_ok=True)
-            with exclusive(f"build-{program.module}"):
+            with exclusive(f"bundle-{name}"):
                 if not path.exists():
                     scratch = path.with_suffix(".new")
                     scratch.write_text(_bundled(found, SOURCES / program.module))

@@ -32,7 +32,7 @@ from devcluster.host.processes import start_ticks
 from devcluster.host.programs import PROGRAMS, SOURCES, Edit, Trim
 from devcluster.host.state import PORTS, Cluster, Settings
 from devcluster.kind import KindFace
-from devcluster.layout import Layout
+from devcluster.layout import Layout, exclusive
 from devcluster.report import DevclusterError
 
 pytestmark = pytest.mark.unit
@@ -318,6 +318,19 @@ def test_every_module_pins_what_it_builds_and_bundles(program: Any) -> None:
         assert f"{change.module} v" in required
         if isinstance(change, Trim):
             assert (folder / change.replacement).read_text().startswith("//")
+
+
+def test_a_bundle_waits_for_no_build_of_its_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cluster tests apply the bundles while the programs are compiled for the tests after them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(binaries, "_bundled", lambda found, sources: f"kind: {found.output}")
+    program = next(p for p in PROGRAMS.values() if p.bundles)
+    name = program.bundles[0].output
+    with exclusive(f"build-{program.module}"):
+        path = binaries.bundle(name)
+        assert path.read_text() == f"kind: {name}" and binaries.bundle(name) == path
 
 
 def test_a_program_that_this_machine_has_is_used_before_one_is_fetched(

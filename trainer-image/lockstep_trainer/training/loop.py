@@ -22,9 +22,7 @@ from lockstep_trainer.training.machine import REWIND_SCALE, Machine, Step
 from lockstep_trainer.training.outcome import Training
 from lockstep_trainer.training.precision import prepare, reproducible
 from lockstep_trainer.training.record import Mined, Record
-
-LAST_SAVE_SECONDS = 30.0
-"""A run of which less would be lost is not saved once more before it is measured and exported."""
+from lockstep_trainer.training.saving import Saving
 
 
 def train(
@@ -107,12 +105,10 @@ class _Run:
             network, spec.precision, self._machine.sample, device=device, warn=hooks.warn
         )
         self._record = Record()
-        self._resumed: int | None = None
-        self._kept: int | None = None
-        self._began = self._saved_at = hooks.clock()
+        self._saving = Saving(self._machine, spec, hooks)
 
     def go(self) -> Training:
-        self._resume()
+        self._record = self._saving.resume()
         while True:
             self._take_steps()
             trouble = self._end()
@@ -120,30 +116,18 @@ class _Run:
                 return self._result()
             self._rewind(trouble)
 
-    def _resume(self) -> None:
-        keeper = self._hooks.keeper
-        saved = keeper.begin() if keeper is not None else None
-        if saved is None:
-            return
-        self._record = record = Record.from_state(saved.state, saved.tensors)
-        if record.rewinds:
-            self._machine.begin(self._spec, step=record.segment, rewinds=record.rewinds)
-        self._machine.unpack(saved.tensors, saved.state["optimiser"], step=saved.step)
-        self._resumed = self._kept = saved.step
-        self._hooks.resumed(saved.step)
-
     def _take_steps(self) -> None:
         record, spec = self._record, self._spec
         while record.step < spec.budget.max_steps:
             if self._hooks.stop() or self._machine.asked_to_stop:
                 self._stop()
-            if watch.over_budget(record.step, self._seconds(), spec) is not None:
+            if watch.over_budget(record.step, self._saving.seconds(record), spec) is not None:
                 return
             if record.standing.is_enough(spec.budget.early_stopping):
                 return
             trouble = self._take_step()
-            if trouble is None and self._is_save_due():
-                trouble = self._save()
+            if trouble is None and self._saving.is_due(record.step):
+                trouble = self._saving.save(record)
             if trouble is not None:
                 self._rewind(trouble)
 
@@ -171,7 +155,7 @@ class _Run:
         if broken is not None:
             return watch.not_finite(broken, spec)
         point = record.curve.close(record.step, batch_variance(done.embeddings), done.rate)
-        seconds = self._seconds()
+        seconds = self._saving.seconds(record)
         self._hooks.observe(point, seconds)
         self._tell(watch.will_be_over_budget(record.step, seconds, spec))
         return watch.collapse_by_loss(record.curve.points, spec, since=record.segment)
@@ -235,7 +219,9 @@ class _Run:
         record, spec = self._record, self._spec
         trouble = self._look()
         look = record.looks[-1] if record.looks else None
-        over = watch.over_budget(record.step, self._seconds(), spec, devices=self._hooks.devices)
+        over = watch.over_budget(
+            record.step, self._saving.seconds(record), spec, devices=self._hooks.devices
+        )
         if over is not None:
             self._keep(over)
         if trouble is None and look is not None:
@@ -247,8 +233,7 @@ class _Run:
             if over is not None:
                 raise Diverged(f"{trouble.message}. {over.message}", reason_of(trouble))
             return trouble
-        if self._hooks.keeper and self._hooks.clock() - self._saved_at >= LAST_SAVE_SECONDS:
-            self._save()
+        self._saving.save_at_end(record)
         if record.best is not None:
             self._machine.load_network(record.best)
         return None
@@ -283,38 +268,10 @@ class _Run:
             self._machine.load_weights(record.best)
         self._machine.network.train()
 
-    def _is_save_due(self) -> bool:
-        if self._hooks.keeper is None:
-            return False
-        policy, step = self._spec.checkpoint, self._record.step
-        due = policy.every_steps is not None and step % policy.every_steps == 0
-        late = self._hooks.clock() - self._saved_at >= policy.every_seconds
-        # Asked in any case: a wish is used up by the checkpoint that it meets.
-        return self._hooks.save_now() or due or late
-
-    def _save(self) -> Finding | None:
-        """A checkpoint of now, unless its numbers are broken."""
-        record, keeper = self._record, self._hooks.keeper
-        broken = record.curve.fetch()
-        if broken is not None:
-            return watch.not_finite(broken, self._spec)
-        if keeper is None:
-            return None
-        record.seconds, self._began = self._seconds(), self._hooks.clock()
-        tensors, rest = self._machine.pack()
-        if keeper.save(record.step, tensors | record.tensors(), record.state(rest)):
-            self._kept = record.step
-        self._saved_at = self._hooks.clock()
-        return None
-
     def _stop(self) -> None:
         step, steps = self._record.step, self._spec.budget.max_steps
-        self._save()
-        raise Stopped(f"stopped before step {step + 1} of {steps}", self._kept)
-
-    def _seconds(self) -> float:
-        """Seconds of training, those of earlier attempts among them."""
-        return self._record.seconds + self._hooks.clock() - self._began
+        self._saving.save(self._record)
+        raise Stopped(f"stopped before step {step + 1} of {steps}", self._saving.kept)
 
     def _result(self) -> Training:
         record = self._record
@@ -331,10 +288,10 @@ class _Run:
             findings=tuple(findings[name] for name in FindingName if name in findings),
             steps=record.step,
             exported_step=best.step if best else record.step,
-            seconds=self._seconds(),
+            seconds=self._saving.seconds(record),
             rewinds=record.rewinds,
-            resumed_from_step=self._resumed,
-            kept_step=self._kept,
+            resumed_from_step=self._saving.resumed,
+            kept_step=self._saving.kept,
             final_loss=loss,
             active_triplets=active,
             skipped_anchors=record.curve.skipped,

@@ -91,7 +91,7 @@ coverage: $(VENV)/.dev promtool ## All unit tests; branch coverage of the decisi
 .PHONY: cluster
 cluster: $(VENV)/.dev ## Against a real API server, etcd and controller-manager
 	@echo "== cluster tests"
-	@$(BIN)/python -m pytest tests/cluster -q
+	@$(BIN)/python -m pytest tests/cluster -q --durations=12
 
 .PHONY: scale
 scale: $(VENV)/.dev ## Counts with hundreds of models, run by hand
@@ -100,14 +100,15 @@ scale: $(VENV)/.dev ## Counts with hundreds of models, run by hand
 .PHONY: e2e
 e2e: $(VENV)/.dev images ## Real images on a real node
 	@echo "== end-to-end tests"
-	@$(BIN)/python -m pytest tests/e2e -q
+	@$(BIN)/python -m pytest tests/e2e -q --durations=12
 
 .PHONY: reliability
 reliability: $(VENV)/.dev images ## The whole fault matrix under load (SCENARIOS="slow* promotion" picks some)
 	@set -f; $(BIN)/python -m tests.reliability $(if $(SCENARIOS),$(SCENARIOS),--write)
 
-# The programs of the cluster are compiled while the tests that need none of them run, and the
-# two that only end-to-end tests need while the cluster tests do.
+# The programs of the cluster are compiled while the tests that need none of them run. The cluster
+# tests have an API server of their own and mostly wait, so they run beside the images and the
+# end-to-end tests.
 .PHONY: test
 test: $(VENV)/.dev ## Every test: lint, unit, cluster, e2e
 	@mkdir -p $(LOGS)
@@ -116,12 +117,18 @@ test: $(VENV)/.dev ## Every test: lint, unit, cluster, e2e
 	echo "== cluster programs: building in the background, log in $(LOGS)/binaries.log"; \
 	$(MAKE) --no-print-directory lint coverage; \
 	echo "== waiting for the cluster programs"; \
-	wait $$builder || { tail -n 40 $(LOGS)/binaries.log; exit 1; }; \
-	nice -n 10 $(DEVCLUSTER) binaries metrics-server traefik >> $(LOGS)/binaries.log 2>&1 & builder=$$!; \
-	$(MAKE) --no-print-directory cluster images; \
-	echo "== waiting for metrics-server and the gateway"; \
 	wait $$builder || { tail -n 40 $(LOGS)/binaries.log; exit 1; }
-	@$(MAKE) --no-print-directory e2e
+	@nice -n 10 $(DEVCLUSTER) binaries metrics-server traefik >> $(LOGS)/binaries.log 2>&1 & builder=$$!; \
+	$(MAKE) --no-print-directory cluster > $(LOGS)/cluster.log 2>&1 & cluster=$$!; \
+	trap 'kill $$builder $$cluster 2>/dev/null || true' EXIT; \
+	echo "== cluster tests: in the background, log in $(LOGS)/cluster.log"; \
+	$(MAKE) --no-print-directory images; \
+	echo "== waiting for metrics-server and the gateway"; \
+	wait $$builder || { tail -n 40 $(LOGS)/binaries.log; exit 1; }; \
+	failed=0; $(MAKE) --no-print-directory e2e || failed=1; \
+	echo "== waiting for the cluster tests"; \
+	wait $$cluster || failed=1; \
+	cat $(LOGS)/cluster.log; exit $$failed
 
 .PHONY: crds
 crds: $(VENV)/.dev ## Generate the CRDs from operator/lockstep_operator/api

@@ -38,6 +38,9 @@ GATEWAY = {"parentRefs": [{"name": "edge", "namespace": "infra"}]}
 TRAFFIC = {"router": "GatewayAPI", "gateway": GATEWAY}
 
 
+_NAMES = "jsonpath={.items[*].metadata.name}"
+
+
 class GatewayApi:
     """The kinds of the Gateway API, as they come and go."""
 
@@ -48,6 +51,10 @@ class GatewayApi:
     def install(self) -> None:
         self._control_plane.kubectl("apply", "--server-side", "-f", self._files)
         self._control_plane.kubectl("wait", "--for=condition=Established", "-f", self._files)
+        # A kind is deleted once its objects are, and the API server's controller gives up for
+        # minutes when it is the first that ever lists them ("storage is (re)initializing").
+        named = self._control_plane.kubectl("get", "-f", self._files, "-o", _NAMES).stdout
+        self._control_plane.kubectl("get", ",".join(named.split()), "--all-namespaces")
 
     def remove(self) -> None:
         self._control_plane.kubectl("delete", "--ignore-not-found", "-f", self._files)

@@ -172,7 +172,11 @@ def records_of(folder: Path) -> list:
     return found
 
 
-def test_wandb_has_one_run_a_release_also_after_its_pod_was_lost(tmp_path, wire) -> None:
+def test_wandb_has_one_run_a_release_also_after_its_pod_was_lost(
+    tmp_path, wire, monkeypatch
+) -> None:
+    # A pod's root file system is read-only; this one takes nothing from root either.
+    monkeypatch.setenv("HOME", "/proc/none")
     stopped = JobFailure(ExitCode.PREEMPTED, "Preempted", "a signal")
     with pytest.raises(JobFailure):
         wandb_run(tmp_path, wire, stopped, runs=1, loss=0.5)

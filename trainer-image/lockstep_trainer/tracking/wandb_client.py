@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ def follow(told: Iterable[dict[str, Any]]) -> None:
 
 
 def _open(asked: dict[str, Any]) -> Any:
+    scratch = tempfile.gettempdir()
+    for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR"):
+        # Below the home folder by default, which a pod's read-only file system has not.
+        os.environ.setdefault(name, scratch)
     try:
         import wandb
     except ImportError:
@@ -53,7 +58,7 @@ def _open(asked: dict[str, Any]) -> Any:
     folder = uri.removeprefix("file://") if uri.startswith("file://") else None
     settings = wandb.Settings(
         mode="offline" if folder else "online",
-        root_dir=folder or os.environ.get("TMPDIR", "/tmp"),
+        root_dir=folder or scratch,
         init_timeout=INIT_SECONDS,
         # The trainer has its own log and metrics, and its image is no checkout.
         console="off",

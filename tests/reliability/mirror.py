@@ -17,7 +17,7 @@ from devcluster.layout import DEFAULT_NAME, Layout
 from lockstep_core.protocol import labels
 from lockstep_core.protocol import metrics as names
 from tests.e2e.support.ground import Ground
-from tests.e2e.support.kube import Kube, Object, devcluster
+from tests.e2e.support.kube import Kube, Object, devcluster, wait_until
 from tests.reliability.canary import aborted, linger, record_last_answer
 from tests.reliability.gateway import HOST, reach_by_name
 from tests.reliability.grounds import KINDS, fresh_world
@@ -57,9 +57,11 @@ KINDS["envoy"] = open_envoy
 def searches(ground: Ground, number: int) -> Counter[str]:
     """Searches that the pods of a release answered so far, by status code, as they count them."""
     found: Counter[str] = Counter()
-    selector = f"{labels.RELEASE}=r{number},{labels.COMPONENT}=encoder"
+    selector = f"{labels.RELEASE}={ground.name(number)},{labels.COMPONENT}=encoder"
     namespace = ground.world.namespace
-    for pod in ground.world.kube.list(namespace, "pods", selector):
+    pods = ground.world.kube.list(namespace, "pods", selector)
+    assert pods, f"no pods of {selector}"
+    for pod in pods:
         place = f"/api/v1/namespaces/{namespace}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
         text = ground.world.kube.run("get", "--raw", place)
         for family in text_string_to_metric_families(text):
@@ -177,20 +179,29 @@ def controller_away(story: Story) -> None:
     os.kill(controller, signal.SIGSTOP)
     try:
         promote(ground, number, WEIGHED)
-        time.sleep(10)
+        # Its pods come first; only then does the operator ask the Gateway for a weight.
+        wait_until(lambda: weighed(ground, number), what="a weight in the route", seconds=60)
+        time.sleep(5)
         assert ground.step(number) == WEIGHED, ground.status(number)
         assert ground.name(number) not in seen(story), "Envoy took a weight from nobody"
     finally:
         os.kill(controller, signal.SIGCONT)
     back = time.time()
     ground.until_step(number, SHARED)
-    story.numbers["backToRead"] = round(time.time() - back, 1)
+    story.numbers["backToRead"] = round(time.time() - back, 2)
     story.load.until_seen(ground.name(number))
     verdict = time.time()
     aborted(story, number, "")
     story.outcome, story.line = f"r{number} Superseded", ground.message()
     record_last_answer(story, number, verdict, bar=10)
     check_no_answer(story, number)
+
+
+def weighed(ground: Ground, number: int) -> bool:
+    """Whether the route gives the release a weight, whatever its Gateway makes of it."""
+    route = ground.world.kube.get(ground.world.namespace, "httproute", ground.world.name) or {}
+    backends = route["spec"]["rules"][-1]["backendRefs"]
+    return any(b["name"].startswith(ground.name(number)) and b["weight"] for b in backends)
 
 
 def seen(story: Story) -> list[str]:

@@ -51,7 +51,9 @@ def erring(story: Story) -> None:
     number = ground.release_next(Defect.ERRING, **watched())
     try:
         ground.until_stage(number, "Serving", seconds=240)
-        ground.until_stage(number, "Retained", seconds=120)
+        ground.until(
+            lambda: ground.stage(number) == "Retained", what=f"r{number} Retained", seconds=120
+        )
         ground.until_stable(before)
         assert ground.status(number)["outcome"] == "RolledBack", ground.status(number)
         line = ground.message()

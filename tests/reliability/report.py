@@ -21,8 +21,8 @@ Measured by `make reliability`: every scenario on a real node with real images, 
 connections of real queries at the entry point throughout. A request counts as failed when it was
 not answered with 200; as mixed when its headers or body name two spaces; as wrong when its
 neighbours are not those that the release in its header gives at its own Service. `seconds` is the
-whole scenario, and the line is the model's `status.message` at its end. What fails in `erring
-encoder` are answers of that candidate itself; any other failure would be told as such.
+whole scenario, and the line is the model's `status.message` at its end. What fails in the scenarios
+of an erring encoder are answers of that release itself; any other failure would be told as such.
 
 Measured {date}, on {machine}, {runs}. {versions}
 

@@ -149,7 +149,12 @@ class Watch(Contract):
     """The analysis after the promotion (`spec.rollout.afterPromotion`)."""
 
     started_at: Time
+    replaced: ReleaseName = Field(description="The release that it took the place of.")
     verdict: str | None = Field(default=None, description="Unset while it is measured.")
+    told: str | None = Field(default=None, description="The lines that decided.")
+    returned_at: Time | None = Field(
+        default=None, description="When the way back began; it is tried once."
+    )
 
     @property
     def analysis(self) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
@@ -119,11 +120,18 @@ class Draft:
 
     @property
     def retained(self) -> tuple[Release, ...]:
-        """Replaced releases that are still whole and warm, the last replaced first."""
+        """Replaced releases that are still whole and warm, the best to go back to first.
+
+        That is the one replaced last, of those that did not fail after their promotion.
+        """
+
+        def fitness(release: Release) -> tuple[bool, str, int]:
+            watch = release.status.watch
+            failed = watch is not None and watch.verdict == Verdict.FAIL
+            return not failed, release.status.finished_at or "", release.spec.number
+
         found = [r for r in self.releases if r.status.stage is Stage.RETAINED]
-        return tuple(
-            sorted(found, key=lambda r: (r.status.finished_at or "", r.spec.number), reverse=True)
-        )
+        return tuple(sorted(found, key=fitness, reverse=True))
 
     def changed(self) -> list[Release]:
         """Releases whose record this pass changed, in the order of the first change."""

@@ -15,6 +15,7 @@ from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import UNFINISHED, Draft
 from lockstep_operator.decide.giving_up import give_up
 from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.stages.serving import way_back
 from lockstep_operator.decide.verbs import return_to
 from lockstep_operator.manifests import release_name, short_name
 from lockstep_operator.manifests.facts import is_same_store
@@ -93,7 +94,10 @@ def _is_switching(draft: Draft) -> bool:
     stage = candidate.status.stage if candidate is not None else None
     # A candidate whose stable release is gone is all that serves: it takes its place first.
     moving = stage in _SWITCHING or (stage is Stage.CANARY and stable is None)
-    return moving or (stable is not None and stable.status.stage is Stage.FINALIZING)
+    if stable is None:
+        return moving
+    goes_back = way_back(draft, stable) is not None
+    return moving or goes_back or stable.status.stage is Stage.FINALIZING
 
 
 def _withdraw(draft: Draft, candidate: Release, other: Release) -> None:

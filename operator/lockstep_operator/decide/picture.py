@@ -114,8 +114,7 @@ def _with_candidate(draft: Draft, candidate: Release) -> Picture:
         told = f"{short} is paused by a person. It {told.partition(' ')[2]}"
     found = training_text(status.training)
     parts = [told, *_refusals(draft, told), *([found] if found else []), serving_sentence(draft)]
-    if draft.stable is not None and has_failed(draft.stable):
-        parts.append(after_promotion(draft.stable))
+    parts += [found] if (found := _of_stable(draft)) else []
     if draft.change_waits:
         parts.append(f"Another change of the spec is seen: {draft.change_waits}.")
     # No full stop after a command: people copy what stands there. A semicolon is the shell's own.
@@ -173,6 +172,16 @@ def _served(draft: Draft, stable: Release) -> Picture:
     return Picture(Phase.DEGRADED, reason, message)
 
 
+def _of_stable(draft: Draft) -> str:
+    """What the person must know of a stable release that is judged, beside what is on its way."""
+    stable = draft.stable
+    if stable is None or stable.status.watch is None:
+        return ""
+    if stable.status.watch.verdict is None:
+        return f"{short_name(stable.name)} is still judged on its requests."
+    return after_promotion(stable) if has_failed(stable) else ""
+
+
 def _watched(draft: Draft, stable: Release, serving: str) -> Picture:
     """It answers all requests, and is judged on them or was."""
     model, name, asked = draft.model, stable.name, draft.model.spec.rollout.after_promotion
@@ -189,14 +198,22 @@ def _watched(draft: Draft, stable: Release, serving: str) -> Picture:
         message = " ".join([*parts, settle])
         return Picture(Phase.PROGRESSING, Reason.WATCHED, message, reconciling=True)
     if verdict == Verdict.FAIL:
-        kept = next(iter(draft.retained), None)
-        lacking = f"{short_name(kept.name)} is not whole" if kept else "no release is kept whole"
-        parts = [after_promotion(stable), f"It stays: {lacking} to go back to.", serving]
-        return _stalled(Reason.GATE_FAILED, *parts, _change(draft), f"{settle}; {again}")
+        parts = [after_promotion(stable), f"It stays: {_why_it_stays(draft, stable)}.", serving]
+        back = [f"{found};" for found in _way_back(draft)]
+        return _stalled(Reason.GATE_FAILED, *parts, _change(draft), *back, f"{settle}; {again}")
     if verdict == Verdict.INCONCLUSIVE:
         message = " ".join([*parts, after_promotion(stable), f"{settle}; {again}"])
         return Picture(Phase.HEALTHY, Reason.GATE_INCONCLUSIVE, message, ready=True)
     return Picture(Phase.HEALTHY, Reason.HEALTHY, " ".join(parts), ready=True)
+
+
+def _why_it_stays(draft: Draft, stable: Release) -> str:
+    kept = next((r for r in draft.retained if not has_failed(r)), None)
+    if stable.status.watch is not None and stable.status.watch.returned_at is not None:
+        return "the way back ended, and is not begun again by itself"
+    if kept is None:
+        return "no release is kept whole to go back to"
+    return f"{short_name(kept.name)} is not whole to go back to"
 
 
 def _side_notes(draft: Draft, stable: Release) -> list[str]:
@@ -222,14 +239,19 @@ def _way_back(draft: Draft) -> list[str]:
 def _not_served(draft: Draft) -> Picture:
     """The spec asks for something else than what serves, and nothing is on its way."""
     newest, serving = draft.newest, serving_sentence(draft)
+    failed = draft.stable is not None and has_failed(draft.stable)
+    if found := _of_stable(draft):
+        serving = f"{serving} {found}"
     if draft.change_waits and draft.model.spec.rollout.paused:
         message = f"A change waits: {draft.change_waits}. {serving} Start: {unpause(draft.model)}"
-        return Picture(Phase.PAUSED, Reason.PAUSED, message, reconciling=True)
+        phase = Phase.DEGRADED if failed else Phase.PAUSED
+        return Picture(phase, Reason.PAUSED, message, reconciling=True)
     if newest is not None and newest.status.stage is Stage.FAILED:
         return _failed(draft, newest, serving)
     if draft.change_waits:
         message = f"A change waits: {draft.change_waits}. {serving}"
-        return Picture(Phase.PROGRESSING, Reason.CHANGE_WAITS, message, reconciling=True)
+        phase = Phase.DEGRADED if failed else Phase.PROGRESSING
+        return Picture(phase, Reason.CHANGE_WAITS, message, reconciling=True)
     if isinstance(draft.desired, Desired):
         gone_back = rolled_back(draft, draft.desired)
         if gone_back is not None:

@@ -24,7 +24,7 @@ from lockstep_operator.decide.plan import Reference, StatusWrite
 from lockstep_operator.decide.reasons import Reason
 from lockstep_operator.decide.records import gates_state
 from lockstep_operator.decide.scene import Problem, Scene
-from lockstep_operator.decide.stages.serving import is_turned_down
+from lockstep_operator.decide.stages.serving import has_failed, is_turned_down
 from lockstep_operator.decide.steps import describe, plan_of, under_way, weight_at
 from lockstep_operator.decide.traffic import selected_release, shares
 from lockstep_operator.manifests import encoder_name, short_name
@@ -106,7 +106,9 @@ def _judged(draft: Draft) -> Release | None:
     failed = newest if newest and is_turned_down(newest) else None
     if stable is not None and is_asked(draft, stable):
         failed = None  # the spec asks for it no more
-    found = [draft.candidate, failed, stable]
+    # While a kept release takes over, what matters is why.
+    first = [stable] if stable is not None and has_failed(stable) else []
+    found = [*first, draft.candidate, failed, stable]
     return next((r for r in found if r is not None and r.status.gates), None)
 
 

@@ -14,12 +14,13 @@ from lockstep_operator.decide.draft import ENDED, Draft
 from lockstep_operator.decide.jobs import is_over
 from lockstep_operator.decide.plan import Reference, reference
 from lockstep_operator.decide.reasons import Reason
-from lockstep_operator.manifests import encoder_name, short_name
+from lockstep_operator.manifests import JobKind, encoder_name, short_name
 
 # A replaced release answers what reached it before every node had heard of the switch.
 DRAIN_SECONDS = 30.0
 # Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
 KEPT_JOBS = 3
+_SERVE = (Stage.FINALIZING, Stage.SERVING)
 _KINDS = (AUTOSCALER, "Deployment", "Service")
 
 
@@ -56,6 +57,8 @@ def sweep(draft: Draft) -> None:
         if stage in ENDED:
             found += _servers(draft, release)
             found += [job for job in jobs if stage is not Stage.FAILED or not is_over(job)]
+        if stage in _SERVE or stage is Stage.RETAINED:
+            found += [job for job in jobs if _is_useless(job, release)]
         if stage not in ENDED or stage is Stage.FAILED:
             found += _old_evidence(job for job in jobs if not _is_measurement(job, release))
         draft.delete.extend(
@@ -76,8 +79,17 @@ def _servers(draft: Draft, release: Release) -> list[Object]:
 def _is_measurement(job: Object, release: Release) -> bool:
     """Whether the Job counts in an analysis that is under way."""
     made_for = str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS, ""))
-    under_way = (release.status.step, release.status.watch)
+    status = release.status
+    watched = status.stage in _SERVE and status.watch is not None and status.watch.verdict is None
+    under_way = (status.step, status.watch if watched else None)
     return any(record and made_for.startswith(f"{record.analysis}/") for record in under_way)
+
+
+def _is_useless(job: Object, release: Release) -> bool:
+    """Whether it goes on to measure what is decided already."""
+    kind = (job["metadata"].get("labels") or {}).get(labels.COMPONENT)
+    over = is_over(job) or _is_measurement(job, release)
+    return kind == JobKind.REPLAY and not over
 
 
 def _old_evidence(jobs: Iterable[Object]) -> list[Object]:

@@ -153,9 +153,12 @@ def _retry(draft: Draft, release: Release) -> Answer:
             draft.change(release.name, evaluation=None, attempts=book)
         resume(draft, release.name)
         return accepted, Reason.RETRY_REQUESTED
-    if status.stage is Stage.SERVING and status.watch is not None and status.watch.verdict:
+    watch = status.watch
+    if status.stage is Stage.SERVING and watch is not None and watch.verdict:
+        if not _stop_return(draft):
+            return _refused(f"another release takes the place of {short}")
         # Another analysis: what was measured for the one before does not count.
-        again = Watch(started_at=draft.now)
+        again = Watch(started_at=draft.now, replaced=watch.replaced)
         draft.change(release.name, watch=again, gates=_offline(draft, release))
         return f"accepted: {short} is judged anew", Reason.RETRY_REQUESTED
     aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
@@ -210,6 +213,18 @@ def _must_measure(draft: Draft, release: Release) -> bool:
     return any(gate.neighbours not in measured for gate in gates)
 
 
+def _stop_return(draft: Draft) -> bool:
+    """Ends the way back to a kept release; False once that has the entry point."""
+    candidate = draft.candidate
+    if candidate is None or candidate.status.promoted_at is None:
+        return True
+    if selected_release(draft) == candidate.name:
+        return False
+    finished = candidate.status.finished_at
+    draft.enter(candidate.name, Stage.RETAINED, finished_at=finished)
+    return True
+
+
 def _promote(draft: Draft, release: Release) -> Answer:
     short, status = short_name(release.name), release.status
     if status.stage is Stage.CANARY:
@@ -217,7 +232,10 @@ def _promote(draft: Draft, release: Release) -> Answer:
     if status.stage is Stage.ROLLING_BACK:
         return _promote_what_stays(draft, release)
     if status.stage is Stage.SERVING and status.watch is not None:
-        draft.change(release.name, watch=None)
+        if not _stop_return(draft):
+            return _refused(f"another release takes the place of {short}")
+        # What its gates said is not in its way any more, and no verdict on it.
+        draft.change(release.name, watch=None, gates=_offline(draft, release))
         return f"accepted: {short} is judged no more", Reason.PROMOTE_REQUESTED
     if status.pause_reason != Reason.GATE_INCONCLUSIVE:
         return _refused(f"{short} is {release.status.stage or 'new'} and does not wait at a gate")

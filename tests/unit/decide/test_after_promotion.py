@@ -203,3 +203,158 @@ def test_the_query_of_a_business_figure_names_what_was_replaced() -> None:
     world = promoted(BUSINESS)
     (request,) = world.plan.measure
     assert request.what.promql == 'x{old="glyphs-r1"}'
+
+
+# -- the way back
+
+
+def only(world: World, bad: str, times: int = 20) -> World:
+    """Jobs end and all pods become ready but those of `bad`."""
+    for _ in range(times):
+        world.settle()
+        world.end_jobs()
+        for kind, name in world.workloads():
+            if name != bad:
+                world.ready(kind, name)
+    return world.settle()
+
+
+def test_the_way_back_leads_to_no_release_that_failed_itself() -> None:
+    world = promoted(rollbackWindow={"releases": 2, "seconds": 86400})
+    world.ready("Deployment", "glyphs-r1-encoder", ready=0)
+    judged(world, failed=300)
+    world.change_model("training.seed", 8)
+    only(world, "glyphs-r1-encoder")
+    assert world.entry() == "glyphs-r3" and world.stage(2) == "Retained"
+    world.ready_all().settle().pass_time(40).settle()
+    assert "and r1 returns if it fails" in world.status["message"]
+    assert judged(world, failed=300).run().entry() == "glyphs-r1"
+
+
+def test_a_window_with_one_place_keeps_the_release_that_did_not_fail() -> None:
+    world = promoted()
+    world.ready("Deployment", "glyphs-r1-encoder", ready=0)
+    judged(world, failed=300)
+    world.change_model("training.seed", 8)
+    only(world, "glyphs-r1-encoder").pass_time(31).settle()
+    assert (world.stage(1), world.stage(2)) == ("Retained", "Retired")
+
+
+def test_a_way_back_that_leads_nowhere_is_tried_once_and_the_next_spec_is_released() -> None:
+    world = promoted(capacity="ResourceAware")
+    world.ready_all().settle()
+    judged(world, failed=300)
+    for _ in range(3):
+        only(world, "glyphs-r1-encoder", 3)
+        world.pass_time(1000).settle()
+    assert (world.entry(), world.stage(1)) == ("glyphs-r2", "Retained")
+    assert world.reasons().count("RolledBack") == 1
+    message = world.status["message"]
+    assert "It stays: the way back ended, and is not begun again by itself." in message
+    assert "r2 failed after its promotion" in message and "Settle for it: kubectl" in message
+    world.change_model("training.seed", 8)
+    only(world, "glyphs-r1-encoder", 30)
+    assert world.entry() == "glyphs-r3"
+
+
+def test_a_release_that_failed_and_cannot_answer_keeps_nobody_from_going_back() -> None:
+    """Its candidate can give its traffic to nobody but the release that returns."""
+    world = promoted(steps=[])
+    world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {}}])
+    world.change_model("training.seed", 8).run_to("Canary", 3)
+    for _ in range(3):
+        world.ready_all().settle()
+    world.measure(300)
+    world.settle().pass_time(11).settle()
+    world.ready("Deployment", "glyphs-r2-encoder", ready=0)
+    world.measure(300)
+    world.settle().pass_time(31).settle()
+    assert world.entry() == "glyphs-r1"
+    for _ in range(3):
+        world.pass_time(1000).settle()
+    assert world.stage(3) in ("Superseded", "Failed") and world.stage(2) == "Retained"
+
+
+@pytest.mark.parametrize(
+    ("verb", "release", "verdict"),
+    [
+        ("promote", "r2", None),
+        ("retry", "r2", ""),
+        ("abort", "r1", "Fail"),
+        ("rollback", "r2", "Fail"),
+    ],
+)
+def test_a_person_ends_the_way_back(verb: str, release: str, verdict: str | None) -> None:
+    world = judged(promoted(capacity="ResourceAware"), failed=300)
+    assert (world.stage(1), world.stage(2)) == ("Promoting", "Serving")
+    world.annotate(verb, release).settle()
+    assert handled(world, verb).startswith("accepted")
+    world.run()
+    assert (world.entry(), world.stage(1)) == ("glyphs-r2", "Retained")
+    watch = world.record(2).get("watch")
+    assert (watch and watch.get("verdict", "")) == verdict
+
+
+def test_gates_that_are_taken_away_do_not_hide_why_it_goes_back() -> None:
+    world = judged(promoted(capacity="ResourceAware"), failed=300)
+    world.change_model("rollout.afterPromotion", None).run()
+    assert world.entry() == "glyphs-r1" and "failed after its promotion" in world.status["message"]
+
+
+def test_a_failure_is_not_undone_by_a_spec_that_goes_there_and_back() -> None:
+    world = promoted()
+    world.ready("Deployment", "glyphs-r1-encoder", ready=0)
+    judged(world, failed=300)
+    world.change_model("training.seed", 0).settle().run()
+    assert world.entry() == "glyphs-r1" and world.record(2)["outcome"] == "RolledBack"
+    world.change_model("training.seed", 7).run()
+    assert world.entry() == "glyphs-r1" and world.says("Stalled") == ("True", "GateFailed")
+
+
+def test_a_release_that_returns_before_its_verdict_is_judged_again() -> None:
+    world = promoted().change_model("training.seed", 0).run()
+    assert world.entry() == "glyphs-r1"
+    world.change_model("training.seed", 7).run()
+    assert world.entry() == "glyphs-r2" and world.says("Ready") == ("False", "Watched")
+
+
+def test_no_release_is_made_that_would_only_give_way() -> None:
+    world = promoted(steps=[])
+    world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {}}])
+    world.change_model("training.seed", 8).run_to("Canary", 3)
+    for _ in range(3):
+        world.ready_all().settle()
+    judged(world, failed=300)
+    for _ in range(4):
+        world.ready_all().pass_time(31).settle()
+    assert world.entry() == "glyphs-r1"
+    assert world.stage(4) == "Indexing", "the model of r3 passed its gates"
+    assert not world.has_release(5)
+
+
+def test_its_replays_end_with_the_verdict() -> None:
+    live = {"name": "live", "type": "LiveRecall", "k": 1, "min": "0.9", "minSamples": 300}
+    found = {
+        "gates": [worlds.GATE, ERRORS, live],
+        "afterPromotion": {"gates": ["errors", "live"]},
+    }
+    world = worlds.healthy(rollout=found).change_model("training.seed", 7).run_to("Serving", 2)
+    world.settle()
+    assert "glyphs-r2-replay-live-1" in world.jobs()
+    judged(world, failed=300)
+    world.ready_all().settle()
+    assert world.entry() == "glyphs-r1" and "glyphs-r2-replay-live-1" not in world.jobs()
+
+
+def test_a_failure_is_told_while_another_change_waits() -> None:
+    world = promoted()
+    world.ready("Deployment", "glyphs-r1-encoder", ready=0)
+    judged(world, failed=300)
+    world.change_model("rollout.paused", True).change_model("training.seed", 8).settle()
+    assert world.status["phase"] == "Degraded"
+    assert "r2 failed after its promotion: errors: 5xx 30%" in world.status["message"]
+
+
+def test_a_candidate_does_not_hide_that_stable_is_judged() -> None:
+    world = promoted().change_model("training.seed", 8).run_to("Training", 3)
+    assert "r2 is still judged on its requests." in world.status["message"]

@@ -22,14 +22,14 @@ def _filled(context: Context, query: str) -> str:
 
     After a promotion, stable is what it replaced.
     """
-    stable = context.draft.stable
-    if stable is not None and stable.name == context.release.name:
-        stable = next(iter(context.draft.retained), None)
+    stable, watch = context.draft.stable, context.release.status.watch
+    serves = stable is not None and stable.name == context.release.name
+    beside = watch.replaced if serves and watch else stable.name if stable else ""
     values = {
         "namespace": context.release.namespace,
         "model": context.release.spec.model,
         "release": context.release.name,
-        "stable": stable.name if stable else "",
+        "stable": beside,
     }
     for name, value in values.items():
         query = query.replace(f"$({name})", value)

@@ -8,6 +8,7 @@ from lockstep_operator.decide.children import upkeep
 from lockstep_operator.decide.desired import Desired
 from lockstep_operator.decide.draft import Draft
 from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.stages.serving import has_failed
 from lockstep_operator.manifests import short_name
 
 _HELD_THE_ENTRY = (Stage.SERVING, Stage.FINALIZING)
@@ -37,8 +38,11 @@ def retain_others(draft: Draft, release: Release) -> None:
 def _outcome_of_replaced(draft: Draft, old: Release, new: Release) -> Outcome:
     """What replaced it: a newer release, the spec that went back, or a person against the spec.
 
-    A release that was rolled back by a person never returns by itself; see `model.follow`.
+    A release that was rolled back, by a person or by its gates after the promotion, never returns
+    by itself; see `model.follow`.
     """
+    if has_failed(old):
+        return Outcome.ROLLED_BACK
     goes_back = old.spec.number > new.spec.number
     if isinstance(draft.desired, Desired):
         if draft.desired.is_release(new):

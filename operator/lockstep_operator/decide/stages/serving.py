@@ -7,7 +7,7 @@ from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage, Watch
 from lockstep_operator.decide.analysis import analyse
 from lockstep_operator.decide.children import upkeep
-from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.draft import MESSAGE_LIMIT, Draft
 from lockstep_operator.decide.gates import merged
 from lockstep_operator.decide.giving_up import give_up
 from lockstep_operator.decide.reasons import Outcome, Reason
@@ -15,13 +15,16 @@ from lockstep_operator.manifests import short_name
 
 
 def first_watch(draft: Draft, release: Release) -> Watch | None:
-    """The watch that begins with a promotion; None for a release that had served before.
+    """The watch that begins with a promotion.
 
-    Nor for the first one: there is nothing to go back to.
+    None for the first release, which nothing can take the place of, and for one that had served
+    before, unless it was replaced while it was still judged.
     """
-    returns = release.status.promoted_at is not None
-    asked = draft.model.spec.rollout.after_promotion is not None
-    return Watch(started_at=draft.now) if asked and not returns and draft.stable else None
+    stable, watch = draft.stable, release.status.watch
+    is_new = release.status.promoted_at is None or (watch is not None and watch.verdict is None)
+    if draft.model.spec.rollout.after_promotion is None or stable is None or not is_new:
+        return None
+    return Watch(started_at=draft.now, replaced=stable.name)
 
 
 def serving(draft: Draft, release: Release) -> None:
@@ -29,13 +32,17 @@ def serving(draft: Draft, release: Release) -> None:
     watch, asked = release.status.watch, draft.model.spec.rollout.after_promotion
     if watch is None:
         return
-    if asked is None:
+    if asked is None and not has_failed(release):
         draft.change(release.name, watch=None)
         return
-    if watch.verdict is None:
+    if watch.verdict is None and asked is not None:
         _judge(draft, release, asked.gates, watch)
-    if has_failed(draft.release(release.name)):
-        _go_back(draft, release)
+    release = draft.release(release.name)
+    kept, candidate = way_back(draft, release), draft.candidate
+    if candidate is not None and candidate.status.promoted_at is not None:
+        _note_return(draft, release)
+    elif kept is not None:
+        _go_back(draft, release, kept, candidate)
 
 
 def has_failed(release: Release) -> bool:
@@ -52,17 +59,26 @@ def is_turned_down(release: Release) -> bool:
 
 def after_promotion(release: Release) -> str:
     """What its gates said after its promotion, where they did not pass."""
-    failure, watch = release.status.last_failure, release.status.watch
-    short = short_name(release.name)
-    if has_failed(release) and failure is not None:
-        return f"{short} failed after its promotion: {failure.message}."
-    lines = [
-        f"{found.name}: {found.line}"
-        for found in release.status.gates or ()
-        if found.verdict in (Verdict.INCONCLUSIVE, Verdict.ERROR) and not found.dry_run
-    ]
-    undecided = watch is not None and watch.verdict == Verdict.INCONCLUSIVE
-    return f"Its gates after the promotion do not decide: {'; '.join(lines)}." if undecided else ""
+    short, watch = short_name(release.name), release.status.watch
+    if watch is None or watch.told is None:
+        return ""
+    if has_failed(release):
+        return f"{short} failed after its promotion: {watch.told}."
+    undecided = watch.verdict == Verdict.INCONCLUSIVE
+    return f"Its gates after the promotion do not decide: {watch.told}." if undecided else ""
+
+
+def way_back(draft: Draft, release: Release) -> Release | None:
+    """The kept release that takes over from one that failed: whole, and no failure itself.
+
+    It is tried once. A way back that led nowhere, or that a person ended, is not tried again.
+    """
+    watch, kept = release.status.watch, next(iter(draft.retained), None)
+    if not has_failed(release) or watch is None or watch.returned_at is not None:
+        return None
+    if kept is None or has_failed(kept) or not upkeep(draft, kept).whole:
+        return None
+    return kept
 
 
 def _judge(draft: Draft, release: Release, names: list[str], watch: Watch) -> None:
@@ -71,8 +87,9 @@ def _judge(draft: Draft, release: Release, names: list[str], watch: Watch) -> No
     draft.watch_trouble = found.told if found.verdict is None else ""
     if found.verdict is None:
         return
+    judged = {"verdict": found.verdict.value, "told": found.told[:MESSAGE_LIMIT]}
     fields: dict[str, object] = {
-        "watch": watch.model_copy(update={"verdict": found.verdict.value}),
+        "watch": watch.model_copy(update=judged),
         "gates": merged(release.status.gates or (), found.verdicts),
     }
     if found.verdict is Verdict.PASS:
@@ -87,16 +104,21 @@ def _judge(draft: Draft, release: Release, names: list[str], watch: Watch) -> No
     draft.change(name, **fields)
 
 
-def _go_back(draft: Draft, release: Release) -> None:
-    """To the release before, as soon as that is whole; what is on its way gives way to it."""
-    kept, candidate = next(iter(draft.retained), None), draft.candidate
-    returning = candidate is not None and candidate.status.promoted_at is not None
-    if kept is None or returning or not upkeep(draft, kept).whole:
-        return
+def _note_return(draft: Draft, release: Release) -> None:
+    """Only once it is seen: noted with the deed, it would be all that a kill in between leaves."""
+    watch = release.status.watch
+    if watch is not None and has_failed(release) and watch.returned_at is None:
+        draft.change(release.name, watch=watch.model_copy(update={"returned_at": draft.now}))
+
+
+def _go_back(draft: Draft, release: Release, kept: Release, candidate: Release | None) -> None:
+    """What is on its way gives way to it, and has given its traffic back before the switch."""
     short, back = short_name(release.name), short_name(kept.name)
     if candidate is not None:
         told = f"gave way to {back}: {short}, which served, failed after its promotion"
-        if not give_up(draft, candidate, Outcome.SUPERSEDED, Reason.SUPERSEDED, told):
+        ended = give_up(draft, candidate, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
+        # One that cannot answer takes no traffic back: then the switch takes it from both.
+        if not ended and upkeep(draft, release).serving:
             return
     draft.enter(kept.name, Stage.PROMOTING)
     told = f"{short} failed after its promotion: the entry point goes back to {back}"

@@ -122,7 +122,13 @@ RELEASE = EmbeddingReleaseStatus.model_validate(
         "failedStage": "Evaluating",
         "canaryOf": "glyphs-r1",
         "step": {"index": 1, "hash": "0123456789ab", "startedAt": AT, "passed": True},
-        "watch": {"startedAt": AT, "verdict": "Pass"},
+        "watch": {
+            "startedAt": AT,
+            "replaced": "glyphs-r2",
+            "verdict": "Fail",
+            "told": "errors: 5xx 30%",
+            "returnedAt": AT,
+        },
         "weights": {"asked": 25, "achieved": 20, "since": AT},
         "approvedAt": AT,
         "ending": {

@@ -27,7 +27,7 @@ from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program
-from lockstep_core.serving.connections import DrainingServer, http_protocol
+from lockstep_core.serving.connections import IDLE_SECONDS, DrainingServer, http_protocol
 from lockstep_core.serving.errors import EXCEPTION_HANDLERS, RequestError, error_response
 from lockstep_core.serving.identity import Identity, IdentityHolder, IdentityMiddleware
 from lockstep_core.serving.lifecycle import Lifecycle, RetireConnections, operational_routes
@@ -193,6 +193,7 @@ async def _serve(
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=IDLE_SECONDS,
             timeout_graceful_shutdown=int(options.finish_seconds),
         )
     )

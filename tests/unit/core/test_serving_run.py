@@ -174,6 +174,20 @@ def test_work_for_a_client_that_left_is_dropped(tmp_path: Path) -> None:
             raise AssertionError("the handler still waits")
 
 
+def test_an_idle_connection_is_not_closed_under_a_proxy(tmp_path: Path) -> None:
+    """A request that a proxy sends on it just then would fail."""
+    with _running({"release": "m-r1"}, tmp_path, age=600) as server:
+        _until_ready(server.url)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port)
+        connection.request("GET", "/work")
+        assert connection.getresponse().read()
+        connection.sock.settimeout(7)  # uvicorn's own limit is 5
+        with pytest.raises(TimeoutError):
+            connection.sock.recv(1)
+        connection.request("GET", "/work")
+        assert connection.getresponse().status == 200
+
+
 def test_a_busy_connection_ends_after_its_age(tmp_path: Path) -> None:
     with _running({"release": "m-r1"}, tmp_path, age=0.5) as server:
         _until_ready(server.url)

@@ -15,9 +15,9 @@ from lockstep_core.serving.identity import IdentityHolder
 from lockstep_core.serving.lifecycle import RETIRE_AT
 
 IDLE_SECONDS = 3660
-"""A proxy must be the first to close an idle connection: one that the server closes just as a request
-is sent on it fails that request (503 at Envoy). Envoy's own limit is an hour. Connections end in
-answers instead, by age and while draining."""
+"""A proxy must be the first to close an idle connection: one that the server closes just as a
+request is sent on it fails that request (503 at Envoy, whose own limit is an hour). Connections end
+in answers instead, by age and while draining."""
 
 
 class DrainingServer(uvicorn.Server):

@@ -61,6 +61,11 @@ def configuration(folder: Path) -> dict[str, Any]:
     }
 
 
+def taken_ports() -> list[int]:
+    """Ports of its own that something holds already: most likely another one, of another cluster."""
+    return [own for own in (HEALTH_PORT, *_OTHERS) if not port_is_free(own)]
+
+
 class EnvoyGateway:
     """The Envoy Gateway of one cluster."""
 
@@ -109,7 +114,7 @@ class EnvoyGateway:
 
     def _start(self, port: int) -> str:
         address, folder = self._server.place(port), self._server.folder
-        if taken := [own for own in (HEALTH_PORT, *_OTHERS) if not port_is_free(own)]:
+        if taken := taken_ports():
             raise DevclusterError(f"port {taken[0]} is in use: a machine holds one Envoy Gateway")
         program = binaries.binary(NAME)
         self._link_envoy()

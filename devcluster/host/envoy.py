@@ -62,7 +62,7 @@ def configuration(folder: Path) -> dict[str, Any]:
 
 
 def taken_ports() -> list[int]:
-    """Ports of its own that something holds already: most likely another one, of another cluster."""
+    """Ports of its own that something holds already, most likely one of another cluster."""
     return [own for own in (HEALTH_PORT, *_OTHERS) if not port_is_free(own)]
 
 

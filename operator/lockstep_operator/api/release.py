@@ -18,6 +18,7 @@ from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
 from lockstep_core.protocol.result import BuildFacts, EvaluationFacts, TrainingFacts
 from lockstep_core.protocol.storage import ArtifactSource, ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
+from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.importing import EvaluationSpec
 from lockstep_operator.api.pods import ImageReference
 from lockstep_operator.api.status import Condition, Failure, GateVerdict, Time
@@ -160,6 +161,11 @@ class Watch(Contract):
     def analysis(self) -> str:
         """Names this analysis among all of the release."""
         return f"promoted@{self.started_at}"
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether its gates failed."""
+        return self.verdict == Verdict.FAIL
 
 
 class Weights(Contract):

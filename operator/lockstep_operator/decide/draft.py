@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
@@ -127,7 +126,7 @@ class Draft:
 
         def fitness(release: Release) -> tuple[bool, str, int]:
             watch = release.status.watch
-            failed = watch is not None and watch.verdict == Verdict.FAIL
+            failed = watch is not None and watch.has_failed
             return not failed, release.status.finished_at or "", release.spec.number
 
         found = [r for r in self.releases if r.status.stage is Stage.RETAINED]

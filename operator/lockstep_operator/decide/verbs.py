@@ -83,9 +83,8 @@ def _abort(draft: Draft, release: Release) -> Answer:
 def _abort_promoting(draft: Draft, release: Release) -> Answer:
     short = short_name(release.name)
     if release.status.promoted_at is not None:
-        if selected_release(draft) == release.name:
+        if not _stop_return(draft, release):
             return None  # the switch is being read back; then it is stable, and abort means that
-        draft.enter(release.name, Stage.RETAINED, finished_at=release.status.finished_at)
         return f"accepted: {short} stays a kept release", Reason.ABORTED
     if draft.stable is None:
         return _refused(f"{short} is being promoted and nothing else can serve")
@@ -119,11 +118,7 @@ def _rollback(draft: Draft, release: Release) -> Answer:
 def _give_up(draft: Draft, candidate: Release, why: str) -> bool:
     """Aborts the candidate; False while its entry point must be brought back first."""
     if candidate.status.promoted_at is not None:
-        if selected_release(draft) == candidate.name:
-            return False
-        finished = candidate.status.finished_at
-        draft.enter(candidate.name, Stage.RETAINED, finished_at=finished)
-        return True
+        return _stop_return(draft, candidate)
     return give_up(draft, candidate, Outcome.ABORTED, Reason.ABORTED, f"was aborted {why}")
 
 
@@ -155,7 +150,7 @@ def _retry(draft: Draft, release: Release) -> Answer:
         return accepted, Reason.RETRY_REQUESTED
     watch = status.watch
     if status.stage is Stage.SERVING and watch is not None and watch.verdict:
-        if not _stop_return(draft):
+        if not _stays(draft):
             return _refused(f"another release takes the place of {short}")
         # Another analysis: what was measured for the one before does not count.
         again = Watch(started_at=draft.now, replaced=watch.replaced)
@@ -213,16 +208,20 @@ def _must_measure(draft: Draft, release: Release) -> bool:
     return any(gate.neighbours not in measured for gate in gates)
 
 
-def _stop_return(draft: Draft) -> bool:
+def _stop_return(draft: Draft, kept: Release) -> bool:
     """Ends the way back to a kept release; False once that has the entry point."""
-    candidate = draft.candidate
-    if candidate is None or candidate.status.promoted_at is None:
-        return True
-    if selected_release(draft) == candidate.name:
+    if selected_release(draft) == kept.name:
         return False
-    finished = candidate.status.finished_at
-    draft.enter(candidate.name, Stage.RETAINED, finished_at=finished)
+    draft.enter(kept.name, Stage.RETAINED, finished_at=kept.status.finished_at)
     return True
+
+
+def _stays(draft: Draft) -> bool:
+    """Whether stable stays where it is: a kept release that takes its place is stopped, if it can
+    be."""
+    candidate = draft.candidate
+    returns = candidate is not None and candidate.status.promoted_at is not None
+    return candidate is None or not returns or _stop_return(draft, candidate)
 
 
 def _promote(draft: Draft, release: Release) -> Answer:
@@ -232,7 +231,7 @@ def _promote(draft: Draft, release: Release) -> Answer:
     if status.stage is Stage.ROLLING_BACK:
         return _promote_what_stays(draft, release)
     if status.stage is Stage.SERVING and status.watch is not None:
-        if not _stop_return(draft):
+        if not _stays(draft):
             return _refused(f"another release takes the place of {short}")
         # What its gates said is not in its way any more, and no verdict on it.
         draft.change(release.name, watch=None, gates=_offline(draft, release))

@@ -208,6 +208,16 @@ def test_the_query_of_a_business_figure_names_what_was_replaced() -> None:
 # -- the way back
 
 
+def beside_a_canary() -> World:
+    """r2 is judged after its promotion while r3 has half of the requests."""
+    world = promoted(steps=[])
+    world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {}}])
+    world.change_model("training.seed", 8).run_to("Canary", 3)
+    for _ in range(3):
+        world.ready_all().settle()
+    return world
+
+
 def only(world: World, bad: str, times: int = 20) -> World:
     """Jobs end and all pods become ready but those of `bad`."""
     for _ in range(times):
@@ -259,11 +269,7 @@ def test_a_way_back_that_leads_nowhere_is_tried_once_and_the_next_spec_is_releas
 
 def test_a_release_that_failed_and_cannot_answer_keeps_nobody_from_going_back() -> None:
     """Its candidate can give its traffic to nobody but the release that returns."""
-    world = promoted(steps=[])
-    world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {}}])
-    world.change_model("training.seed", 8).run_to("Canary", 3)
-    for _ in range(3):
-        world.ready_all().settle()
+    world = beside_a_canary()
     world.measure(300)
     world.settle().pass_time(11).settle()
     world.ready("Deployment", "glyphs-r2-encoder", ready=0)
@@ -319,11 +325,7 @@ def test_a_release_that_returns_before_its_verdict_is_judged_again() -> None:
 
 
 def test_no_release_is_made_that_would_only_give_way() -> None:
-    world = promoted(steps=[])
-    world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {}}])
-    world.change_model("training.seed", 8).run_to("Canary", 3)
-    for _ in range(3):
-        world.ready_all().settle()
+    world = beside_a_canary()
     judged(world, failed=300)
     for _ in range(4):
         world.ready_all().pass_time(31).settle()

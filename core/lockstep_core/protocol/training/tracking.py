@@ -8,13 +8,16 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from lockstep_core.protocol.base import Contract, rule, validations
 
+# Of a server, or of a folder that is mounted.
+TrackingURI = Annotated[
+    str, StringConstraints(pattern=r"^(file:///|https?://)[^\s]+$", max_length=512)
+]
+
 
 class MLflowSpec(Contract):
     """A run of an MLflow tracking server, or of a folder."""
 
-    uri: Annotated[
-        str, StringConstraints(pattern=r"^(file:///|https?://)[^\s]+$", max_length=512)
-    ] = Field(
+    uri: TrackingURI = Field(
         description="Of the server (`https://...`), or of a folder that is mounted"
         " (`file:///artifacts/mlruns`). Credentials are MLflow's own variables of the environment."
     )
@@ -36,10 +39,7 @@ class WandbSpec(Contract):
     entity: WandbName | None = Field(
         default=None, description="The user or team; unset: that of the API key."
     )
-    uri: (
-        Annotated[str, StringConstraints(pattern=r"^(file:///|https?://)[^\s]+$", max_length=512)]
-        | None
-    ) = Field(
+    uri: TrackingURI | None = Field(
         default=None,
         description="Of the server, or of a folder that is mounted (`file:///artifacts/wandb`),"
         " whose runs `wandb sync` sends. Unset: as `WANDB_BASE_URL` says, else the vendor's. The"

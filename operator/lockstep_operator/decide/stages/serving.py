@@ -48,7 +48,7 @@ def serving(draft: Draft, release: Release) -> None:
 def has_failed(release: Release) -> bool:
     """Whether its gates after the promotion failed, and no person let it pass them."""
     watch = release.status.watch
-    return watch is not None and watch.verdict == Verdict.FAIL
+    return watch is not None and watch.has_failed
 
 
 def is_turned_down(release: Release) -> bool:

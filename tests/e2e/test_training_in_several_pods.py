@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.support.kube import Object, wait_until
+from tests.e2e.support.training import steps_done, trained, training_pods
 from tests.e2e.support.world import World
 
 STEPS, EVERY = 400, 20
@@ -29,21 +29,12 @@ def world(make_world: Callable[[str], World]) -> World:
 
 def pods(world: World) -> dict[str, Object]:
     """The pods of the training that are not ended, by their index."""
-    selector = f"lockstep.dev/release={world.name}-r1,lockstep.dev/component=train"
     return {
         pod["metadata"]["annotations"][INDEX]: pod
-        for pod in world.kube.list(world.namespace, "pods", selector)
+        for pod in training_pods(world)
         if pod["status"].get("phase") in ("Pending", "Running")
         and "deletionTimestamp" not in pod["metadata"]
     }
-
-
-def steps_done(world: World, pod: str) -> int:
-    """What `/progress` of the pod says, through the API server; 0 before it trains."""
-    path = f"/api/v1/namespaces/{world.namespace}/pods/{pod}:9100/proxy/progress"
-    text = world.kube.run("get", "--raw", path, check=False)
-    progress = json.loads(text) if text.startswith("{") else {}
-    return int(progress.get("done", 0)) if progress.get("phase") == "Training" else 0
 
 
 def test_two_pods_train_one_model_and_one_of_them_is_lost(world: World) -> None:
@@ -53,7 +44,7 @@ def test_two_pods_train_one_model_and_one_of_them_is_lost(world: World) -> None:
         found = pods(world)
         if "0" not in found or "1" not in found:
             return None
-        done = steps_done(world, str(found["0"]["metadata"]["name"]))
+        done = steps_done(world, found["0"])
         return (found, done) if done >= 4 * EVERY else None
 
     both, done = wait_until(training, what="two pods that train", seconds=300)
@@ -63,13 +54,7 @@ def test_two_pods_train_one_model_and_one_of_them_is_lost(world: World) -> None:
     lost = str(both["1"]["metadata"]["name"])
     world.kube.run("delete", "pod", lost, "-n", world.namespace, "--wait=false")
 
-    def trained() -> Object | None:
-        status = (world.release(1) or {}).get("status") or {}
-        assert status.get("stage") != "Failed", status.get("message")
-        facts: Object | None = status.get("training")
-        return facts
-
-    facts = wait_until(trained, what="the model to be trained", seconds=400)
+    facts = trained(world, seconds=400)
     assert facts["steps"] == STEPS
     assert done <= facts["resumedFromStep"] < STEPS
     status = (world.release(1) or {})["status"]

@@ -3,12 +3,12 @@ have had; a data set that cannot be trained on fails before the trainer begins."
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.support.kube import Object, wait_until
+from tests.e2e.support.training import steps_done, trained, training_pods
 from tests.e2e.support.world import World
 
 STEPS = 900
@@ -28,32 +28,6 @@ def world(make_world: Callable[[str], World]) -> World:
     return world
 
 
-def training_pods(world: World) -> list[Object]:
-    selector = f"lockstep.dev/release={world.name}-r1,lockstep.dev/component=train"
-    return world.kube.list(world.namespace, "pods", selector)
-
-
-def steps_done(world: World, pod: str) -> int:
-    """What `/progress` of the pod says, through the API server; 0 before it trains."""
-    path = f"/api/v1/namespaces/{world.namespace}/pods/{pod}:9100/proxy/progress"
-    text = world.kube.run("get", "--raw", path, check=False)
-    progress = json.loads(text) if text.startswith("{") else {}
-    return int(progress.get("done", 0)) if progress.get("phase") == "Training" else 0
-
-
-def trained(world: World) -> Object:
-    """The facts of release 1's training."""
-
-    def look() -> Object | None:
-        status = (world.release(1) or {}).get("status") or {}
-        assert status.get("stage") != "Failed", status.get("message")
-        facts: Object | None = status.get("training")
-        return facts
-
-    found: Object = wait_until(look, what=f"{world.name}-r1 to be trained", seconds=300)
-    return found
-
-
 def test_a_deleted_pod_leaves_its_work_to_the_next_one(world: World) -> None:
     world.kube.apply(world.model(indexing="None", training=TRAINING))
 
@@ -61,7 +35,7 @@ def test_a_deleted_pod_leaves_its_work_to_the_next_one(world: World) -> None:
         for pod in training_pods(world):
             name = str(pod["metadata"]["name"])
             # A few reports after its first checkpoint.
-            if (done := steps_done(world, name)) >= 4 * EVERY:
+            if (done := steps_done(world, pod)) >= 4 * EVERY:
                 return name, done
         return None
 

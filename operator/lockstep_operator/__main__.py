@@ -13,7 +13,7 @@ from pathlib import Path
 import kopf
 
 from lockstep_operator.api.release import Images
-from lockstep_operator.decide.observed import Settings
+from lockstep_operator.decide.snapshot.observed import Settings
 from lockstep_operator.runtime import logging as logs
 from lockstep_operator.runtime.config import Config
 

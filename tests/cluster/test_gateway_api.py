@@ -16,9 +16,9 @@ import pytest
 
 from devcluster.host import binaries
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.compare import difference, with_hash
-from lockstep_operator.decide.observed import GatewayFacts
-from lockstep_operator.decide.routers.gateway import MIRROR
+from lockstep_operator.decide.snapshot.observed import GatewayFacts
+from lockstep_operator.decide.traffic.routers.gateway import MIRROR
+from lockstep_operator.decide.vocabulary.compare import difference, with_hash
 from lockstep_operator.manifests.routes import http_route
 from lockstep_operator.runtime.client import Api, connect
 from lockstep_operator.runtime.gateways import Gateways

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from lockstep_operator.decide.compare import APPLIED_HASH
-from lockstep_operator.decide.plan import Event, EventType, Plan, Reference, StatusWrite
+from lockstep_operator.decide.context.plan import Event, EventType, Plan, Reference, StatusWrite
+from lockstep_operator.decide.vocabulary.compare import APPLIED_HASH
 from lockstep_operator.runtime.applier import Applier, Outcome
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.client import Api, connect

@@ -19,7 +19,7 @@ from lockstep_operator.api.index import VectorIndexSpec, VectorIndexStatus
 from lockstep_operator.api.model import EmbeddingModelSpec, EmbeddingModelStatus, Phase
 from lockstep_operator.api.release import EmbeddingReleaseSpec, EmbeddingReleaseStatus, Stage
 from lockstep_operator.api.rollout import Promotion, RolloutSpec, RouterName, Supersede
-from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 
 pytestmark = pytest.mark.unit
 

@@ -7,28 +7,28 @@ from datetime import datetime
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Supersede
-from lockstep_operator.decide import clock
-from lockstep_operator.decide.desired import Desired
-from lockstep_operator.decide.draft import ENDED, Draft
-from lockstep_operator.decide.model import follow
-from lockstep_operator.decide.observed import Observed, Settings
-from lockstep_operator.decide.pauses import update_pause
-from lockstep_operator.decide.plan import Plan, StatusWrite
-from lockstep_operator.decide.projection import (
+from lockstep_operator.decide.context.context import ENDED, Draft
+from lockstep_operator.decide.context.pauses import update_pause
+from lockstep_operator.decide.context.plan import Plan, StatusWrite
+from lockstep_operator.decide.releases.model import follow
+from lockstep_operator.decide.releases.retention import retain, sweep, trim_history
+from lockstep_operator.decide.releases.verbs import handle_verbs
+from lockstep_operator.decide.snapshot.desired import Desired
+from lockstep_operator.decide.snapshot.observed import Observed, Settings
+from lockstep_operator.decide.snapshot.snapshot import Unreadable, is_owned, read, read_indexes
+from lockstep_operator.decide.stages.advance import advance
+from lockstep_operator.decide.stages.finalizing import finalizing
+from lockstep_operator.decide.stages.serving import serving
+from lockstep_operator.decide.status.index_status import broken, project_index, without_model
+from lockstep_operator.decide.status.model_status import (
     project_model,
     terminating,
     unreadable,
     write_of,
 )
-from lockstep_operator.decide.projection_index import broken, project_index, without_model
-from lockstep_operator.decide.records import note_stable, write_records
-from lockstep_operator.decide.release import advance
-from lockstep_operator.decide.retention import retain, sweep, trim_history
-from lockstep_operator.decide.scene import Unreadable, is_owned, read, read_indexes
-from lockstep_operator.decide.stages.finalizing import finalizing
-from lockstep_operator.decide.stages.serving import serving
-from lockstep_operator.decide.traffic import steer
-from lockstep_operator.decide.verbs import handle_verbs
+from lockstep_operator.decide.status.release_status import note_stable, write_records
+from lockstep_operator.decide.traffic.traffic import steer
+from lockstep_operator.decide.vocabulary import clock
 
 # Where a candidate whose indexes are out of date stops: its model is all that is still wanted.
 _AFTER_THE_VERDICT = frozenset({Stage.INDEXING, Stage.WARMING})

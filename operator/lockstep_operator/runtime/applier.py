@@ -13,9 +13,9 @@ from typing import Any
 
 from lockstep_core.protocol.labels import MODEL
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.compare import applied_hash, difference, with_hash
-from lockstep_operator.decide.observed import FOREIGN_OWNER, Refusal
-from lockstep_operator.decide.plan import Event, Plan, Reference, StatusWrite
+from lockstep_operator.decide.context.plan import Event, Plan, Reference, StatusWrite
+from lockstep_operator.decide.snapshot.observed import FOREIGN_OWNER, Refusal
+from lockstep_operator.decide.vocabulary.compare import applied_hash, difference, with_hash
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.cache import Cache, owner_uids
 from lockstep_operator.runtime.client import FIELD_MANAGER, Api

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lockstep_operator.decide.observed import Settings
+from lockstep_operator.decide.snapshot.observed import Settings
 
 
 @dataclass(frozen=True)

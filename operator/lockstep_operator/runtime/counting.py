@@ -14,7 +14,7 @@ from lockstep_core.protocol.metrics import (
     ENCODER_REQUEST_SECONDS,
     ENCODER_REQUESTS,
 )
-from lockstep_operator.decide.measurements import Tally
+from lockstep_operator.decide.snapshot.measurements import Tally
 
 K = TypeVar("K", str, float)
 # What users ask; `/v1/models` answers from memory and says nothing of the release.

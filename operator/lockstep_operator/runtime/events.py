@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.plan import Event
+from lockstep_operator.decide.context.plan import Event
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.client import Api
 from lockstep_operator.runtime.errors import ApiError

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.observed import GatewayFacts
+from lockstep_operator.decide.snapshot.observed import GatewayFacts
 from lockstep_operator.runtime.client import Api
 from lockstep_operator.runtime.errors import NotFound, Refused
 from lockstep_operator.runtime.resources import GATEWAY, GATEWAY_CLASS

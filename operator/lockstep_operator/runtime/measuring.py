@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from lockstep_operator.decide.measurements import (
+from lockstep_operator.decide.snapshot.measurements import (
     Answer,
     Measurement,
     MeasureRequest,

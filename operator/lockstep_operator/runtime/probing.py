@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from lockstep_operator.decide.measurements import Answer, Query, Scrape, Target
+from lockstep_operator.decide.snapshot.measurements import Answer, Query, Scrape, Target
 from lockstep_operator.runtime.counting import Counters, parse
 
 TIMEOUT_SECONDS = 5.0

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from lockstep_operator.decide.observed import Observed, Refusal, Settings
-from lockstep_operator.decide.plan import Plan
+from lockstep_operator.decide.context.plan import Plan
+from lockstep_operator.decide.snapshot.observed import Observed, Refusal, Settings
 from lockstep_operator.runtime import metrics, resources
 from lockstep_operator.runtime.applier import Applier, Outcome
 from lockstep_operator.runtime.cache import Cache

@@ -303,7 +303,7 @@ def test_edge_5_a_retryable_failure_tries_again_later_under_another_name(code: i
 
 
 def test_edge_5_backoff_doubles_to_half_an_hour_with_a_jitter_that_repeats() -> None:
-    from lockstep_operator.decide.attempts import backoff_seconds
+    from lockstep_operator.decide.jobs.attempts import backoff_seconds
 
     waits = [backoff_seconds("uid", "train", attempt) for attempt in range(1, 12)]
     for attempt, wait in enumerate(waits, start=1):
@@ -539,7 +539,7 @@ def test_edge_7_a_priority_class_that_may_be_missing_is_named() -> None:
 
 
 def test_edge_7_a_refused_job_is_told_and_tried_again() -> None:
-    from lockstep_operator.decide.observed import Refusal
+    from lockstep_operator.decide.snapshot.observed import Refusal
 
     world = World().apply_model().apply_index()
     world.step()

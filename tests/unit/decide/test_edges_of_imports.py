@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lockstep_core.protocol.exitcodes import ExitCode
-from lockstep_operator.decide.hashing import imported_space_hash
+from lockstep_operator.decide.vocabulary.hashing import imported_space_hash
 from tests.unit.decide import worlds
 from tests.unit.decide.worlds import GATE, World
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lockstep_operator.decide.observed import Refusal
+from lockstep_operator.decide.snapshot.observed import Refusal
 
 pytestmark = pytest.mark.unit
 

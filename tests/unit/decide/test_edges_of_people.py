@@ -661,7 +661,7 @@ def test_a_foreign_child_of_what_serves_is_told_and_stays() -> None:
 
 
 def test_refusals_are_told_and_tried_again() -> None:
-    from lockstep_operator.decide.observed import Refusal
+    from lockstep_operator.decide.snapshot.observed import Refusal
 
     world = worlds.healthy()
     refused = "admission webhook denied the request"

@@ -18,7 +18,7 @@ from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import gates
 from lockstep_operator.decide.gates import errors, latency, prometheus
 from lockstep_operator.decide.gates.limits import looks, settle
-from lockstep_operator.decide.measurements import Answer, Tally
+from lockstep_operator.decide.snapshot.measurements import Answer, Tally
 
 pytestmark = pytest.mark.unit
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide import scene
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.observed import FOREIGN_OWNER, GatewayFacts, Refusal
-from lockstep_operator.decide.routers.gateway import MIRROR, MIRROR_PERCENT, GatewayAPI
-from lockstep_operator.decide.routers.router import Traffic
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.snapshot import snapshot
+from lockstep_operator.decide.snapshot.observed import FOREIGN_OWNER, GatewayFacts, Refusal
+from lockstep_operator.decide.traffic.routers.gateway import MIRROR, MIRROR_PERCENT, GatewayAPI
+from lockstep_operator.decide.traffic.routers.router import Traffic
 from tests.unit.decide import worlds
 from tests.unit.decide.worlds import World
 
@@ -92,7 +92,7 @@ def canary(**spec: Any) -> World:
 
 
 def draft(world: World) -> Draft:
-    return Draft(scene.read(world.observed(), world.settings, world.now))
+    return Draft(snapshot.read(world.observed(), world.settings, world.now))
 
 
 def backends(world: World, rule: int = -1) -> dict[str, int]:

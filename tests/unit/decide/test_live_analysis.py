@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from lockstep_core.quality.verdicts import Verdict
-from lockstep_operator.decide.analysis import Analysis, analyse
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.measurements import (
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.gates.analysis import Analysis, analyse
+from lockstep_operator.decide.snapshot.measurements import (
     Answer,
     Measurement,
     MeasureRequest,
@@ -27,7 +27,7 @@ from lockstep_operator.decide.measurements import (
     Target,
     Unmeasured,
 )
-from lockstep_operator.decide.scene import read
+from lockstep_operator.decide.snapshot.snapshot import read
 
 pytestmark = pytest.mark.unit
 

@@ -289,7 +289,7 @@ def test_every_status_obeys_the_contract() -> None:
 
 def test_every_reason_is_one_that_is_documented() -> None:
     from lockstep_core.protocol.exitcodes import ExitCode
-    from lockstep_operator.decide.reasons import Reason
+    from lockstep_operator.decide.vocabulary.reasons import Reason
 
     programs = {code.name.title().replace("_", "") for code in ExitCode}
     known = {str(reason) for reason in Reason} | programs

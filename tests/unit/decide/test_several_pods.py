@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_operator.decide.hashing import space_hash
-from lockstep_operator.decide.jobs import COMPLETION_INDEX, JobState, Retry, read_job
+from lockstep_operator.decide.jobs.job_status import COMPLETION_INDEX, JobState, Retry, read_job
+from lockstep_operator.decide.vocabulary.hashing import space_hash
 from lockstep_operator.manifests import JobKind, meeting_name
 
 pytestmark = pytest.mark.unit

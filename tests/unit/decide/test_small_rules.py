@@ -13,11 +13,12 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program, Result
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.release import FrozenIndex
-from lockstep_operator.decide import clock, pods
-from lockstep_operator.decide.commands import number_of
-from lockstep_operator.decide.hashing import index_hash, space_hash
-from lockstep_operator.decide.jobs import JobState, Retry, read_job
-from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.jobs.job_status import JobState, Retry, read_job
+from lockstep_operator.decide.vocabulary import clock
+from lockstep_operator.decide.vocabulary.hashing import index_hash, space_hash
+from lockstep_operator.decide.vocabulary.hints import number_of
+from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JobKind
 
 pytestmark = pytest.mark.unit
@@ -134,28 +135,31 @@ def test_a_check_that_failed_speaks_for_the_program_that_never_began() -> None:
     for name, code in (("validate", 0), ("istio-init", 1)):
         other = {"name": name, "state": {"terminated": {"exitCode": code}}}
         running = pod(phase="Running", initContainerStatuses=[other], containerStatuses=[waiting])
-        assert pods.ended(running) is None
+        assert pod_status.ended(running) is None
 
 
 def test_a_side_container_and_an_init_container_do_not_speak_for_the_program() -> None:
     other = {"name": "proxy", "state": {"terminated": {"exitCode": 1}}}
-    assert pods.ended(pod(containerStatuses=[other])) is None
+    assert pod_status.ended(pod(containerStatuses=[other])) is None
     waiting = {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}
-    assert pods.find_stuck([pod(phase="Pending", containerStatuses=[waiting])]) is None
+    assert pod_status.find_stuck([pod(phase="Pending", containerStatuses=[waiting])]) is None
     scheduled = {"type": "PodScheduled", "status": "True"}
-    assert pods.find_stuck([pod(phase="Pending", conditions=[scheduled])]) is None
-    assert pods.find_stuck([pod(phase="Running")]) is None
-    assert pods.find_stuck([]) is None
+    assert pod_status.find_stuck([pod(phase="Pending", conditions=[scheduled])]) is None
+    assert pod_status.find_stuck([pod(phase="Running")]) is None
+    assert pod_status.find_stuck([]) is None
 
 
 def test_a_server_that_recovered_is_not_crashed() -> None:
     before = {"terminated": {"exitCode": 9, "message": ""}}
     running = {"name": "main", "ready": True, "state": {"running": {}}, "lastState": before}
-    assert pods.crashed(pod(containerStatuses=[running])) is None
-    assert pods.crashed(pod(containerStatuses=[{"name": "main", "state": {"running": {}}}])) is None
-    assert pods.crashed(pod()) is None
+    assert pod_status.crashed(pod(containerStatuses=[running])) is None
+    assert (
+        pod_status.crashed(pod(containerStatuses=[{"name": "main", "state": {"running": {}}}]))
+        is None
+    )
+    assert pod_status.crashed(pod()) is None
     down = {**running, "ready": False}
-    found = pods.crashed(pod(containerStatuses=[down]))
+    found = pod_status.crashed(pod(containerStatuses=[down]))
     assert found is not None and found.exit_code == 9
 
 
@@ -163,7 +167,7 @@ def test_an_image_that_cannot_be_named_is_named_by_the_spec() -> None:
     waiting = {"name": "main", "state": {"waiting": {"reason": "InvalidImageName"}}}
     found = pod(containerStatuses=[waiting])
     found["spec"] = {"containers": [{"name": "main", "image": "UPPER:case"}]}
-    stuck = pods.find_stuck([found])
+    stuck = pod_status.find_stuck([found])
     assert stuck is not None and stuck.sentence() == (
         "pod p cannot pull image UPPER:case (InvalidImageName)"
     )

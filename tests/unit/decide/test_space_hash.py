@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_operator.decide.hashing import space_hash
+from lockstep_operator.decide.vocabulary.hashing import space_hash
 
 pytestmark = pytest.mark.unit
 

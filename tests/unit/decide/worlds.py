@@ -19,16 +19,16 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Images
 from lockstep_operator.decide import decide
-from lockstep_operator.decide.compare import difference, with_hash
-from lockstep_operator.decide.measurements import Measurement, Series, SeriesKey, Tally
-from lockstep_operator.decide.observed import (
+from lockstep_operator.decide.context.plan import Event, Plan
+from lockstep_operator.decide.snapshot.measurements import Measurement, Series, SeriesKey, Tally
+from lockstep_operator.decide.snapshot.observed import (
     FOREIGN_OWNER,
     GatewayFacts,
     Observed,
     Refusal,
     Settings,
 )
-from lockstep_operator.decide.plan import Event, Plan
+from lockstep_operator.decide.vocabulary.compare import difference, with_hash
 
 NAMESPACE, MODEL = "shop", "glyphs"
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)

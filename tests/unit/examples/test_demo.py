@@ -22,8 +22,8 @@ from examples.glyphs.demo.visits import BAR, Counts, Window, bar, picture
 from lockstep_kubectl.api import Api, ApiError
 from lockstep_kubectl.gather import Snapshot
 from lockstep_kubectl.view import view_of
-from lockstep_operator.decide.measurements import Measurement, Series, SeriesKey, Tally
-from lockstep_operator.decide.observed import Observed
+from lockstep_operator.decide.snapshot.measurements import Measurement, Series, SeriesKey, Tally
+from lockstep_operator.decide.snapshot.observed import Observed
 from tests.unit.decide import worlds
 
 pytestmark = pytest.mark.unit

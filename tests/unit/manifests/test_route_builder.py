@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep_operator.api.objects import Model, Object
-from lockstep_operator.decide.compare import difference, with_hash
+from lockstep_operator.decide.vocabulary.compare import difference, with_hash
 from lockstep_operator.manifests.routes import http_route
 from tests.unit.manifests.support import samples
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from lockstep_core.protocol import metrics as names
 from lockstep_core.serving.observe import request_metrics
-from lockstep_operator.decide.measurements import Tally
+from lockstep_operator.decide.snapshot.measurements import Tally
 from lockstep_operator.runtime.counting import Counters, Counting, parse
 
 pytestmark = pytest.mark.unit

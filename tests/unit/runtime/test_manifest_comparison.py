@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep_operator.decide.compare import applied_hash, difference, with_hash
+from lockstep_operator.decide.vocabulary.compare import applied_hash, difference, with_hash
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from lockstep_operator.decide.measurements import (
+from lockstep_operator.decide.snapshot.measurements import (
     Answer,
     MeasureRequest,
     Query,

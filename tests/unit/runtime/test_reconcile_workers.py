@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from lockstep_operator.api.release import Images
-from lockstep_operator.decide.observed import Observed, Refusal, Settings
-from lockstep_operator.decide.plan import Plan
+from lockstep_operator.decide.context.plan import Plan
+from lockstep_operator.decide.snapshot.observed import Observed, Refusal, Settings
 from lockstep_operator.runtime.applier import Outcome
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.errors import Unavailable

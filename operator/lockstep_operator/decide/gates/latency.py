@@ -15,8 +15,8 @@ from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.gates.live import Context, Look, measured
 from lockstep_operator.decide.gates.shares import judge_share, lacking, percent, sides
 from lockstep_operator.decide.gates.traffic import scrape
-from lockstep_operator.decide.lines import word_of
-from lockstep_operator.decide.measurements import Answer, Tally
+from lockstep_operator.decide.snapshot.measurements import Answer, Tally
+from lockstep_operator.decide.vocabulary.formatting import word_of
 
 
 def latency(context: Context) -> Look:

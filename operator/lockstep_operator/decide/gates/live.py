@@ -11,10 +11,9 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide import clock
-from lockstep_operator.decide.draft import Draft
+from lockstep_operator.decide.context.context import Draft
 from lockstep_operator.decide.gates.limits import settle
-from lockstep_operator.decide.measurements import (
+from lockstep_operator.decide.snapshot.measurements import (
     Answer,
     MeasureRequest,
     Query,
@@ -24,6 +23,7 @@ from lockstep_operator.decide.measurements import (
     Tally,
     Unmeasured,
 )
+from lockstep_operator.decide.vocabulary import clock
 
 INTERVAL_SECONDS = 10
 

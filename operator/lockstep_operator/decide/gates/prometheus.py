@@ -8,7 +8,7 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.gates.live import Context, Look, measured, unmeasured
-from lockstep_operator.decide.measurements import Answer, Query, Tally
+from lockstep_operator.decide.snapshot.measurements import Answer, Query, Tally
 
 
 def prometheus(context: Context) -> Look:

@@ -11,7 +11,7 @@ from lockstep_core.protocol.result import EvaluationFacts, RecallFacts, SampleSt
 from lockstep_core.quality.verdicts import Judgement, Verdict, Why, combine, judge_at_least
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.lines import (
+from lockstep_operator.decide.vocabulary.formatting import (
     bound_text,
     interval_text,
     needed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lockstep_core.quality.verdicts import Judgement, Verdict, Why, judge_share_at_most
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.decide.gates.limits import confidence_of_a_look, looks
-from lockstep_operator.decide.lines import needed
+from lockstep_operator.decide.vocabulary.formatting import needed
 
 
 def percent(share: float) -> str:

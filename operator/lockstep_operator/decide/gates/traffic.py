@@ -6,7 +6,7 @@ from lockstep_core.protocol import labels
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.gates.live import Context
-from lockstep_operator.decide.measurements import Scrape, Target
+from lockstep_operator.decide.snapshot.measurements import Scrape, Target
 
 METRICS_PATH = "/metrics"
 

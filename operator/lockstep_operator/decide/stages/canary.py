@@ -13,14 +13,8 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage, StepRecord, Weights
 from lockstep_operator.api.rollout import Promotion, Step
-from lockstep_operator.decide import clock, rollout
-from lockstep_operator.decide.analysis import analyse
-from lockstep_operator.decide.children import upkeep
-from lockstep_operator.decide.commands import number_of
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.gates import merged
-from lockstep_operator.decide.giving_up import roll_back
-from lockstep_operator.decide.pauses import (
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.pauses import (
     forward,
     is_held,
     paused_seconds,
@@ -28,12 +22,15 @@ from lockstep_operator.decide.pauses import (
     seconds_left,
     wait_for_person,
 )
-from lockstep_operator.decide.reasons import Reason
-from lockstep_operator.decide.routers.choice import router_of
-from lockstep_operator.decide.routers.router import Traffic
+from lockstep_operator.decide.gates import merged
+from lockstep_operator.decide.gates.analysis import analyse
+from lockstep_operator.decide.stages.ending import roll_back
 from lockstep_operator.decide.stages.promoting import STARTS_THE_REST
 from lockstep_operator.decide.stages.warming import fatal_crash
-from lockstep_operator.decide.steps import (
+from lockstep_operator.decide.traffic import feasibility
+from lockstep_operator.decide.traffic.routers.choice import router_of
+from lockstep_operator.decide.traffic.routers.router import Traffic
+from lockstep_operator.decide.traffic.steps import (
     Steps,
     begin_at,
     describe,
@@ -44,7 +41,11 @@ from lockstep_operator.decide.steps import (
     under_way,
     weight_at,
 )
-from lockstep_operator.decide.traffic import record_weight
+from lockstep_operator.decide.traffic.traffic import record_weight
+from lockstep_operator.decide.vocabulary import clock
+from lockstep_operator.decide.vocabulary.hints import number_of
+from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.workloads.children import upkeep
 from lockstep_operator.manifests import short_name
 
 
@@ -79,7 +80,7 @@ def _take(draft: Draft, name: str, steps: Steps) -> None:
     release = draft.release(name)
     record = release.status.step
     assert record is not None
-    refused = rollout.problem(draft)
+    refused = feasibility.problem(draft)
     if refused is not None:
         wait_for_person(draft, name, Reason.STEPS_REFUSED, f"waits: {refused}")
     elif is_held(draft, release):

@@ -7,10 +7,11 @@ from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide import attempts, gates, runner
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.pauses import forward, pause, resume
-from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide import gates
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.pauses import forward, pause, resume
+from lockstep_operator.decide.jobs import attempts, job_runner
+from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JobKind, short_name
 
 
@@ -38,7 +39,7 @@ def to_indexing(draft: Draft, name: str) -> None:
 
 def _measure(draft: Draft, name: str) -> bool:
     secrets = draft.scene.settings.image_pull_secrets
-    task = runner.Task(
+    task = job_runner.Task(
         kind=JobKind.EVALUATE,
         index=None,
         build=lambda attempt: manifests.evaluation_job(
@@ -47,7 +48,7 @@ def _measure(draft: Draft, name: str) -> bool:
         template="`spec.serving.template`",
         deadline=f"`{draft.model.spec.origin_field}.activeDeadlineSeconds`",
     )
-    result = runner.run(draft, name, task)
+    result = job_runner.run(draft, name, task)
     if result is None:
         return False
     facts, training = result.evaluation, draft.release(name).status.training

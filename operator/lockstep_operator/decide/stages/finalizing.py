@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.decide.children import upkeep
-from lockstep_operator.decide.desired import Desired
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.snapshot.desired import Desired
 from lockstep_operator.decide.stages.serving import has_failed
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.decide.workloads.children import upkeep
 from lockstep_operator.manifests import short_name
 
 _HELD_THE_ENTRY = (Stage.SERVING, Stage.FINALIZING)

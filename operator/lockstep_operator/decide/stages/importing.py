@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
-from lockstep_operator.decide import runner
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.lines import UNMEASURED
-from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.jobs import job_runner
 from lockstep_operator.decide.stages.evaluating import to_indexing
 from lockstep_operator.decide.stages.training import to_evaluating
+from lockstep_operator.decide.vocabulary.formatting import UNMEASURED
+from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JobKind, short_name
 
 
@@ -25,7 +25,7 @@ def importing(draft: Draft, release: Release) -> None:
 
 def _take_over(draft: Draft, name: str) -> bool:
     secrets = draft.scene.settings.image_pull_secrets
-    task = runner.Task(
+    task = job_runner.Task(
         kind=JobKind.IMPORT,
         index=None,
         build=lambda attempt: manifests.import_job(
@@ -34,7 +34,7 @@ def _take_over(draft: Draft, name: str) -> bool:
         template="`spec.serving.template`",
         deadline=f"`{draft.model.spec.origin_field}.activeDeadlineSeconds`",
     )
-    result = runner.run(draft, name, task)
+    result = job_runner.run(draft, name, task)
     if result is None:
         return False
     facts, source = result.training, draft.release(name).spec.artifact

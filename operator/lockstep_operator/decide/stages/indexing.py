@@ -5,10 +5,10 @@ from __future__ import annotations
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import FrozenIndex, Stage
-from lockstep_operator.decide import runner
-from lockstep_operator.decide.draft import Draft, Note
-from lockstep_operator.decide.pauses import forward
-from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide.context.context import Draft, Note
+from lockstep_operator.decide.context.pauses import forward
+from lockstep_operator.decide.jobs import job_runner
+from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JobKind
 
 
@@ -34,7 +34,7 @@ def _build(draft: Draft, name: str, frozen: FrozenIndex) -> None:
     builds = draft.release(name).status.builds or []
     if any(build.index == frozen.name for build in builds):
         return
-    result = runner.run(draft, name, _task(draft, name, frozen))
+    result = job_runner.run(draft, name, _task(draft, name, frozen))
     if result is None:
         return
     if result.build is None:
@@ -47,8 +47,8 @@ def _build(draft: Draft, name: str, frozen: FrozenIndex) -> None:
         draft.change(name, builds=[*builds, result.build])
 
 
-def _task(draft: Draft, name: str, frozen: FrozenIndex) -> runner.Task:
-    return runner.Task(
+def _task(draft: Draft, name: str, frozen: FrozenIndex) -> job_runner.Task:
+    return job_runner.Task(
         kind=JobKind.BUILD,
         index=frozen.name,
         build=lambda attempt: manifests.build_job(

@@ -5,18 +5,18 @@ from __future__ import annotations
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Capacity
-from lockstep_operator.decide import entry
-from lockstep_operator.decide.children import REMNANT_SECONDS, upkeep
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.giving_up import roll_back
-from lockstep_operator.decide.pair import Pair
-from lockstep_operator.decide.pauses import is_held, seconds_left
-from lockstep_operator.decide.reasons import Outcome, Reason
-from lockstep_operator.decide.routers.choice import router_of
-from lockstep_operator.decide.routers.router import Traffic
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.health import Pair
+from lockstep_operator.decide.context.pauses import is_held, seconds_left
+from lockstep_operator.decide.stages.ending import roll_back
 from lockstep_operator.decide.stages.finalizing import retain_others
 from lockstep_operator.decide.stages.serving import first_watch
-from lockstep_operator.decide.traffic import has_all_requests, selected_release
+from lockstep_operator.decide.traffic import entry
+from lockstep_operator.decide.traffic.routers.choice import router_of
+from lockstep_operator.decide.traffic.routers.router import Traffic
+from lockstep_operator.decide.traffic.traffic import has_all_requests, selected_release
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.decide.workloads.children import REMNANT_SECONDS, upkeep
 from lockstep_operator.manifests import short_name
 
 STARTS_THE_REST = "starts the rest of its pods, then takes all requests"

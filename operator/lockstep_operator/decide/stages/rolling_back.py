@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Ending, Stage, Weights
-from lockstep_operator.decide import clock, pods
-from lockstep_operator.decide.children import upkeep
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.pauses import seconds_left
-from lockstep_operator.decide.reasons import Outcome, Reason
-from lockstep_operator.decide.routers.router import Traffic
-from lockstep_operator.decide.traffic import has_all_requests, selected_release
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.pauses import seconds_left
+from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.traffic.routers.router import Traffic
+from lockstep_operator.decide.traffic.traffic import has_all_requests, selected_release
+from lockstep_operator.decide.vocabulary import clock
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.decide.workloads.children import upkeep
 from lockstep_operator.manifests import short_name
 
 _ABORTED = Ending(
@@ -78,7 +79,7 @@ def _must_stay(draft: Draft, release: Release, stable: Release) -> bool:
 
 def _has_no_room(draft: Draft, stable: Release) -> bool:
     """Whether stable waits for room that the candidate may hold: fewer pods answer then."""
-    stuck = pods.find_stuck(draft.scene.serving_pods(stable.name))
+    stuck = pod_status.find_stuck(draft.scene.serving_pods(stable.name))
     return stuck is not None and stuck.reason is Reason.UNSCHEDULABLE
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage, Watch
-from lockstep_operator.decide.analysis import analyse
-from lockstep_operator.decide.children import upkeep
-from lockstep_operator.decide.draft import MESSAGE_LIMIT, Draft
+from lockstep_operator.decide.context.context import MESSAGE_LIMIT, Draft
 from lockstep_operator.decide.gates import merged
-from lockstep_operator.decide.giving_up import give_up
-from lockstep_operator.decide.reasons import Outcome, Reason
+from lockstep_operator.decide.gates.analysis import analyse
+from lockstep_operator.decide.stages.ending import give_up
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.decide.workloads.children import upkeep
 from lockstep_operator.manifests import short_name
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Attempts, Stage
-from lockstep_operator.decide import attempts, runner
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.pauses import forward
-from lockstep_operator.decide.plan import reference
-from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.pauses import forward
+from lockstep_operator.decide.context.plan import reference
+from lockstep_operator.decide.jobs import attempts, job_runner
+from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JobKind, short_name
 
 FIELD = "`spec.training.template`"
@@ -43,7 +43,7 @@ def training(draft: Draft, release: Release) -> None:
     if release.status.training is None:
         if not _can_meet(draft, release):
             return
-        task = runner.Task(
+        task = job_runner.Task(
             kind=JobKind.TRAIN,
             index=None,
             build=lambda attempt: manifests.training_job(
@@ -52,7 +52,7 @@ def training(draft: Draft, release: Release) -> None:
             template=FIELD,
             deadline="`spec.training.activeDeadlineSeconds`",
         )
-        result = runner.run(draft, name, task)
+        result = job_runner.run(draft, name, task)
         if result is None:
             return
         if result.training is None:

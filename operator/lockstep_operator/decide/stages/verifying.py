@@ -6,10 +6,10 @@ from lockstep_core.protocol.result import BuildFacts
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import FrozenIndex, Stage
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.lines import index_recall, index_recall_text
-from lockstep_operator.decide.pauses import forward
-from lockstep_operator.decide.reasons import Reason
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.pauses import forward
+from lockstep_operator.decide.vocabulary.formatting import index_recall, index_recall_text
+from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests.facts import build_facts, training_facts
 
 

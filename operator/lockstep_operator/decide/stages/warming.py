@@ -6,13 +6,14 @@ from lockstep_core.protocol.exitcodes import RETRYABLE, UNCOUNTED, ExitCode
 from lockstep_core.protocol.result import Program
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.decide import pods, rollout
-from lockstep_operator.decide.children import upkeep
-from lockstep_operator.decide.draft import Draft
-from lockstep_operator.decide.pair import Pair
-from lockstep_operator.decide.pauses import forward, resume, seconds_left, wait_for_person
-from lockstep_operator.decide.reasons import Reason
-from lockstep_operator.decide.steps import begin_at, has_canary, plan_of, say_step
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.health import Pair
+from lockstep_operator.decide.context.pauses import forward, resume, seconds_left, wait_for_person
+from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.traffic import feasibility
+from lockstep_operator.decide.traffic.steps import begin_at, has_canary, plan_of, say_step
+from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.workloads.children import upkeep
 
 _SERVERS = (Program.SERVE_ENCODER, Program.SERVE_INDEX)
 _TRANSIENT = {ExitCode.OK, *RETRYABLE, *UNCOUNTED}
@@ -36,7 +37,7 @@ def warming(draft: Draft, release: Release) -> None:
     if not pair.whole:
         _wait(draft, release, pair)
         return
-    refused = rollout.problem(draft) if canary else None
+    refused = feasibility.problem(draft) if canary else None
     if refused is not None:
         told = f"is whole, and waits: {refused}"
         wait_for_person(draft, name, Reason.STEPS_REFUSED, told)
@@ -53,7 +54,7 @@ def warming(draft: Draft, release: Release) -> None:
 
 def _wait(draft: Draft, release: Release, pair: Pair) -> None:
     name = release.name
-    stuck = pods.find_stuck(draft.scene.serving_pods(name))
+    stuck = pod_status.find_stuck(draft.scene.serving_pods(name))
     missing = pair.told()
     told = f"{missing}; {stuck.sentence()}" if stuck else missing
     assert release.status.stage_started_at is not None
@@ -70,14 +71,14 @@ def _wait(draft: Draft, release: Release, pair: Pair) -> None:
     draft.fail(name, Reason.PROGRESS_DEADLINE_EXCEEDED, message, pod=pod)
 
 
-def fatal_crash(draft: Draft, release: Release) -> pods.Ended | None:
+def fatal_crash(draft: Draft, release: Release) -> pod_status.Ended | None:
     """A server that says itself that starting it again will not help."""
     since = release.status.stage_started_at or ""
     for pod in draft.scene.serving_pods(release.name):
         # Pods of an earlier try at warming say nothing about this one.
         if pod["metadata"].get("creationTimestamp", "") < since:
             continue
-        end = pods.crashed(pod)
+        end = pod_status.crashed(pod)
         if end is None or end.result is None or end.result.program not in _SERVERS:
             continue
         if end.result.exit_code not in _TRANSIENT:

@@ -1,0 +1,254 @@
+"""The pass in progress: working copies of the releases' records, and the deeds decided so far."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from lockstep_operator.api.model import HandledVerb
+from lockstep_operator.api.objects import API_VERSION, Object, Release
+from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
+from lockstep_operator.api.status import Failure
+from lockstep_operator.decide.context.health import Pair
+from lockstep_operator.decide.context.plan import Event, EventType, Reference
+from lockstep_operator.decide.snapshot.desired import Desired, desired_state
+from lockstep_operator.decide.snapshot.measurements import MeasureRequest
+from lockstep_operator.decide.snapshot.snapshot import Problem, Scene
+from lockstep_operator.decide.traffic.routers.router import Traffic
+from lockstep_operator.decide.vocabulary import clock
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.manifests import short_name
+
+UNFINISHED = frozenset(
+    {
+        None,
+        Stage.TRAINING,
+        Stage.IMPORTING,
+        Stage.EVALUATING,
+        Stage.INDEXING,
+        Stage.VERIFYING,
+        Stage.WARMING,
+        Stage.CANARY,
+        Stage.PROMOTING,
+        Stage.ROLLING_BACK,
+    }
+)
+ENDED = frozenset({Stage.FAILED, Stage.SUPERSEDED, Stage.RETIRED})
+MESSAGE_LIMIT = 2000
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a release says of itself in this pass. `stalled`: it does not go on by itself."""
+
+    reason: str
+    message: str
+    ready: bool = False
+    stalled: bool = False
+
+
+class Draft:
+    """Mutable while one decision is made, and thrown away with it.
+
+    A release's record is changed here first, so that later steps of the same pass see what earlier
+    ones decided. Records are written in the order in which they were first changed.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.model = scene.model
+        self.now = clock.text(scene.now)
+        self.desired: Desired | Problem = desired_state(scene)
+        self.create: list[Object] = []
+        self.apply: list[Object] = []
+        self.delete: list[Reference] = []
+        self.events: list[Event] = []
+        self.measure: list[MeasureRequest] = []
+        self.handled: dict[str, HandledVerb] = {
+            entry.verb: entry for entry in scene.model.status.last_handled or ()
+        }
+        self.notes: dict[str, Note] = {}
+        self.pairs: dict[str, Pair] = {}
+        self.conflicts: list[str] = []
+        # What a stage of the candidate asks for; None: all requests to the stable release.
+        self.traffic: Traffic | None = None
+        # What hinders the measuring of a release that was just promoted, mostly nothing.
+        self.watch_trouble = ""
+        # Why a change of the spec that is seen has not started yet.
+        self.change_waits: str | None = None
+        self._wakes: list[float] = []
+        self._releases = {release.name: release for release in scene.releases}
+        self._statuses: dict[str, EmbeddingReleaseStatus] = {}
+
+    # -- what there is
+
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """All releases by number, with their records as this pass has left them."""
+        return tuple(self.release(name) for name in self._releases)
+
+    def release(self, name: str) -> Release:
+        release = self._releases[name]
+        return dataclasses.replace(release, status=self._statuses.get(name, release.status))
+
+    @property
+    def newest(self) -> Release | None:
+        return self.releases[-1] if self._releases else None
+
+    @property
+    def stable(self) -> Release | None:
+        """The release that answers users.
+
+        Between the two writes of a switch two hold that place: then it is the one that came last.
+        """
+
+        def came_last(release: Release) -> tuple[bool, str, int]:
+            status = release.status
+            finalizing = status.stage is Stage.FINALIZING
+            return finalizing, status.promoted_at or "", release.spec.number
+
+        held = [r for r in self.releases if r.status.stage in (Stage.FINALIZING, Stage.SERVING)]
+        return max(held, key=came_last, default=None)
+
+    @property
+    def candidate(self) -> Release | None:
+        """The release that is on its way; one that had served and returns goes first."""
+        found = [release for release in self.releases if release.status.stage in UNFINISHED]
+        return max(found, key=lambda r: (r.status.promoted_at or "", r.spec.number), default=None)
+
+    @property
+    def retained(self) -> tuple[Release, ...]:
+        """Replaced releases that are still whole and warm, the best to go back to first.
+
+        That is the one replaced last, of those that did not fail after their promotion.
+        """
+
+        def fitness(release: Release) -> tuple[bool, str, int]:
+            watch = release.status.watch
+            failed = watch is not None and watch.has_failed
+            return not failed, release.status.finished_at or "", release.spec.number
+
+        found = [r for r in self.releases if r.status.stage is Stage.RETAINED]
+        return tuple(sorted(found, key=fitness, reverse=True))
+
+    def changed(self) -> list[Release]:
+        """Releases whose record this pass changed, in the order of the first change."""
+        return [
+            self.release(name)
+            for name, status in self._statuses.items()
+            if status != self._releases[name].status
+        ]
+
+    # -- changes of a record
+
+    def change(self, name: str, **fields: Any) -> None:
+        status = self.release(name).status
+        self._statuses[name] = status.model_copy(update=fields)
+
+    def enter(self, name: str, stage: Stage, **fields: Any) -> None:
+        """Moves a release into another stage; clocks and pauses of the last one end."""
+        self.change(
+            name,
+            **{
+                "stage": stage,
+                "stage_started_at": self.now,
+                "next_retry_at": None,
+                "paused_at": None,
+                "pause_reason": None,
+                "paused_seconds": None,
+                **fields,
+            },
+        )
+        self.notes.pop(name, None)
+        self.replan()
+
+    def replan(self) -> None:
+        """How many pods a release should have follows from the stages and steps of all of them."""
+        self.pairs.clear()
+        self.conflicts.clear()
+        self.apply = [child for child in self.apply if not _is_of_release(child)]
+
+    def end(
+        self, name: str, outcome: str, reason: Reason, message: str, *, stage: Stage | None = None
+    ) -> None:
+        """Ends a release that never served alone. Where it was (`stage`) is kept, for a retry."""
+        self.enter(
+            name,
+            Stage.SUPERSEDED,
+            failed_stage=stage or self.release(name).status.stage,
+            outcome=outcome,
+            finished_at=self.now,
+            ending=None,
+        )
+        self.say(name, reason, message)
+        self.event(reason, f"{short_name(name)} {message}")
+
+    def fail(
+        self,
+        name: str,
+        reason: str,
+        message: str,
+        *,
+        exit_code: int | None = None,
+        pod: str | None = None,
+        stage: Stage | None = None,
+    ) -> None:
+        """The release needs a person, or another spec. What serves is not touched."""
+        stage = stage or self.release(name).status.stage
+        assert stage is not None
+        found = self.failure(name, reason, message, exit_code, pod)
+        failure = found.model_copy(update={"stage": stage})
+        self.enter(
+            name,
+            Stage.FAILED,
+            failed_stage=stage,
+            outcome=Outcome.FAILED,
+            finished_at=self.now,
+            last_failure=failure,
+            ending=None,
+        )
+        told = f"failed at {stage}: {reason}: {failure.message}"
+        self.say(name, reason, told, stalled=True)
+        self.event(Reason.RELEASE_FAILED, f"{short_name(name)} {told}", warning=True)
+
+    def failure(
+        self, name: str, reason: str, message: str, exit_code: int | None, pod: str | None
+    ) -> Failure:
+        """A failure in the release's current stage, now."""
+        return Failure(
+            stage=self.release(name).status.stage or "",
+            reason=reason,
+            message=message[:MESSAGE_LIMIT],
+            exit_code=exit_code,
+            pod=pod,
+            time=self.now,
+        )
+
+    def say(
+        self, name: str, reason: str, message: str, *, ready: bool = False, stalled: bool = False
+    ) -> None:
+        self.notes[name] = Note(reason, message[: 2 * MESSAGE_LIMIT], ready, stalled)
+
+    # -- everything else
+
+    def event(self, reason: Reason, note: str, *, warning: bool = False) -> None:
+        """One Event about the model: `kubectl describe em` is where people look."""
+        about = Reference(API_VERSION, "EmbeddingModel", self.model.name, self.model.uid)
+        kind = EventType.WARNING if warning else EventType.NORMAL
+        self.events.append(Event(about, kind, reason, note[:1000]))
+
+    def wake_in(self, seconds: float) -> None:
+        self._wakes.append(max(0.0, seconds))
+
+    def wake_at(self, moment: str) -> None:
+        self.wake_in(-clock.seconds_since(moment, self.scene.now))
+
+    @property
+    def look_again_after(self) -> float | None:
+        return min(self._wakes, default=None)
+
+
+def _is_of_release(child: Object) -> bool:
+    owners = child["metadata"].get("ownerReferences") or []
+    return any(owner.get("kind") == "EmbeddingRelease" for owner in owners)

@@ -1,0 +1,81 @@
+"""Analysis: the live gates of a step, measured side by side until they decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lockstep_core.quality.verdicts import Verdict
+from lockstep_operator.api.gates import GateType
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import StepRecord, Watch
+from lockstep_operator.api.status import GateVerdict
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.gates.errors import error_ratio
+from lockstep_operator.decide.gates.latency import latency
+from lockstep_operator.decide.gates.live import Context, LiveGate, Look
+from lockstep_operator.decide.gates.live_recall import live_recall
+from lockstep_operator.decide.gates.prometheus import prometheus
+
+LIVE: dict[GateType, LiveGate] = {
+    GateType.LIVE_RECALL: live_recall,
+    GateType.LATENCY: latency,
+    GateType.ERROR_RATIO: error_ratio,
+    GateType.PROMETHEUS: prometheus,
+}
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """`verdict` is Pass, Fail or Inconclusive once the gates have decided, None while they are
+    measured; `verdicts` are those of the gates that have.
+
+    `told` are the lines that decided; until then what hinders the measuring, mostly nothing. It
+    stays the same from look to look: each change of it would be a write.
+    """
+
+    verdict: Verdict | None
+    verdicts: list[GateVerdict]
+    told: str
+
+
+def analyse(
+    draft: Draft, release: Release, names: Sequence[str], record: StepRecord | Watch
+) -> Analysis:
+    """Looks at the gates of the analysis that `record` began.
+
+    One failed gate ends it at once. Otherwise it ends when all gates have settled, so that a gate
+    that does not decide hides no failure of another. A dry run is waited for, and never counts.
+    """
+    looks = {name: _look(draft, release, name, record) for name in names}
+    verdicts = [look.settled for look in looks.values() if look.settled is not None]
+    counted = [found for found in verdicts if not found.dry_run]
+    failed = [found for found in counted if found.verdict == Verdict.FAIL]
+    if failed:
+        return Analysis(Verdict.FAIL, verdicts, _lines(failed))
+    if any(look.settled is None for look in looks.values()):
+        return Analysis(None, verdicts, _troubles(looks))
+    undecided = [found for found in counted if found.verdict != Verdict.PASS]
+    if undecided:
+        return Analysis(Verdict.INCONCLUSIVE, verdicts, _lines(undecided))
+    return Analysis(Verdict.PASS, verdicts, _lines(verdicts))
+
+
+def _look(draft: Draft, release: Release, name: str, record: StepRecord | Watch) -> Look:
+    gate = next((g for g in draft.model.spec.rollout.gates if g.name == name), None)
+    if gate is None or gate.type not in LIVE:
+        line = f"no live gate {name} in `spec.rollout.gates`"
+        return Look(GateVerdict(name=name, verdict=Verdict.ERROR, line=line))
+    return LIVE[gate.type](Context(draft, release, gate, record.analysis, record.started_at))
+
+
+def _lines(verdicts: Sequence[GateVerdict]) -> str:
+    return "; ".join(f"{found.name}: {found.line}" for found in verdicts)
+
+
+def _troubles(looks: dict[str, Look]) -> str:
+    return "; ".join(
+        f"{name}: {look.problem}"
+        for name, look in looks.items()
+        if look.settled is None and look.problem
+    )

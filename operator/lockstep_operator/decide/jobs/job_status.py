@@ -1,0 +1,238 @@
+"""What a Job and its pods say: running, waiting, done with a result, or failed and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from lockstep_core.protocol.exitcodes import RETRYABLE, UNCOUNTED, ExitCode
+from lockstep_core.protocol.result import Program, Result
+from lockstep_operator.api.objects import Object
+from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.vocabulary import clock
+from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.manifests import JobKind
+
+# Jobs and pods are watched apart: a Job may be seen to end before its pod is.
+POD_GRACE_SECONDS = 15.0
+# A Job without a pod for so long waits for a quota or a queue, not for its controller.
+QUEUED_AFTER_SECONDS = 60.0
+SIGTERM, SIGKILL = 128 + 15, 128 + 9
+COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
+
+PROGRAMS = {
+    JobKind.TRAIN: Program.TRAIN,
+    JobKind.IMPORT: Program.IMPORT,
+    JobKind.EVALUATE: Program.EVALUATE,
+    JobKind.BUILD: Program.BUILD,
+    JobKind.REPLAY: Program.REPLAY,
+}
+_CODES = {int(code): code for code in ExitCode}
+_EXIT_CODE = re.compile(r"exit code (\d+)")
+
+
+class JobState(StrEnum):
+    RUNNING = "Running"
+    QUEUED = "Queued"
+    STUCK = "Stuck"
+    UNCLEAR = "Unclear"
+    COMPLETE = "Complete"
+    FAILED = "Failed"
+
+
+class Retry(StrEnum):
+    """Whether another attempt is worth it, and whether this one counts."""
+
+    NEVER = "Never"
+    COUNTED = "Counted"
+    UNCOUNTED = "Uncounted"
+
+
+@dataclass(frozen=True)
+class Report:
+    """`look_again_in` is when an unclear or waiting Job may say more without any event."""
+
+    state: JobState
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    pod: str | None = None
+    result: Result | None = None
+    retry: Retry = Retry.NEVER
+    stuck: pod_status.Stuck | None = None
+    look_again_in: float | None = None
+
+
+def ended_at(job: Object) -> str | None:
+    """When it was complete or failed; None while it may still have a pod."""
+    found = _condition(job, "Complete") or _condition(job, "Failed")
+    return None if found is None else found.get("lastTransitionTime")
+
+
+def is_over(job: Object) -> bool:
+    """Complete or failed: it will never have a pod again."""
+    return _condition(job, "Complete") is not None or _condition(job, "Failed") is not None
+
+
+def read_job(job: Object, its_pods: Sequence[Object], kind: JobKind, now: datetime) -> Report:
+    """`its_pods` are the pods that the Job owns, in any order."""
+    newest_first = sorted(
+        its_pods,
+        key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), pod_status.name_of(pod)),
+        reverse=True,
+    )
+    complete = _condition(job, "Complete")
+    if complete is not None:
+        return _complete(newest_first, kind, _grace_left(complete, now))
+    failed = _condition(job, "Failed")
+    if failed is not None:
+        return _failed(newest_first, failed, _grace_left(failed, now))
+    return _active(job, newest_first, now)
+
+
+def _active(job: Object, newest_first: Sequence[Object], now: datetime) -> Report:
+    name = job["metadata"]["name"]
+    if (job.get("spec") or {}).get("suspend"):
+        return Report(JobState.QUEUED, Reason.QUEUED, f"Job {name} is suspended by its queue")
+    if not newest_first:
+        created = job["metadata"].get("creationTimestamp")
+        age = clock.seconds_since(created, now) if created else 0.0
+        if age < QUEUED_AFTER_SECONDS:
+            return Report(JobState.RUNNING, look_again_in=QUEUED_AFTER_SECONDS - age)
+        message = f"Job {name} has no pod: {_why_no_pod(job)}"
+        return Report(JobState.QUEUED, Reason.QUEUED, message)
+    stuck = pod_status.find_stuck(_newest_of_each(newest_first))
+    if stuck is not None:
+        return Report(JobState.STUCK, stuck.reason, stuck.sentence(), pod=stuck.pod, stuck=stuck)
+    return Report(JobState.RUNNING)
+
+
+def _newest_of_each(newest_first: Sequence[Object]) -> list[Object]:
+    """The newest pod of each completion index; of a Job without indexes the newest of all."""
+    found: dict[str, Object] = {}
+    for pod in newest_first:
+        marks = pod["metadata"].get("annotations") or {}
+        found.setdefault(marks.get(COMPLETION_INDEX, ""), pod)
+    return list(found.values())
+
+
+def _causes_first(newest_first: Sequence[Object]) -> list[Object]:
+    """Of several pods, those that failed by themselves before those that ended because of them."""
+
+    def follows(pod: Object) -> bool:
+        end = pod_status.ended(pod)
+        return pod_status.is_disrupted(pod) or (end is not None and end.exit_code in UNCOUNTED)
+
+    return sorted(newest_first, key=follows)
+
+
+def _why_no_pod(job: Object) -> str:
+    """What the Job's own spec tells; the Job controller says the rest in an Event."""
+    pod = ((job.get("spec") or {}).get("template") or {}).get("spec") or {}
+    priority = pod.get("priorityClassName")
+    named = f", or there is no PriorityClass {priority}" if priority else ""
+    describe = f"kubectl describe job/{job['metadata']['name']} -n {job['metadata']['namespace']}"
+    return f"a quota of the namespace may be used up{named}; see {describe}"
+
+
+def _complete(newest_first: Sequence[Object], kind: JobKind, grace: float) -> Report:
+    ends = [end for pod in newest_first if (end := pod_status.ended(pod)) is not None]
+    well = [end for end in ends if end.exit_code == ExitCode.OK]
+    # Of several pods only that of process 0 has something to tell.
+    done = next((end for end in well if end.result is not None), well[0] if well else None)
+    if done is None:
+        if grace > 0:
+            return Report(JobState.UNCLEAR, look_again_in=grace)
+        message = "the Job is complete, but its pod was gone before it could be read"
+        return Report(JobState.FAILED, Reason.DISRUPTED, message, retry=Retry.UNCOUNTED)
+    result = done.result
+    if result is None:
+        message = (
+            "the program ended well, but its termination message is not a result of"
+            f" this version: {done.text[:200] or 'it is empty'}"
+        )
+        return Report(JobState.FAILED, Reason.INVALID_RESULT, message, pod=done.pod)
+    if result.program is not PROGRAMS[kind] or result.exit_code is not ExitCode.OK:
+        message = (
+            f"the result is of {result.program} with exit code {int(result.exit_code)},"
+            f" expected {PROGRAMS[kind]} with 0: is the image the right program?"
+        )
+        return Report(JobState.FAILED, Reason.INVALID_RESULT, message, pod=done.pod)
+    return Report(JobState.COMPLETE, pod=done.pod, result=result)
+
+
+def _failed(newest_first: Sequence[Object], condition: Object, grace: float) -> Report:
+    if condition.get("reason") == Reason.DEADLINE_EXCEEDED:
+        return Report(JobState.FAILED, Reason.DEADLINE_EXCEEDED, "the attempt ran too long")
+    for pod in _causes_first(newest_first):
+        end = pod_status.ended(pod)
+        if pod_status.is_disrupted(pod):
+            message = f"pod {pod_status.name_of(pod)} was disrupted"
+            return _lost(message, pod_status.name_of(pod), Retry.UNCOUNTED)
+        if end is not None and end.exit_code != ExitCode.OK:
+            return _classify(end)
+        if pod_status.is_evicted(pod):
+            why = (pod.get("status") or {}).get("reason") or "no exit code"
+            message = f"pod {pod_status.name_of(pod)} failed without an exit code ({why})"
+            return _lost(message, pod_status.name_of(pod), Retry.COUNTED)
+    if grace > 0:
+        return Report(JobState.UNCLEAR, look_again_in=grace)
+    told = _EXIT_CODE.search(condition.get("message") or "")
+    if told is not None:
+        # The pod is gone; the Job controller's own words still name the code.
+        return _classify(pod_status.Ended("", int(told[1]), None, condition["message"], False))
+    return _lost("the pod was lost before it ended", None, Retry.UNCOUNTED)
+
+
+def _lost(message: str, pod: str | None, retry: Retry) -> Report:
+    return Report(JobState.FAILED, Reason.DISRUPTED, message, pod=pod, retry=retry)
+
+
+def _classify(end: pod_status.Ended) -> Report:
+    """Sorts an exit code: the program's own word where it left one, else the code's name."""
+    reason, message, retry = _why(end)
+    return Report(
+        JobState.FAILED,
+        reason,
+        message,
+        exit_code=end.exit_code,
+        pod=end.pod or None,
+        result=end.result,
+        retry=retry,
+    )
+
+
+def _why(end: pod_status.Ended) -> tuple[str, str, Retry]:
+    tail = end.text[-500:]
+    if end.result is not None and end.result.exit_code == end.exit_code:
+        return end.result.reason, end.result.message, _retry_of(end.exit_code)
+    if end.out_of_memory:
+        return Reason.OUT_OF_MEMORY, "the container was ended at its memory limit", Retry.NEVER
+    if end.exit_code in (SIGTERM, SIGKILL):
+        return Reason.KILLED, f"a signal ended the program. {tail}".strip(), Retry.COUNTED
+    if end.exit_code in _CODES:
+        name = _CODES[end.exit_code].name.title().replace("_", "")
+        return name, tail or "the program left no message", _retry_of(end.exit_code)
+    return Reason.PROGRAM_FAILED, tail or "the program left no message", Retry.NEVER
+
+
+def _retry_of(code: int) -> Retry:
+    if code in UNCOUNTED:
+        return Retry.UNCOUNTED
+    return Retry.COUNTED if code in RETRYABLE else Retry.NEVER
+
+
+def _condition(job: Object, kind: str) -> Object | None:
+    for condition in (job.get("status") or {}).get("conditions") or []:
+        if condition.get("type") == kind and condition.get("status") == "True":
+            found: Object = condition
+            return found
+    return None
+
+
+def _grace_left(condition: Object, now: datetime) -> float:
+    since = condition.get("lastTransitionTime")
+    return POD_GRACE_SECONDS - clock.seconds_since(since, now) if since else 0.0

@@ -1,0 +1,125 @@
+"""What is kept of releases that do not serve: warm for a rollback, then a record, then nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from lockstep_core.protocol import labels
+from lockstep_operator.api.objects import API_VERSION, Object, Release
+from lockstep_operator.api.release import Stage
+from lockstep_operator.decide.context.context import ENDED, Draft
+from lockstep_operator.decide.context.plan import Reference, reference
+from lockstep_operator.decide.jobs.job_status import is_over
+from lockstep_operator.decide.vocabulary import clock
+from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.workloads.children import AUTOSCALER, upkeep
+from lockstep_operator.manifests import JobKind, encoder_name, short_name
+
+# A replaced release answers what reached it before every node had heard of the switch.
+DRAIN_SECONDS = 30.0
+# Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
+KEPT_JOBS = 3
+_SERVE = (Stage.FINALIZING, Stage.SERVING)
+_KINDS = (AUTOSCALER, "Deployment", "Service")
+
+
+def retain(draft: Draft) -> None:
+    """Keeps replaced releases inside the rollback window whole, and retires the others."""
+    window = draft.model.spec.rollout.rollback_window
+    for place, release in enumerate(draft.retained):
+        since = release.status.finished_at or draft.now
+        age = clock.seconds_since(since, draft.scene.now)
+        limit = float(window.seconds) if place < window.releases else 0.0
+        left = max(limit, DRAIN_SECONDS) - age
+        if left <= 0:
+            draft.enter(release.name, Stage.RETIRED)
+            told = "left the rollback window: its pods are deleted, its record stays"
+            draft.say(release.name, Reason.RETIRED, told)
+            draft.event(Reason.RETIRED, f"{short_name(release.name)} {told}")
+            continue
+        draft.wake_in(left)
+        pair = upkeep(draft, release)
+        lacking = f", but not whole: {pair.told()}" if pair.lacking else ""
+        told = f"is kept for a rollback{lacking}"
+        draft.say(release.name, Reason.RETAINED, told, ready=pair.whole)
+
+
+def sweep(draft: Draft) -> None:
+    """Deletes children of ended releases, and of every release the Jobs that are too many.
+
+    Ended Jobs of what lives or failed are evidence, so the last few of each task stay.
+    """
+    for release in draft.releases:
+        stage = release.status.stage
+        jobs = draft.scene.children("Job", release.uid)
+        found: list[Object] = []
+        if stage in ENDED:
+            found += _servers(draft, release)
+            found += [job for job in jobs if stage is not Stage.FAILED or not is_over(job)]
+        if stage in _SERVE or stage is Stage.RETAINED:
+            found += [job for job in jobs if _is_useless(job, release)]
+        if stage not in ENDED or stage is Stage.FAILED:
+            found += _old_evidence(job for job in jobs if not _is_measurement(job, release))
+        draft.delete.extend(
+            reference(child) for child in found if "deletionTimestamp" not in child["metadata"]
+        )
+
+
+def _servers(draft: Draft, release: Release) -> list[Object]:
+    """What served. The encoder ends first: what it still answers needs its indexes."""
+    found = {kind: draft.scene.children(kind, release.uid) for kind in _KINDS}
+    if draft.scene.encoder_runs(release.name):
+        encoder = encoder_name(release.name)
+        first = [c for c in found["Deployment"] if c["metadata"]["name"] == encoder]
+        return [*found[AUTOSCALER], *first]
+    return [child for children in found.values() for child in children]
+
+
+def _is_measurement(job: Object, release: Release) -> bool:
+    """Whether the Job counts in an analysis that is under way."""
+    made_for = str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS, ""))
+    status = release.status
+    watched = status.stage in _SERVE and status.watch is not None and status.watch.verdict is None
+    under_way = (status.step, status.watch if watched else None)
+    return any(record and made_for.startswith(f"{record.analysis}/") for record in under_way)
+
+
+def _is_useless(job: Object, release: Release) -> bool:
+    """Whether it goes on to measure what is decided already."""
+    kind = (job["metadata"].get("labels") or {}).get(labels.COMPONENT)
+    over = is_over(job) or _is_measurement(job, release)
+    return kind == JobKind.REPLAY and not over
+
+
+def _old_evidence(jobs: Iterable[Object]) -> list[Object]:
+    """Ended Jobs beyond the last `KEPT_JOBS` attempts of their task."""
+    tasks: dict[tuple[str, str], list[Object]] = defaultdict(list)
+    for job in jobs:
+        found = job["metadata"].get("labels") or {}
+        if is_over(job):
+            task = found.get(labels.COMPONENT, ""), found.get(labels.INDEX, "")
+            tasks[task].append(job)
+
+    def attempt(job: Object) -> int:
+        return int(job["metadata"]["labels"].get(labels.ATTEMPT, 0))
+
+    return [
+        job
+        for ended in tasks.values()
+        for job in sorted(ended, key=attempt, reverse=True)[KEPT_JOBS:]
+    ]
+
+
+def trim_history(draft: Draft) -> None:
+    """Deletes the oldest records beyond `revisionHistoryLimit`.
+
+    Never the newest release: its number and its hashes say what comes next.
+    """
+    ended = [r for r in draft.releases[:-1] if r.status.stage in ENDED]
+    surplus = len(ended) - draft.model.spec.revision_history_limit
+    draft.delete.extend(_record(release) for release in ended[: max(0, surplus)])
+
+
+def _record(release: Release) -> Reference:
+    return Reference(API_VERSION, "EmbeddingRelease", release.name, release.uid)

@@ -1,0 +1,285 @@
+"""Verbs: annotations whose value is the release they mean, each acted on or refused once.
+
+`lastHandled` remembers the value. A crash between a verb's deed and that memory makes it be read
+again, so every verb looks at the state first and finds its deed done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lockstep_operator.api.model import HandledVerb
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Attempts, Stage, Watch
+from lockstep_operator.api.status import GateVerdict
+from lockstep_operator.decide.context.context import UNFINISHED, Draft
+from lockstep_operator.decide.context.pauses import resume
+from lockstep_operator.decide.jobs import attempts
+from lockstep_operator.decide.stages.ending import give_up
+from lockstep_operator.decide.stages.rolling_back import stay
+from lockstep_operator.decide.traffic.steps import describe, plan_of
+from lockstep_operator.decide.traffic.traffic import selected_release
+from lockstep_operator.decide.vocabulary.hints import Verb, annotation, number_of
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.decide.workloads.children import upkeep
+from lockstep_operator.manifests import JobKind, release_name, short_name
+
+_WITH_TRAFFIC = (Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
+VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
+
+# What a verb answers: the outcome, and the reason of its Event. None: not yet, ask again.
+Answer = tuple[str, Reason] | None
+
+
+def handle_verbs(draft: Draft) -> None:
+    """Acts on each annotation whose value was not handled yet, the most careful verb first."""
+    for verb, act in _VERBS.items():
+        value = draft.model.annotations.get(annotation(verb), "")[:VALUE_LIMIT]
+        known = draft.handled.get(verb)
+        if not value or (known is not None and known.value == value):
+            continue
+        answer = _answer(draft, value, act)
+        if answer is None:
+            continue
+        outcome, reason = answer
+        draft.handled[verb] = HandledVerb(
+            verb=verb, value=value, outcome=outcome[:OUTCOME_LIMIT], at=draft.now
+        )
+        warning = reason is Reason.VERB_REFUSED
+        draft.event(reason, f"{verb}={value}: {outcome}", warning=warning)
+
+
+def _answer(draft: Draft, value: str, act: Callable[[Draft, Release], Answer]) -> Answer:
+    number = number_of(value, draft.model.name)
+    if number is None:
+        return _refused(f"the value must be a release of {draft.model.name}, such as r1")
+    name = release_name(draft.model.name, number)
+    found = next((r for r in draft.releases if r.name == name), None)
+    if found is None:
+        return _refused(f"there is no release r{number}")
+    return act(draft, found)
+
+
+def _abort(draft: Draft, release: Release) -> Answer:
+    stage, short = release.status.stage, short_name(release.name)
+    if stage is Stage.PROMOTING:
+        return _abort_promoting(draft, release)
+    if stage is Stage.ROLLING_BACK:
+        return f"accepted: {short} is being aborted already", Reason.ABORTED
+    if stage is Stage.CANARY and draft.stable is None:
+        return _refused(f"{short} is all that serves: the release beside it is gone")
+    if stage in UNFINISHED:
+        told = "was aborted by a person"
+        ended = give_up(draft, release, Outcome.ABORTED, Reason.ABORTED, told)
+        after = "" if ended else ", and gives its traffic back"
+        return f"accepted: {short} is aborted{after}", Reason.ABORTED
+    if draft.stable is not None and release.name == draft.stable.name:
+        if not draft.retained:
+            return _refused(f"{short} serves and no earlier release is kept to go back to")
+        return _return_to(draft, draft.retained[0])
+    return _refused(f"{short} is {stage}: there is nothing to abort")
+
+
+def _abort_promoting(draft: Draft, release: Release) -> Answer:
+    short = short_name(release.name)
+    if release.status.promoted_at is not None:
+        if not _stop_return(draft, release):
+            return None  # the switch is being read back; then it is stable, and abort means that
+        return f"accepted: {short} stays a kept release", Reason.ABORTED
+    if draft.stable is None:
+        return _refused(f"{short} is being promoted and nothing else can serve")
+    told = "was aborted while being promoted"
+    give_up(draft, release, Outcome.ABORTED, Reason.ABORTED, told)
+    return f"accepted: {short} is aborted, the entry point stays with stable", Reason.ABORTED
+
+
+def _rollback(draft: Draft, release: Release) -> Answer:
+    stage, short = release.status.stage, short_name(release.name)
+    candidate = draft.candidate
+    if stage in (Stage.SERVING, Stage.FINALIZING):
+        if candidate is None:
+            return f"accepted: {short} serves already", Reason.ROLLBACK_REQUESTED
+        if not _give_up(draft, candidate, f"for a rollback to {short}"):
+            return None
+        told = f"accepted: {short} serves already, {short_name(candidate.name)} is aborted"
+        return told, Reason.ROLLBACK_REQUESTED
+    if stage is Stage.PROMOTING and release.status.promoted_at is not None:
+        return f"accepted: the entry point is moving to {short}", Reason.ROLLBACK_REQUESTED
+    if stage is not Stage.RETAINED:
+        return _refused(
+            f"{short} is {stage or 'new'} and not kept whole: apply its spec again, its model is"
+            " reused where it passed its gates"
+        )
+    if candidate is not None and not _give_up(draft, candidate, f"for a rollback to {short}"):
+        return None
+    return _return_to(draft, release)
+
+
+def _give_up(draft: Draft, candidate: Release, why: str) -> bool:
+    """Aborts the candidate; False while its entry point must be brought back first."""
+    if candidate.status.promoted_at is not None:
+        return _stop_return(draft, candidate)
+    return give_up(draft, candidate, Outcome.ABORTED, Reason.ABORTED, f"was aborted {why}")
+
+
+def _return_to(draft: Draft, release: Release) -> Answer:
+    short, pair = short_name(release.name), upkeep(draft, release)
+    if not pair.whole:
+        return _refused(f"{short} is kept, but it is not whole now: {pair.told()}")
+    return_to(draft, release)
+    return f"accepted: the entry point moves to {short}", Reason.ROLLBACK_REQUESTED
+
+
+def return_to(draft: Draft, release: Release) -> None:
+    """Starts the switch to a kept release; its stage does the rest."""
+    draft.enter(release.name, Stage.PROMOTING)
+
+
+def _retry(draft: Draft, release: Release) -> Answer:
+    status, short = release.status, short_name(release.name)
+    accepted = f"accepted: {short} is tried again from {status.failed_stage or status.stage}"
+    if status.pause_reason == Reason.GATE_INCONCLUSIVE:
+        if status.step is not None and status.stage is Stage.CANARY:
+            # Another analysis: what was measured for the one before does not count.
+            anew = status.step.model_copy(update={"started_at": draft.now})
+            draft.change(release.name, step=anew, gates=_offline(draft, release))
+        else:
+            book = _fresh(release, Stage.EVALUATING)
+            draft.change(release.name, evaluation=None, attempts=book)
+        resume(draft, release.name)
+        return accepted, Reason.RETRY_REQUESTED
+    watch = status.watch
+    if status.stage is Stage.SERVING and watch is not None and watch.verdict:
+        if not _stays(draft):
+            return _refused(f"another release takes the place of {short}")
+        # Another analysis: what was measured for the one before does not count.
+        again = Watch(started_at=draft.now, replaced=watch.replaced)
+        draft.change(release.name, watch=again, gates=_offline(draft, release))
+        return f"accepted: {short} is judged anew", Reason.RETRY_REQUESTED
+    aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
+    if not (status.stage is Stage.FAILED or aborted) or status.failed_stage is None:
+        return _refused(
+            f"{short} is {status.stage or 'new'}: only what failed or was aborted is retried"
+        )
+    newest = draft.newest
+    if newest is not None and newest.name != release.name:
+        return _refused(f"{short} is not the newest release: {short_name(newest.name)} is")
+    if draft.candidate is not None:
+        return _refused(f"{short_name(draft.candidate.name)} is on its way: wait, or abort it")
+    fields: dict[str, object] = {"attempts": _fresh(release, status.failed_stage)}
+    if status.failed_stage is Stage.EVALUATING and _must_measure(draft, release):
+        fields["evaluation"] = None
+    if status.failed_stage in _WITH_TRAFFIC:
+        fields["gates"] = _offline(draft, release)
+    # What was aborted while it was promoted must show again that it is whole.
+    stage = Stage.WARMING if status.failed_stage in _WITH_TRAFFIC else status.failed_stage
+    draft.enter(release.name, stage, outcome=None, finished_at=None, failed_stage=None, **fields)
+    return accepted, Reason.RETRY_REQUESTED
+
+
+def _fresh(release: Release, stage: Stage) -> Attempts:
+    """No failures counted, and new names for the Jobs of the stage that starts again."""
+    status = release.status
+    book = attempts.book(status).model_copy(update={"failures": {}})
+    if stage is Stage.TRAINING:
+        return attempts.start(book, JobKind.TRAIN, None, book.training + 1)
+    if stage is Stage.IMPORTING:
+        return attempts.start(book, JobKind.IMPORT, None, book.importing + 1)
+    if stage is Stage.EVALUATING:
+        return attempts.start(book, JobKind.EVALUATE, None, book.evaluating + 1)
+    built = {build.index for build in status.builds or ()}
+    for name, attempt in book.indexing.items():
+        if name not in built:
+            book = attempts.start(book, JobKind.BUILD, name, attempt + 1)
+    return book
+
+
+def _offline(draft: Draft, release: Release) -> list[GateVerdict] | None:
+    """The verdicts that stand: what was measured live is measured anew."""
+    live = {gate.name for gate in draft.model.spec.rollout.gates if gate.is_live}
+    return [found for found in release.status.gates or () if found.name not in live] or None
+
+
+def _must_measure(draft: Draft, release: Release) -> bool:
+    """Whether a gate asks for a recall@k that the evaluation did not measure."""
+    facts = release.status.evaluation
+    measured = {found.k for found in facts.recall} if facts else set()
+    gates = (g for g in draft.model.spec.rollout.gates if not g.is_live)
+    return any(gate.neighbours not in measured for gate in gates)
+
+
+def _stop_return(draft: Draft, kept: Release) -> bool:
+    """Ends the way back to a kept release; False once that has the entry point."""
+    if selected_release(draft) == kept.name:
+        return False
+    draft.enter(kept.name, Stage.RETAINED, finished_at=kept.status.finished_at)
+    return True
+
+
+def _stays(draft: Draft) -> bool:
+    """Whether stable stays where it is: a kept release that takes its place is stopped, if it can
+    be."""
+    candidate = draft.candidate
+    returns = candidate is not None and candidate.status.promoted_at is not None
+    return candidate is None or not returns or _stop_return(draft, candidate)
+
+
+def _promote(draft: Draft, release: Release) -> Answer:
+    short, status = short_name(release.name), release.status
+    if status.stage is Stage.CANARY:
+        return _promote_canary(draft, release)
+    if status.stage is Stage.ROLLING_BACK:
+        return _promote_what_stays(draft, release)
+    if status.stage is Stage.SERVING and status.watch is not None:
+        if not _stays(draft):
+            return _refused(f"another release takes the place of {short}")
+        # What its gates said is not in its way any more, and no verdict on it.
+        draft.change(release.name, watch=None, gates=_offline(draft, release))
+        return f"accepted: {short} is judged no more", Reason.PROMOTE_REQUESTED
+    if status.pause_reason != Reason.GATE_INCONCLUSIVE:
+        return _refused(f"{short} is {release.status.stage or 'new'} and does not wait at a gate")
+    draft.change(release.name, gates_passed_at=draft.now)
+    resume(draft, release.name)
+    return f"accepted: {short} goes on past its gates", Reason.PROMOTE_REQUESTED
+
+
+def _promote_canary(draft: Draft, release: Release) -> Answer:
+    """Past the pause or the analysis that it is at; after the last step, the approval."""
+    short, status, steps = short_name(release.name), release.status, plan_of(draft)
+    at = status.step.index if status.step else 0
+    if status.pause_reason == Reason.HELD_AT_STEP:
+        return _refused(f"{short} is held by `spec.rollout.holdAtStep`: raise that")
+    if status.pause_reason == Reason.STEPS_REFUSED or status.step is None:
+        return _refused(f"{short} cannot take its steps: see its message")
+    if at >= len(steps.steps):
+        draft.change(release.name, approved_at=draft.now)
+        return f"accepted: {short} is approved", Reason.PROMOTE_REQUESTED
+    step = steps.steps[at]
+    waits = status.pause_reason == Reason.GATE_INCONCLUSIVE
+    if step.pause is None and not waits:
+        return _refused(f"{short} is at step {at + 1} ({describe(step)}), which waits for nobody")
+    draft.change(release.name, step=status.step.model_copy(update={"passed": True}))
+    return f"accepted: {short} goes on past step {at + 1}", Reason.PROMOTE_REQUESTED
+
+
+def _promote_what_stays(draft: Draft, release: Release) -> Answer:
+    """Of two releases the one that answers, where stable does not: a person may settle for it."""
+    short, stable = short_name(release.name), draft.stable
+    if stable is not None and upkeep(draft, stable).serving:
+        return _refused(f"{short} gives its traffic back to {short_name(stable.name)}")
+    if not upkeep(draft, release).serving:
+        return _refused(f"{short} cannot answer: {upkeep(draft, release).told()}")
+    stay(draft, release, "a person asked for it, and stable cannot answer")
+    return f"accepted: {short} keeps its traffic and is promoted", Reason.PROMOTE_REQUESTED
+
+
+def _refused(why: str) -> Answer:
+    return f"refused: {why}", Reason.VERB_REFUSED
+
+
+_VERBS: dict[Verb, Callable[[Draft, Release], Answer]] = {
+    Verb.ABORT: _abort,
+    Verb.ROLLBACK: _rollback,
+    Verb.RETRY: _retry,
+    Verb.PROMOTE: _promote,
+}

@@ -1,0 +1,1 @@
+"""What was seen, parsed once, and what the specs ask for."""

@@ -1,0 +1,246 @@
+"""The snapshot, parsed once: typed objects of ours, and lookups that check who owns a child."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from lockstep_core.protocol import labels
+from lockstep_core.protocol.labels import GROUP
+from lockstep_operator.api.objects import (
+    Index,
+    Model,
+    Object,
+    Release,
+    parse_index,
+    parse_model,
+    parse_release,
+)
+from lockstep_operator.decide.snapshot.observed import FOREIGN_OWNER, Observed, Refusal, Settings
+from lockstep_operator.decide.vocabulary.hints import number_of
+from lockstep_operator.decide.vocabulary.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why no release can be made of what is asked. `waits`: nothing is wrong, something lacks."""
+
+    reason: Reason
+    message: str
+    waits: bool = False
+
+
+@dataclass(frozen=True)
+class BrokenIndex:
+    """A VectorIndex that this version cannot read."""
+
+    raw: Object
+    message: str
+
+
+class Unreadable(Exception):
+    """The model or one of its releases is not what this version understands."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.problem = Problem(reason, message)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One model with everything of its own. Releases go by number, indexes by name."""
+
+    observed: Observed
+    settings: Settings
+    now: datetime
+    model: Model
+    releases: tuple[Release, ...]
+    indexes: tuple[Index, ...]
+    broken_indexes: tuple[BrokenIndex, ...]
+    next_number: int
+
+    def index(self, name: str) -> Index | None:
+        return next((index for index in self.indexes if index.name == name), None)
+
+    def child(self, kind: str, name: str, owner_uid: str) -> Object | None:
+        """A child by kind and name, None when it is absent or someone else's."""
+        found = _named(self._all(kind), name)
+        return found if found is not None and is_owned(found, owner_uid) else None
+
+    def conflict(self, kind: str, name: str, owner_uid: str) -> str | None:
+        """The sentence about an object that has our child's name and another owner."""
+        found = _named(self._all(kind), name)
+        refused = self.refusal(kind, name)
+        if found is not None and (is_owned(found, owner_uid) or self._is_remnant(found)):
+            return None
+        if found is None and (refused is None or refused.reason != FOREIGN_OWNER):
+            return None
+        return f"{kind} {name} exists and belongs to someone else: delete or rename it"
+
+    def remnant(self, kind: str, name: str, owner_uid: str) -> str | None:
+        """The sentence about an object that holds our child's name and is on its way out.
+
+        A model or a release that was deleted and made again meets the children of the one before:
+        garbage collection removes them, nobody need act.
+        """
+        found = _named(self._all(kind), name)
+        if found is None or is_owned(found, owner_uid) or not self._is_remnant(found):
+            return None
+        return f"{kind} {name} of a deleted release is still being removed"
+
+    def _is_remnant(self, found: Object) -> bool:
+        if "deletionTimestamp" in found["metadata"]:
+            return True
+        alive = {self.model.uid, *(release.uid for release in self.releases)}
+        owners = found["metadata"].get("ownerReferences") or []
+        ours = [o for o in owners if str(o.get("apiVersion", "")).startswith(f"{GROUP}/")]
+        return bool(ours) and len(ours) == len(owners) and all(o["uid"] not in alive for o in ours)
+
+    def refusal(self, kind: str, name: str) -> Refusal | None:
+        matching = (r for r in self.observed.refusals if (r.kind, r.name) == (kind, name))
+        return next(matching, None)
+
+    @property
+    def refused_record(self) -> Refusal | None:
+        """Why the status of one of the releases could not be written."""
+        names = {release.name for release in self.releases}
+        refused = (r for r in self.observed.refusals if r.kind == "EmbeddingRelease")
+        return next((r for r in refused if r.name in names), None)
+
+    def children(self, kind: str, owner_uid: str) -> list[Object]:
+        return [found for found in self._all(kind) if is_owned(found, owner_uid)]
+
+    def pods_of_job(self, job: Object) -> list[Object]:
+        uid = job["metadata"].get("uid", "")
+        return [pod for pod in self.observed.pods if is_owned(pod, uid)]
+
+    def serving_pods(self, release: str) -> list[Object]:
+        """Pods of a release's encoder and index servers that are not being deleted."""
+        return [
+            pod
+            for pod in self.observed.pods
+            if _label(pod, labels.RELEASE) == release
+            and _label(pod, labels.COMPONENT) in ("encoder", "index")
+            and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def encoder_runs(self, release: str) -> bool:
+        """Whether an encoder pod of a release still runs, if only to end what reached it."""
+        return any(
+            _label(pod, labels.RELEASE) == release
+            and _label(pod, labels.COMPONENT) == "encoder"
+            and (pod.get("status") or {}).get("phase") == "Running"
+            for pod in self.observed.pods
+        )
+
+    def _all(self, kind: str) -> tuple[Object, ...]:
+        observed = self.observed
+        return {
+            "Job": observed.jobs,
+            "Deployment": observed.deployments,
+            "Service": observed.services,
+            "HorizontalPodAutoscaler": observed.autoscalers,
+            "HTTPRoute": observed.routes,
+        }[kind]
+
+
+def read(observed: Observed, settings: Settings, now: datetime) -> Scene:
+    """Raises `Unreadable`. A VectorIndex that cannot be read is set apart, not an error here."""
+    assert observed.model is not None
+    try:
+        model = parse_model(observed.model)
+    except ValidationError as error:
+        raise Unreadable(Reason.INVALID_SPEC, explain(error)) from error
+    releases, taken = [], [0, *_numbers_told(model)]
+    for raw in observed.releases:
+        if not is_owned(raw, model.uid):
+            # Of a deleted model of the same name: not ours, but its name is not free.
+            taken.append(number_of(raw["metadata"]["name"], model.name) or 0)
+            continue
+        release = _read_release(raw)
+        taken.append(release.spec.number)
+        # A release that is being deleted is gone, but its name is not free yet.
+        if not release.deleting:
+            releases.append(release)
+    indexes, broken = read_indexes(observed.indexes)
+    return Scene(
+        observed=observed,
+        settings=settings,
+        now=now,
+        model=model,
+        releases=tuple(sorted(releases, key=lambda release: release.spec.number)),
+        indexes=indexes,
+        broken_indexes=broken,
+        next_number=max(taken) + 1,
+    )
+
+
+def _numbers_told(model: Model) -> list[int]:
+    """Numbers that the status still shows: the name of a release deleted by hand stays its own.
+
+    Its children and its results in the store go by that name a while longer.
+    """
+    status = model.status
+    pointers = [pointer.release for pointer in (status.stable, status.candidate) if pointer]
+    names = [*pointers, *(entry.release for entry in status.history or ())]
+    return [number_of(name, model.name) or 0 for name in names]
+
+
+def read_indexes(raws: Iterable[Object]) -> tuple[tuple[Index, ...], tuple[BrokenIndex, ...]]:
+    """The VectorIndexes by name, and those that cannot be read. Deleted ones count no more."""
+    indexes, broken = [], []
+    for raw in sorted(raws, key=lambda raw: str(raw["metadata"]["name"])):
+        try:
+            index = parse_index(raw)
+        except ValidationError as error:
+            broken.append(BrokenIndex(raw, explain(error)))
+            continue
+        if not index.deleting:
+            indexes.append(index)
+    return tuple(indexes), tuple(broken)
+
+
+def _read_release(raw: Object) -> Release:
+    try:
+        return parse_release(raw)
+    except ValidationError as error:
+        name = raw["metadata"]["name"]
+        raise Unreadable(
+            Reason.INVALID_RELEASE,
+            f"EmbeddingRelease {name} cannot be read by this version of the operator"
+            f" ({explain(error)}): run the version that wrote it. Deleting the release deletes its"
+            " pods, so do that only where it serves nothing",
+        ) from error
+
+
+def explain(error: ValidationError) -> str:
+    """Each problem as "`field` (value): what is wrong", the first five of them.
+
+    Spec and status are parsed apart, and the name of what was parsed tells which of them it is.
+    """
+    root = "status" if error.title.endswith("Status") else "spec"
+    lines = []
+    for item in error.errors(include_url=False)[:5]:
+        path = ".".join(str(part) for part in (root, *item["loc"]))
+        value = repr(item["input"])
+        shown = value if len(value) <= 60 else value[:57] + "..."
+        lines.append(f"`{path}` ({shown}): {item['msg']}")
+    more = error.error_count() - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def is_owned(found: Object, uid: str) -> bool:
+    owners = found["metadata"].get("ownerReferences") or []
+    return bool(uid) and any(owner.get("uid") == uid for owner in owners)
+
+
+def _named(objects: Iterable[Object], name: str) -> Object | None:
+    return next((found for found in objects if found["metadata"]["name"] == name), None)
+
+
+def _label(found: Object, key: str) -> str | None:
+    value = (found["metadata"].get("labels") or {}).get(key)
+    return None if value is None else str(value)

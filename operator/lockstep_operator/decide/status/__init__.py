@@ -1,0 +1,1 @@
+"""What the statuses say: of a release, of a model, of an index."""

@@ -1,0 +1,220 @@
+"""`VectorIndex.status`: what the model's releases carry of this recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from lockstep_core.protocol.result import BuildFacts
+from lockstep_core.quality.verdicts import Verdict
+from lockstep_operator.api.index import BuildPointer, VectorIndexStatus
+from lockstep_operator.api.model import Indexing, Phase
+from lockstep_operator.api.objects import Index, Object, Release
+from lockstep_operator.api.release import FrozenIndex, Stage
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.snapshot.desired import frozen_of, unreachable
+from lockstep_operator.decide.vocabulary.conditions import State, conditions, true_or_false
+from lockstep_operator.decide.vocabulary.formatting import index_recall, index_recall_text
+from lockstep_operator.decide.vocabulary.hashing import recipe
+from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.workloads.children import upkeep
+from lockstep_operator.manifests import index_name, short_name
+from lockstep_operator.manifests.metadata import Component, selector_labels, selector_text
+
+
+@dataclass(frozen=True)
+class View:
+    """What is said of an index. The kstatus pair as in `picture.Picture`."""
+
+    phase: Phase
+    reason: str
+    message: str
+    ready: bool = False
+    reconciling: bool = False
+    stalled: bool = False
+
+
+def project_index(draft: Draft, index: Index) -> VectorIndexStatus:
+    stable, candidate = draft.stable, draft.candidate
+    serving = _carried(stable, index.name)
+    building = _carried(candidate, index.name)
+    view = _view(draft, index)
+    status = VectorIndexStatus(
+        serving=_pointer(stable, serving),
+        candidate=_pointer(candidate, building),
+        replicas=_replicas(draft, stable, index.name) if stable and serving else None,
+        selector=_selector(stable, index.name) if stable and serving else None,
+        last_built_at=_last_built_at(stable, candidate, serving, building),
+    )
+    extra = [_built(serving, building), _recall_met(serving, building)]
+    return _with_view(status, index.status, index.generation, view, extra, draft.now)
+
+
+def without_model(index: Index, model: str, now: str) -> VectorIndexStatus:
+    """The status of an index whose model is not there."""
+    message = (
+        f"`spec.modelRef.name` is {model}, and there is no EmbeddingModel of that name in"
+        f" namespace {index.namespace}: apply it, or make a VectorIndex for another model."
+    )
+    view = View(Phase.PENDING, Reason.MODEL_NOT_FOUND, message)
+    return _with_view(VectorIndexStatus(), index.status, index.generation, view, [], now)
+
+
+def broken(raw: Object, problem: str, now: str) -> VectorIndexStatus:
+    """The status of a VectorIndex that this version cannot read; what serves is not touched."""
+    try:
+        before = VectorIndexStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        before = VectorIndexStatus()
+    message = f"{problem}. What serves goes on serving."
+    view = View(Phase.DEGRADED, Reason.INVALID_SPEC, message, stalled=True)
+    kept = [
+        State(found.type, found.status, found.reason, found.message)
+        for found in before.conditions or ()
+        if found.type not in ("Ready", "Reconciling", "Stalled")
+    ]
+    generation = int(raw["metadata"].get("generation", 0))
+    return _with_view(before, before, generation, view, kept, now)
+
+
+def _with_view(
+    status: VectorIndexStatus,
+    before: VectorIndexStatus,
+    generation: int,
+    view: View,
+    extra: list[State],
+    now: str,
+) -> VectorIndexStatus:
+    states = [true_or_false("Ready", view.ready, view.reason, view.message), *extra]
+    if view.reconciling:
+        states.append(true_or_false("Reconciling", True, view.reason, view.message))
+    if view.stalled:
+        states.append(true_or_false("Stalled", True, view.reason, view.message))
+    fields = {
+        "observed_generation": generation,
+        "phase": str(view.phase),
+        "message": view.message,
+        "conditions": conditions(states, before.conditions, generation, now),
+    }
+    return status.model_copy(update=fields)
+
+
+def _view(draft: Draft, index: Index) -> View:
+    spec, model = index.spec, draft.model
+    if model.spec.indexing is Indexing.NONE:
+        message = (
+            f"EmbeddingModel {model.name} has `spec.indexing: None`, so it is released without"
+            " indexes: set it to Required."
+        )
+        return View(Phase.PENDING, Reason.INDEXING_DISABLED, message)
+    wrong = unreachable(model.spec.artifacts, spec.source.uri, "spec.source.uri")
+    if wrong is not None:
+        return View(Phase.DEGRADED, Reason.INVALID_SPEC, f"{wrong}.", stalled=True)
+    if _is_of(draft.stable, index):
+        return _served(draft, index)
+    return _on_its_way(draft, index)
+
+
+def _served(draft: Draft, index: Index) -> View:
+    stable = draft.stable
+    assert stable is not None
+    short, pair = short_name(stable.name), upkeep(draft, stable)
+    name = index_name(stable.name, index.name)
+    lacking = [line for line in pair.lacking if f" {name} " in line]
+    if lacking:
+        message = f"{short} carries it, but {'; '.join(lacking)}."
+        phase = Phase.PROGRESSING if pair.rolling else Phase.DEGRADED
+        reason = Reason.ROLLING_IN_PLACE if pair.rolling else Reason.PODS_NOT_READY
+        return View(phase, reason, message, reconciling=pair.rolling)
+    return View(Phase.HEALTHY, Reason.HEALTHY, f"{short} serves it.", ready=True)
+
+
+def _on_its_way(draft: Draft, index: Index) -> View:
+    """The recipe, as it is now, does not serve: who will carry it?"""
+    candidate, newest, stable = draft.candidate, draft.newest, draft.stable
+    now = ""
+    if stable is not None and any(frozen.name == index.name for frozen in stable.spec.indexes):
+        now = f" {short_name(stable.name)} serves an earlier build."
+    if candidate is not None and _is_of(candidate, index):
+        message = f"{short_name(candidate.name)} carries it and is {candidate.status.stage}.{now}"
+        return View(Phase.PROGRESSING, str(candidate.status.stage), message, reconciling=True)
+    if newest is not None and newest.status.stage is Stage.FAILED and _is_of(newest, index):
+        failure = newest.status.last_failure
+        reason = failure.reason if failure else Reason.RELEASE_FAILED
+        told = f"{short_name(newest.name)} carried it and failed: {reason}"
+        message = f"{told}; see em/{draft.model.name}.{now}"
+        return View(Phase.DEGRADED, reason, message, stalled=True)
+    why = draft.change_waits or "a release that carries it is not made yet"
+    message = f"Waits: {why}.{now}"
+    return View(Phase.PENDING, Reason.CHANGE_WAITS, message, reconciling=bool(draft.change_waits))
+
+
+def _is_of(release: Release | None, index: Index) -> bool:
+    """Whether a release carries this recipe as it is now."""
+    wanted = recipe(frozen_of(index))
+    return release is not None and any(recipe(f) == wanted for f in release.spec.indexes)
+
+
+Carried = tuple[FrozenIndex, BuildFacts]
+
+
+def _carried(release: Release | None, name: str) -> Carried | None:
+    """A release's frozen recipe and its build of one index, once it is built."""
+    if release is None:
+        return None
+    frozen = next((f for f in release.spec.indexes if f.name == name), None)
+    build = next((b for b in release.status.builds or () if b.index == name), None)
+    return None if frozen is None or build is None else (frozen, build)
+
+
+def _pointer(release: Release | None, carried: Carried | None) -> BuildPointer | None:
+    if release is None or carried is None:
+        return None
+    frozen, build = carried
+    return BuildPointer(
+        release=release.name,
+        build_digest=build.build_digest,
+        space_id=build.space_id,
+        rows=build.rows,
+        bytes=build.bytes,
+        recall=index_recall_text(frozen, build),
+    )
+
+
+def _replicas(draft: Draft, stable: Release, name: str) -> int:
+    found = draft.scene.child("Deployment", index_name(stable.name, name), stable.uid)
+    return int(((found or {}).get("status") or {}).get("replicas") or 0)
+
+
+def _selector(stable: Release, name: str) -> str:
+    return selector_text(selector_labels(stable.spec.model, stable.name, Component.INDEX, name))
+
+
+def _last_built_at(
+    stable: Release | None,
+    candidate: Release | None,
+    serving: Carried | None,
+    building: Carried | None,
+) -> str | None:
+    if candidate is not None and building is not None and candidate.status.built_at:
+        return candidate.status.built_at
+    return stable.status.built_at if stable is not None and serving is not None else None
+
+
+def _built(serving: Carried | None, building: Carried | None) -> State:
+    shown = serving or building
+    if shown is None:
+        return true_or_false("Built", False, Reason.NO_RELEASE, "No build of it yet.")
+    build = shown[1]
+    message = f"{build.rows} rows in space {build.space_id}."
+    return true_or_false("Built", True, Reason.UP_TO_DATE, message)
+
+
+def _recall_met(serving: Carried | None, building: Carried | None) -> State:
+    shown = serving or building
+    if shown is None:
+        return true_or_false("RecallMet", False, Reason.NO_RELEASE, "No build of it yet.")
+    met = index_recall(*shown).verdict is Verdict.PASS
+    reason = Reason.UP_TO_DATE if met else Reason.INDEX_RECALL_LOW
+    return true_or_false("RecallMet", met, reason, index_recall_text(*shown))

@@ -1,0 +1,98 @@
+"""The entry point: the one Service whose selector ever changes, and whom it selects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lockstep_core.protocol import labels
+from lockstep_operator import manifests
+from lockstep_operator.api.objects import Object
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.vocabulary.compare import difference
+from lockstep_operator.manifests.metadata import (
+    Component,
+    entry_label,
+    joint_selector,
+    selector_labels,
+)
+
+
+@dataclass(frozen=True)
+class Selected:
+    """Whom the entry point selects: `holder` alone, or the pods of both."""
+
+    holder: str
+    beside: str | None = None
+
+
+def selected(draft: Draft) -> Selected | None:
+    """What the entry point selects, as read back; None when it selects no release."""
+    entry = _live(draft)
+    if entry is None:
+        return None
+    selector = (entry.get("spec") or {}).get("selector") or {}
+    model = draft.model.name
+    name = str(selector.get(labels.RELEASE, ""))
+    if name and selector == selector_labels(model, name, Component.ENCODER):
+        return Selected(name)
+    for release in draft.releases:
+        if selector == joint_selector(model, release.name):
+            others = (r for r in draft.releases if r.status.canary_of == release.name)
+            beside = next(
+                (r.name for r in others if _is_labelled(draft, r.name, release.name)), None
+            )
+            return Selected(release.name, beside)
+    return _left_alone(draft, selector)
+
+
+def _left_alone(draft: Draft, selector: Mapping[str, str]) -> Selected | None:
+    """The candidate behind a joint selector whose holder's record is gone: it answers alone."""
+    for release in draft.releases:
+        beside = release.status.canary_of
+        if beside and selector == joint_selector(draft.model.name, beside):
+            return Selected(release.name) if _is_labelled(draft, release.name, beside) else None
+    return None
+
+
+def point_at(draft: Draft, holder: str, *, beside: str | None = None) -> None:
+    """Plans the selector, if it differs. Joint only when it would select no third release."""
+    if beside is not None and strangers(draft, holder, beside):
+        beside = None
+    manifest = manifests.entry_service(draft.model, draft.release(holder), joint=beside is not None)
+    entry = _live(draft)
+    if entry is None or difference(manifest, entry) is not None:
+        draft.apply.append(manifest)
+
+
+def strangers(draft: Draft, holder: str, beside: str) -> list[str]:
+    """Pods of other releases that the joint selector of both would select."""
+    key = entry_label(holder)
+    return [
+        pod["metadata"]["name"]
+        for pod in draft.scene.observed.pods
+        if key in (pod["metadata"].get("labels") or {})
+        and pod["metadata"]["labels"].get(labels.RELEASE) not in (holder, beside)
+        and "deletionTimestamp" not in pod["metadata"]
+    ]
+
+
+def conflict(draft: Draft) -> str | None:
+    """The sentence about a Service of the model's name that belongs to someone else."""
+    return draft.scene.conflict("Service", draft.model.name, draft.model.uid)
+
+
+def remnant(draft: Draft) -> str | None:
+    """The sentence about the entry point of a deleted model of the same name."""
+    return draft.scene.remnant("Service", draft.model.name, draft.model.uid)
+
+
+def _is_labelled(draft: Draft, name: str, holder: str) -> bool:
+    release = draft.release(name)
+    found = draft.scene.child("Deployment", manifests.encoder_name(name), release.uid)
+    pods = ((found or {}).get("spec") or {}).get("template") or {}
+    return entry_label(holder) in ((pods.get("metadata") or {}).get("labels") or {})
+
+
+def _live(draft: Draft) -> Object | None:
+    return draft.scene.child("Service", draft.model.name, draft.model.uid)

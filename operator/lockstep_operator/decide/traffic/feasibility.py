@@ -1,0 +1,25 @@
+"""Whether the steps of a model can be taken at all, told before anything waits for them."""
+
+from __future__ import annotations
+
+from lockstep_operator.api.rollout import RouterName
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.traffic.routers.choice import router_of
+
+
+def problem(draft: Draft) -> str | None:
+    """Why the steps cannot be taken, with the fix; None when they can, or when there are none.
+
+    A route that a Gateway refuses is told without steps too: nobody gets through it.
+    """
+    spec = draft.model.spec
+    if not spec.rollout.steps and spec.rollout.traffic.router is RouterName.REPLICAS:
+        return None
+    autoscaled = spec.serving.autoscaling is not None
+    if autoscaled and spec.rollout.traffic.router is RouterName.REPLICAS:
+        return (
+            "`spec.serving.autoscaling` is set beside `spec.rollout.steps` and the router"
+            " `Replicas`: a weight that is a share of pods cannot be held while another controller"
+            " counts them; set `spec.rollout.traffic.router: GatewayAPI`, or remove one of both"
+        )
+    return router_of(draft).problem(draft)

@@ -1,0 +1,18 @@
+"""The router that a model's spec names."""
+
+from __future__ import annotations
+
+from lockstep_operator.api.rollout import RouterName
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.traffic.routers.gateway import GatewayAPI
+from lockstep_operator.decide.traffic.routers.replicas import Replicas
+from lockstep_operator.decide.traffic.routers.router import Router
+
+_ROUTERS: dict[RouterName, Router] = {
+    RouterName.REPLICAS: Replicas(),
+    RouterName.GATEWAY_API: GatewayAPI(),
+}
+
+
+def router_of(draft: Draft) -> Router:
+    return _ROUTERS[draft.model.spec.rollout.traffic.router]

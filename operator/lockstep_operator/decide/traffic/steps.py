@@ -1,0 +1,115 @@
+"""The steps of a canary as data: what each asks for, and where a release is among them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Stage, StepRecord
+from lockstep_operator.api.rollout import Promotion, Step
+from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.pauses import paused_seconds
+from lockstep_operator.decide.vocabulary import clock
+from lockstep_operator.decide.vocabulary.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps before the promotion: a last `setWeight: 100` is the promotion itself."""
+
+    steps: tuple[Step, ...]
+    hash: str
+    declared: int
+
+    @property
+    def first_with_traffic(self) -> int:
+        """The first step that sends or copies requests to the candidate; its pods start for it."""
+        found = (i for i, s in enumerate(self.steps) if s.set_weight or s.mirror)
+        return next(found, max(0, len(self.steps) - 1))
+
+
+def plan_of(draft: Draft) -> Steps:
+    """The steps of the model's spec."""
+    rollout = draft.model.spec.rollout
+    steps = tuple(rollout.steps)
+    # What one router achieved says nothing of another one.
+    asked = [step.to_wire() for step in steps], rollout.traffic.to_wire()
+    wire = json.dumps(asked, sort_keys=True)
+    digest = hashlib.sha256(wire.encode()).hexdigest()[:12]
+    return Steps(steps[: _promotion(steps)], digest, len(steps))
+
+
+def _promotion(steps: tuple[Step, ...]) -> int:
+    return next((i for i, step in enumerate(steps) if step.set_weight == 100), len(steps))
+
+
+def weight_at(steps: Steps, index: int) -> int:
+    """Percent of the requests for the candidate while step `index` is under way."""
+    asked = (s.set_weight for s in reversed(steps.steps[: max(0, index + 1)]))
+    return next((weight for weight in asked if weight is not None), 0)
+
+
+def mirror_at(steps: Steps, index: int) -> int:
+    """Percent of the requests that are copied while step `index` is under way."""
+    asked = (s.mirror for s in reversed(steps.steps[: max(0, index + 1)]))
+    return next((mirror for mirror in asked if mirror is not None), 0)
+
+
+def has_canary(draft: Draft, release: Release) -> bool:
+    """Whether a release is judged beside stable: not the first one, and none that served before.
+
+    By its steps, or by the person who is to approve it (`promotion: Manual`) where it has none.
+    """
+    stable = draft.stable
+    if stable is None or release.status.promoted_at is not None:
+        return False
+    if release.status.stage in (Stage.CANARY, Stage.ROLLING_BACK):
+        return True
+    waits = draft.model.spec.rollout.promotion is Promotion.MANUAL
+    return waits or bool(plan_of(draft).steps)
+
+
+def under_way(draft: Draft, release: Release) -> int:
+    """The step whose traffic holds: a step beyond `holdAtStep` has not begun. -1: none has."""
+    at, limit = release.status.step, draft.model.spec.rollout.hold_at_step
+    index = at.index if at is not None else 0
+    return index if limit is None else min(index, limit - 1)
+
+
+def describe(step: Step) -> str:
+    """A step as one word and its number: `setWeight 25%`."""
+    if step.set_weight is not None:
+        return f"setWeight {step.set_weight}%"
+    if step.mirror is not None:
+        return f"mirror {step.mirror}%"
+    if step.pause is not None:
+        return "pause" if step.pause.seconds is None else f"pause {step.pause.seconds} s"
+    return f"analysis of {', '.join(step.analysis.gates if step.analysis else ())}"
+
+
+def place(record: StepRecord, steps: Steps) -> str:
+    """`2/4`, counted as in the spec."""
+    return f"{min(record.index + 1, steps.declared)}/{steps.declared}"
+
+
+def say_step(draft: Draft, name: str, steps: Steps, trouble: str = "") -> None:
+    """The same words from the first to the last look at a step: each change would be a write."""
+    record = draft.release(name).status.step
+    assert record is not None
+    if record.index >= len(steps.steps):
+        draft.say(name, Reason.CANARY, "took all of its steps")
+        return
+    step = steps.steps[record.index]
+    told, reason = f"takes step {place(record, steps)}: {describe(step)}", Reason.CANARY
+    if step.pause is not None and step.pause.seconds is not None:
+        reason = Reason.STEP_PAUSE
+        spent = paused_seconds(draft, draft.release(name).status)
+        until = clock.later(clock.parse(record.started_at), step.pause.seconds + spent)
+        told += f", until {until}"
+    draft.say(name, reason, f"{told}; {trouble}" if trouble else told)
+
+
+def begin_at(index: int, steps: Steps, now: str) -> StepRecord:
+    return StepRecord(index=index, hash=steps.hash, started_at=now)

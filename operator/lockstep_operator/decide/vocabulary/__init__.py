@@ -1,0 +1,1 @@
+"""Words that every room uses: times, reasons, conditions, comparison, hashes, lines, hints."""

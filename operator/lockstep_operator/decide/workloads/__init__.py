@@ -1,0 +1,1 @@
+"""The pods of a release: its children, and how many of them."""

@@ -2,7 +2,7 @@
 
 Split by concern: `model` (which releases exist), `release` and `stages` (one release's way),
 `verbs` and `pauses` (what people ask), `traffic` (the entry point), `retention` (what is kept),
-`gates` (verdicts), `picture` and `projection` (what the statuses say), `reasons` (every reason).
+`gates` (verdicts), `summary` and `projection` (what the statuses say), `reasons` (every reason).
 """
 
 from lockstep_operator.decide.decide import decide

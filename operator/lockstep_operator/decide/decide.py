@@ -7,7 +7,7 @@ from datetime import datetime
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Supersede
-from lockstep_operator.decide.context.context import ENDED, Draft
+from lockstep_operator.decide.context.context import ENDED, ReconcileContext
 from lockstep_operator.decide.context.pauses import update_pause
 from lockstep_operator.decide.context.plan import Plan, StatusWrite
 from lockstep_operator.decide.releases.model import follow
@@ -43,99 +43,99 @@ def decide(observed: Observed, settings: Settings, now: datetime) -> Plan:
     if observed.model is None:
         return Plan(projections=_written(_orphaned(observed, clock.text(now))))
     try:
-        scene = read(observed, settings, now)
+        snapshot = read(observed, settings, now)
     except Unreadable as error:
         status = unreadable(observed, error.problem, clock.text(now))
         return Plan(projections=_written([("EmbeddingModel", observed.model, status)]))
-    if scene.model.deleting:
-        status = terminating(scene).to_wire()
-        return Plan(projections=_written([("EmbeddingModel", scene.model.raw, status)]))
-    return _decide(Draft(scene))
+    if snapshot.model.deleting:
+        status = terminating(snapshot).to_wire()
+        return Plan(projections=_written([("EmbeddingModel", snapshot.model.raw, status)]))
+    return _decide(ReconcileContext(snapshot))
 
 
-def _decide(draft: Draft) -> Plan:
-    handle_verbs(draft)
-    to_create = follow(draft)
-    if to_create is not None and not draft.changed():
-        return _creation(draft, to_create)
-    _move(draft)
-    note_stable(draft)
-    retain(draft)
-    steer(draft)
-    sweep(draft)
-    trim_history(draft)
-    write_records(draft)
-    return _plan(draft)
+def _decide(context: ReconcileContext) -> Plan:
+    handle_verbs(context)
+    to_create = follow(context)
+    if to_create is not None and not context.changed():
+        return _creation(context, to_create)
+    _move(context)
+    note_stable(context)
+    retain(context)
+    steer(context)
+    sweep(context)
+    trim_history(context)
+    write_records(context)
+    return _plan(context)
 
 
-def _move(draft: Draft) -> None:
+def _move(context: ReconcileContext) -> None:
     """Takes the candidate, and a release that was just promoted, as far as this pass can."""
-    stable = draft.stable
+    stable = context.stable
     if stable is not None and stable.status.stage is Stage.FINALIZING:
-        finalizing(draft, stable)
+        finalizing(context, stable)
     elif stable is not None:
-        serving(draft, stable)
-    candidate = draft.candidate
+        serving(context, stable)
+    candidate = context.candidate
     if candidate is None:
         return
-    update_pause(draft, candidate)
-    desired = draft.desired
+    update_pause(context, candidate)
+    desired = context.desired
     outdated = isinstance(desired, Desired) and not desired.is_within(candidate)
-    restarts = draft.model.spec.rollout.supersede is Supersede.RESTART
+    restarts = context.model.spec.rollout.supersede is Supersede.RESTART
     stop_at = _AFTER_THE_VERDICT if outdated and restarts else frozenset()
-    advance(draft, candidate.name, stop_at=stop_at)
+    advance(context, candidate.name, stop_at=stop_at)
 
 
-def _creation(draft: Draft, manifest: Object) -> Plan:
+def _creation(context: ReconcileContext, manifest: Object) -> Plan:
     """A plan that creates a release writes nothing else, unless that was refused before.
 
     Then the status must tell it first, or it would never be told.
     """
     name = manifest["metadata"]["name"]
-    if draft.scene.refusal("EmbeddingRelease", name) is not None:
-        note_stable(draft)
-        retain(draft)
-        write_records(draft)
-        plan = _plan(draft)
+    if context.snapshot.refusal("EmbeddingRelease", name) is not None:
+        note_stable(context)
+        retain(context)
+        write_records(context)
+        plan = _plan(context)
         if plan.projections:
             return plan
-    return Plan(releases=(manifest,), events=tuple(draft.events))
+    return Plan(releases=(manifest,), events=tuple(context.events))
 
 
-def _plan(draft: Draft) -> Plan:
+def _plan(context: ReconcileContext) -> Plan:
     """Collects the pass. Nothing is made for a release that the pass itself ended."""
-    over = {release.uid for release in draft.releases if release.status.stage in ENDED}
+    over = {release.uid for release in context.releases if release.status.stage in ENDED}
     records = [
-        ("EmbeddingRelease", release.raw, release.status.to_wire()) for release in draft.changed()
+        ("EmbeddingRelease", release.raw, release.status.to_wire()) for release in context.changed()
     ]
     return Plan(
         records=_written(records),
-        create=tuple(job for job in draft.create if not _is_of(job, over)),
-        apply=tuple(child for child in draft.apply if not _is_of(child, over)),
-        delete=tuple(draft.delete),
-        projections=_written(_projections(_as_recorded(draft))),
-        events=tuple(draft.events),
-        measure=tuple(draft.measure),
-        look_again_after=draft.look_again_after,
+        create=tuple(job for job in context.create if not _is_of(job, over)),
+        apply=tuple(child for child in context.apply if not _is_of(child, over)),
+        delete=tuple(context.delete),
+        projections=_written(_projections(_as_recorded(context))),
+        events=tuple(context.events),
+        measure=tuple(context.measure),
+        look_again_after=context.look_again_after,
     )
 
 
-def _as_recorded(draft: Draft) -> Draft:
+def _as_recorded(context: ReconcileContext) -> ReconcileContext:
     """The pass as the statuses may tell it: nothing of it, while a record cannot be written."""
-    if draft.scene.refused_record is None:
-        return draft
-    resting = Draft(draft.scene)
+    if context.snapshot.refused_record is None:
+        return context
+    resting = ReconcileContext(context.snapshot)
     note_stable(resting)
     return resting
 
 
-def _projections(draft: Draft) -> list[tuple[str, Object, Object]]:
-    scene, model = draft.scene, draft.scene.model
-    found = [("EmbeddingModel", model.raw, project_model(draft).to_wire())]
-    for index in scene.indexes:
-        found.append(("VectorIndex", index.raw, project_index(draft, index).to_wire()))
-    for wrong in scene.broken_indexes:
-        status = broken(wrong.raw, wrong.message, draft.now).to_wire()
+def _projections(context: ReconcileContext) -> list[tuple[str, Object, Object]]:
+    snapshot, model = context.snapshot, context.snapshot.model
+    found = [("EmbeddingModel", model.raw, project_model(context).to_wire())]
+    for index in snapshot.indexes:
+        found.append(("VectorIndex", index.raw, project_index(context, index).to_wire()))
+    for wrong in snapshot.broken_indexes:
+        status = broken(wrong.raw, wrong.message, context.now).to_wire()
         found.append(("VectorIndex", wrong.raw, status))
     return found
 

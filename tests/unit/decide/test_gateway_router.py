@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.snapshot import snapshot
 from lockstep_operator.decide.snapshot.observed import FOREIGN_OWNER, GatewayFacts, Refusal
 from lockstep_operator.decide.traffic.routers.gateway import MIRROR, MIRROR_PERCENT, GatewayAPI
@@ -91,8 +91,8 @@ def canary(**spec: Any) -> World:
     raise AssertionError(f"r2 is {world.stage(2)}: {world.status['message']}")
 
 
-def draft(world: World) -> Draft:
-    return Draft(snapshot.read(world.observed(), world.settings, world.now))
+def context(world: World) -> ReconcileContext:
+    return ReconcileContext(snapshot.read(world.observed(), world.settings, world.now))
 
 
 def backends(world: World, rule: int = -1) -> dict[str, int]:
@@ -175,7 +175,7 @@ def test_a_hand_edit_of_the_route_is_undone() -> None:
         raw["spec"]["rules"][0]["backendRefs"].append({**backend, "name": "stranger"})
 
     world.edit(*ROUTE, change)
-    assert ROUTER.verify(draft(world), Traffic(R1)).told == "HTTPRoute glyphs is not as asked yet"
+    assert ROUTER.verify(context(world), Traffic(R1)).told == "HTTPRoute glyphs is not as asked yet"
     world.settle()
     assert backends(world) == {R1: 100}
 
@@ -227,7 +227,7 @@ def test_a_route_of_someone_else_is_told_and_not_touched() -> None:
     world.apply_model(**spec).apply_index().run()
     assert world.objects[ROUTE]["spec"] == {"rules": []}
     assert world.entry() == R1
-    problem = ROUTER.problem(draft(world))
+    problem = ROUTER.problem(context(world))
     assert problem is not None
     assert "exists and belongs to someone else" in problem
 
@@ -275,7 +275,7 @@ def test_a_refusal_is_told_in_the_controllers_words_with_the_fix(
     world = serving()
     others = [condition("Accepted"), condition("ResolvedRefs")]
     says(world, said, *(other for other in others if other["type"] != said["type"]))
-    problem = ROUTER.problem(draft(world))
+    problem = ROUTER.problem(context(world))
     assert problem is not None
     assert problem.startswith("Gateway infra/edge refuses HTTPRoute glyphs (")
     for word in words:
@@ -318,34 +318,34 @@ def test_a_weight_does_not_hold_before_every_parent_acts_on_it(
     says(world, *conditions, **parent)
     if not conditions:
         world.set_status(*ROUTE, {"parents": []})
-    routed = ROUTER.verify(draft(world), Traffic(R1, R2, 5))
+    routed = ROUTER.verify(context(world), Traffic(R1, R2, 5))
     assert (routed.holds, routed.achieved) == (False, 5)
     assert told in routed.told
-    assert ROUTER.problem(draft(world)) is None, "it may pass by itself"
+    assert ROUTER.problem(context(world)) is None, "it may pass by itself"
 
 
 def test_the_word_on_an_earlier_generation_does_not_count() -> None:
     world = canary()
     before = world.objects[ROUTE]["metadata"]["generation"] - 1
     says(world, condition("Accepted"), condition("ResolvedRefs"), generation=before)
-    assert "has not read the last change" in ROUTER.verify(draft(world), Traffic(R1, R2, 5)).told
-    assert not ROUTER.verify(draft(world), Traffic(R1, R2, 6)).holds
+    assert "has not read the last change" in ROUTER.verify(context(world), Traffic(R1, R2, 5)).told
+    assert not ROUTER.verify(context(world), Traffic(R1, R2, 6)).holds
     acts(world)
-    assert ROUTER.verify(draft(world), Traffic(R1, R2, 5)).holds
+    assert ROUTER.verify(context(world), Traffic(R1, R2, 5)).holds
 
 
 def test_all_parents_must_act() -> None:
     gateway = {"parentRefs": [{"name": "edge", "namespace": "infra"}, {"name": "inner"}]}
     world = canary(traffic={"router": "GatewayAPI", "gateway": gateway})
-    routed = ROUTER.verify(draft(world), Traffic(R1, R2, 5))
+    routed = ROUTER.verify(context(world), Traffic(R1, R2, 5))
     assert "Gateway infra/edge" in routed.told
     acts(world)
-    routed = ROUTER.verify(draft(world), Traffic(R1, R2, 5))
+    routed = ROUTER.verify(context(world), Traffic(R1, R2, 5))
     assert "Gateway shop/inner has not taken up" in routed.told
     (one,) = world.objects[ROUTE]["status"]["parents"]
     inner = {**one, "parentRef": {"name": "inner"}}
     world.set_status(*ROUTE, {"parents": [one, inner]})
-    assert ROUTER.verify(draft(world), Traffic(R1, R2, 5)).holds
+    assert ROUTER.verify(context(world), Traffic(R1, R2, 5)).holds
 
 
 MIRRORED = [{"mirror": 10}, {"setWeight": 50}, {"pause": {}}]
@@ -369,17 +369,17 @@ def test_a_class_that_cannot_copy_is_never_asked_to(gateways: Any, words: str) -
     for _ in range(6):
         world.settle().end_jobs().settle().ready_all().settle()
     assert world.stage(2) == "Warming"
-    problem = ROUTER.problem(draft(world))
+    problem = ROUTER.problem(context(world))
     assert problem is not None
     assert problem.startswith("`spec.rollout.steps[0].mirror` is 10, and ")
     assert words in problem
     assert problem in world.status["message"]
     assert world.look_again_after is not None, "a class may learn"
-    asked = draft(world)
+    asked = context(world)
     ROUTER.steer(asked, Traffic(R1, R2, 0, 10))
     (route,) = [found for found in asked.apply if found["kind"] == "HTTPRoute"]
     assert [rule["filters"] for rule in route["spec"]["rules"]] == [[], [], []]
-    assert not ROUTER.verify(draft(world), Traffic(R1, R2, 0, 10)).holds
+    assert not ROUTER.verify(context(world), Traffic(R1, R2, 0, 10)).holds
     world.gateways = CAN_COPY
     live(world)
     assert world.stage(2) == "Canary"
@@ -404,9 +404,9 @@ def test_a_class_that_lists_nothing_copies_where_it_is_trusted(
 ) -> None:
     world = serving(steps=MIRRORED, traffic=TRUSTED if trusted else TRAFFIC)
     world.gateways = gateways
-    problem = ROUTER.problem(draft(world))
+    problem = ROUTER.problem(context(world))
     assert problem is None if words is None else words in (problem or "")
-    asked = draft(world)
+    asked = context(world)
     ROUTER.steer(asked, Traffic(R1, R2, 0, 10))
     (route,) = [found for found in asked.apply if found["kind"] == "HTTPRoute"]
     copies = [f["requestMirror"]["percent"] for f in route["spec"]["rules"][-1]["filters"]]
@@ -447,4 +447,4 @@ def test_pods_for_a_share(
     spec = worlds.model_spec(serving={"replicas": replicas})
     spec["rollout"] |= {"traffic": TRAFFIC, "capacity": capacity}
     world.apply_model(**spec).apply_index()
-    assert ROUTER.replicas_for(draft(world), weight, mirror) == pods
+    assert ROUTER.replicas_for(context(world), weight, mirror) == pods

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lockstep_core.quality.verdicts import Verdict
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.analysis import Analysis, analyse
 from lockstep_operator.decide.snapshot.measurements import (
     Answer,
@@ -97,24 +97,24 @@ class Lab:
         self.world.create(raw)
         return self
 
-    def draft(self) -> Draft:
+    def context(self) -> ReconcileContext:
         observed = dataclasses.replace(self.world.observed(), measurements=self.series)
-        return Draft(read(observed, self.world.settings, self.world.now))
+        return ReconcileContext(read(observed, self.world.settings, self.world.now))
 
-    def analysed(self, draft: Draft) -> Analysis:
-        release = draft.release("glyphs-r2")
+    def analysed(self, context: ReconcileContext) -> Analysis:
+        release = context.release("glyphs-r2")
         assert release.status.step is not None
-        return analyse(draft, release, self.names, release.status.step)
+        return analyse(context, release, self.names, release.status.step)
 
     def look(self) -> Analysis:
-        draft = self.draft()
-        found = self.analysed(draft)
-        self.asked, self.wake = list(draft.measure), draft.look_again_after
-        self.created = draft.create
+        context = self.context()
+        found = self.analysed(context)
+        self.asked, self.wake = list(context.measure), context.look_again_after
+        self.created = context.create
         # Looking again asks for the same and says the same.
-        again = self.draft()
+        again = self.context()
         assert self.analysed(again) == found
-        assert again.measure == draft.measure
+        assert again.measure == context.measure
         return found
 
     def request(self, name: str) -> MeasureRequest:
@@ -379,9 +379,9 @@ def test_a_replay_of_an_earlier_analysis_does_not_count_and_goes_first() -> None
     old = lab.start()
     step = lab.world.record(2)["step"] | {"startedAt": "2026-01-31T15:00:00Z"}
     lab.world.set_status("EmbeddingRelease", "glyphs-r2", {"step": step})
-    draft = lab.draft()
-    assert lab.analysed(draft).verdict is None
-    assert [reference.name for reference in draft.delete] == [old] and not draft.create
+    context = lab.context()
+    assert lab.analysed(context).verdict is None
+    assert [reference.name for reference in context.delete] == [old] and not context.create
     lab.world.end_job(old, message=replay_result(lab, old))
     assert lab.start() == "glyphs-r2-replay-live-2"
 
@@ -407,14 +407,14 @@ def test_a_replay_needs_an_index_that_it_can_name() -> None:
 
 def test_a_release_without_a_labelled_set_is_told_and_raises_nothing() -> None:
     lab = Replays(RECALL)
-    draft = lab.draft()
-    release = draft.release("glyphs-r2")
+    context = lab.context()
+    release = context.release("glyphs-r2")
     spec = release.spec.model_copy(update={"training": None, "evaluation": None})
     step = release.status.step
     assert step is not None
-    found = analyse(draft, dataclasses.replace(release, spec=spec), lab.names, step)
+    found = analyse(context, dataclasses.replace(release, spec=spec), lab.names, step)
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert "imported without `spec.evaluation`" in found.told and not draft.create
+    assert "imported without `spec.evaluation`" in found.told and not context.create
 
 
 def test_a_replay_that_the_server_refuses_is_told_and_ends_in_time() -> None:

@@ -10,11 +10,11 @@ from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
 from lockstep_operator.api.status import Failure
-from lockstep_operator.decide.context.health import Pair
+from lockstep_operator.decide.context.health import ReleaseHealth
 from lockstep_operator.decide.context.plan import Event, EventType, Reference
 from lockstep_operator.decide.snapshot.desired import Desired, desired_state
 from lockstep_operator.decide.snapshot.measurements import MeasureRequest
-from lockstep_operator.decide.snapshot.snapshot import Problem, Scene
+from lockstep_operator.decide.snapshot.snapshot import Problem, Snapshot
 from lockstep_operator.decide.traffic.routers.router import Traffic
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
@@ -48,28 +48,28 @@ class Note:
     stalled: bool = False
 
 
-class Draft:
+class ReconcileContext:
     """Mutable while one decision is made, and thrown away with it.
 
     A release's record is changed here first, so that later steps of the same pass see what earlier
     ones decided. Records are written in the order in which they were first changed.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self.scene = scene
-        self.model = scene.model
-        self.now = clock.text(scene.now)
-        self.desired: Desired | Problem = desired_state(scene)
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.model = snapshot.model
+        self.now = clock.text(snapshot.now)
+        self.desired: Desired | Problem = desired_state(snapshot)
         self.create: list[Object] = []
         self.apply: list[Object] = []
         self.delete: list[Reference] = []
         self.events: list[Event] = []
         self.measure: list[MeasureRequest] = []
         self.handled: dict[str, HandledVerb] = {
-            entry.verb: entry for entry in scene.model.status.last_handled or ()
+            entry.verb: entry for entry in snapshot.model.status.last_handled or ()
         }
         self.notes: dict[str, Note] = {}
-        self.pairs: dict[str, Pair] = {}
+        self.pairs: dict[str, ReleaseHealth] = {}
         self.conflicts: list[str] = []
         # What a stage of the candidate asks for; None: all requests to the stable release.
         self.traffic: Traffic | None = None
@@ -78,7 +78,7 @@ class Draft:
         # Why a change of the spec that is seen has not started yet.
         self.change_waits: str | None = None
         self._wakes: list[float] = []
-        self._releases = {release.name: release for release in scene.releases}
+        self._releases = {release.name: release for release in snapshot.releases}
         self._statuses: dict[str, EmbeddingReleaseStatus] = {}
 
     # -- what there is
@@ -242,7 +242,7 @@ class Draft:
         self._wakes.append(max(0.0, seconds))
 
     def wake_at(self, moment: str) -> None:
-        self.wake_in(-clock.seconds_since(moment, self.scene.now))
+        self.wake_in(-clock.seconds_since(moment, self.snapshot.now))
 
     @property
     def look_again_after(self) -> float | None:

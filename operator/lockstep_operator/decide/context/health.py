@@ -10,7 +10,7 @@ LINES_TOLD = 6
 
 
 @dataclass
-class Pair:
+class ReleaseHealth:
     """The state of a release's children. `ready` of `wanted` pods are the encoder's.
 
     `whole`: all are as they should be, with all replicas ready. `serving`: at least one encoder

@@ -10,10 +10,10 @@ from lockstep_operator.api.gates import GateType
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import StepRecord, Watch
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.errors import error_ratio
 from lockstep_operator.decide.gates.latency import latency
-from lockstep_operator.decide.gates.live import Context, LiveGate, Look
+from lockstep_operator.decide.gates.live import GateCheck, LiveGate, Look
 from lockstep_operator.decide.gates.live_recall import live_recall
 from lockstep_operator.decide.gates.prometheus import prometheus
 
@@ -40,14 +40,14 @@ class Analysis:
 
 
 def analyse(
-    draft: Draft, release: Release, names: Sequence[str], record: StepRecord | Watch
+    context: ReconcileContext, release: Release, names: Sequence[str], record: StepRecord | Watch
 ) -> Analysis:
     """Looks at the gates of the analysis that `record` began.
 
     One failed gate ends it at once. Otherwise it ends when all gates have settled, so that a gate
     that does not decide hides no failure of another. A dry run is waited for, and never counts.
     """
-    looks = {name: _look(draft, release, name, record) for name in names}
+    looks = {name: _look(context, release, name, record) for name in names}
     verdicts = [look.settled for look in looks.values() if look.settled is not None]
     counted = [found for found in verdicts if not found.dry_run]
     failed = [found for found in counted if found.verdict == Verdict.FAIL]
@@ -61,12 +61,14 @@ def analyse(
     return Analysis(Verdict.PASS, verdicts, _lines(verdicts))
 
 
-def _look(draft: Draft, release: Release, name: str, record: StepRecord | Watch) -> Look:
-    gate = next((g for g in draft.model.spec.rollout.gates if g.name == name), None)
+def _look(
+    context: ReconcileContext, release: Release, name: str, record: StepRecord | Watch
+) -> Look:
+    gate = next((g for g in context.model.spec.rollout.gates if g.name == name), None)
     if gate is None or gate.type not in LIVE:
         line = f"no live gate {name} in `spec.rollout.gates`"
         return Look(GateVerdict(name=name, verdict=Verdict.ERROR, line=line))
-    return LIVE[gate.type](Context(draft, release, gate, record.analysis, record.started_at))
+    return LIVE[gate.type](GateCheck(context, release, gate, record.analysis, record.started_at))
 
 
 def _lines(verdicts: Sequence[GateVerdict]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.gates.live import Context, Look, measured
+from lockstep_operator.decide.gates.live import GateCheck, Look, measured
 from lockstep_operator.decide.gates.shares import judge_share, lacking, percent, sides
 from lockstep_operator.decide.gates.traffic import scrape
 from lockstep_operator.decide.snapshot.measurements import Answer, Tally
@@ -17,8 +17,8 @@ from lockstep_operator.decide.vocabulary.formatting import word_of
 TOLD = ("429", "409")
 
 
-def error_ratio(context: Context) -> Look:
-    return measured(context, scrape(context), judge)
+def error_ratio(check: GateCheck) -> Look:
+    return measured(check, scrape(check), judge)
 
 
 def judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:

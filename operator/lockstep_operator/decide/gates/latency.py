@@ -12,15 +12,15 @@ from decimal import Decimal
 from lockstep_core.quality.verdicts import Judgement, Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.gates.live import Context, Look, measured
+from lockstep_operator.decide.gates.live import GateCheck, Look, measured
 from lockstep_operator.decide.gates.shares import judge_share, lacking, percent, sides
 from lockstep_operator.decide.gates.traffic import scrape
 from lockstep_operator.decide.snapshot.measurements import Answer, Tally
 from lockstep_operator.decide.vocabulary.formatting import word_of
 
 
-def latency(context: Context) -> Look:
-    return measured(context, scrape(context), judge)
+def latency(check: GateCheck) -> Look:
+    return measured(check, scrape(check), judge)
 
 
 def judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:

@@ -11,7 +11,7 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.limits import settle
 from lockstep_operator.decide.snapshot.measurements import (
     Answer,
@@ -29,10 +29,10 @@ INTERVAL_SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Context:
+class GateCheck:
     """One live gate of the analysis of this name, which began at `started_at`."""
 
-    draft: Draft
+    context: ReconcileContext
     release: Release
     gate: Gate
     analysis: str
@@ -50,7 +50,7 @@ class Context:
 
     def until(self, since: str) -> float:
         """Seconds until an interval has passed; never more than one, however clocks are set."""
-        left = self.interval - clock.seconds_since(since, self.draft.scene.now)
+        left = self.interval - clock.seconds_since(since, self.context.snapshot.now)
         return min(self.interval, max(0.0, left))
 
 
@@ -62,20 +62,20 @@ class Look:
     problem: str | None = None
 
 
-LiveGate = Callable[[Context], Look]
+LiveGate = Callable[[GateCheck], Look]
 Judge = Callable[[Gate, Tally | Answer], GateVerdict]
 
 
-def measured(context: Context, what: Scrape | Query, judge: Judge) -> Look:
+def measured(check: GateCheck, what: Scrape | Query, judge: Judge) -> Look:
     """The series so far, judged; asks for the next measurement while it is open."""
-    draft, gate = context.draft, context.gate
-    series = draft.scene.observed.measurements.get(context.series, ())
+    context, gate = check.context, check.gate
+    series = context.snapshot.observed.measurements.get(check.series, ())
     verdicts = _verdicts(gate, series, judge)
     settled = settle(gate, verdicts)
-    due_in = math.inf if settled is not None else _due_in(context, what, series)
-    draft.measure.append(MeasureRequest(context.series, len(series), what, due_in))
+    due_in = math.inf if settled is not None else _due_in(check, what, series)
+    context.measure.append(MeasureRequest(check.series, len(series), what, due_in))
     if settled is None:
-        draft.wake_in(due_in if due_in > 0 else context.interval)
+        context.wake_in(due_in if due_in > 0 else check.interval)
     return Look(settled, problem_of(verdicts))
 
 
@@ -106,8 +106,8 @@ def _verdicts(gate: Gate, series: Series, judge: Judge) -> list[GateVerdict]:
     return verdicts
 
 
-def _due_in(context: Context, what: Scrape | Query, series: Series) -> float:
+def _due_in(check: GateCheck, what: Scrape | Query, series: Series) -> float:
     """The first scrape is due at once; the first answer, when an interval of traffic is there."""
     if series:
-        return context.until(clock.text(series[-1].at))
-    return 0.0 if isinstance(what, Scrape) else context.until(context.started_at)
+        return check.until(clock.text(series[-1].at))
+    return 0.0 if isinstance(what, Scrape) else check.until(check.started_at)

@@ -18,7 +18,7 @@ from lockstep_operator.api.release import FrozenIndex
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.context.plan import reference
 from lockstep_operator.decide.gates.limits import as_told, settle, undecided
-from lockstep_operator.decide.gates.live import Context, Look, problem_of, unmeasured
+from lockstep_operator.decide.gates.live import GateCheck, Look, problem_of, unmeasured
 from lockstep_operator.decide.jobs.job_runner import REFUSED_AGAIN_SECONDS
 from lockstep_operator.decide.jobs.job_status import JobState, Report, ended_at, is_over, read_job
 from lockstep_operator.decide.vocabulary.clock import seconds_since
@@ -31,14 +31,14 @@ from lockstep_operator.decide.vocabulary.formatting import (
 from lockstep_operator.manifests import JobKind, job_name
 
 
-def live_recall(context: Context) -> Look:
+def live_recall(check: GateCheck) -> Look:
     """The verdict of the replays so far; starts the next one when it is due."""
-    gate, index = context.gate, _index(context)
+    gate, index = check.gate, _index(check)
     if isinstance(index, str):
         return Look(as_told(gate, undecided(gate, unmeasured(gate, index))))
-    jobs = _jobs(context)
-    ours = [job for job in jobs if _analysis(job) == _id(context)]
-    reports = [_read(context, job) for job in ours]
+    jobs = _jobs(check)
+    ours = [job for job in jobs if _analysis(job) == _id(check)]
+    reports = [_read(check, job) for job in ours]
     verdicts = [
         found
         for job, report in zip(ours, reports, strict=True)
@@ -48,22 +48,22 @@ def live_recall(context: Context) -> Look:
     if settled is not None:
         return Look(settled)
     if len(verdicts) < len(ours):
-        return Look(None, _trouble(context, reports[-1]) or problem_of(verdicts))
-    return _next(context, index, jobs, ours, verdicts)
+        return Look(None, _trouble(check, reports[-1]) or problem_of(verdicts))
+    return _next(check, index, jobs, ours, verdicts)
 
 
-def _id(context: Context) -> str:
+def _id(check: GateCheck) -> str:
     """The analysis with the gate as it stands: other bounds are measured anew."""
-    return f"{context.analysis}/{context.series.gate.rpartition('-')[2]}"
+    return f"{check.analysis}/{check.series.gate.rpartition('-')[2]}"
 
 
-def _jobs(context: Context) -> list[Object]:
+def _jobs(check: GateCheck) -> list[Object]:
     """All replays of the gate, of every analysis of this release, by attempt."""
     found = [
         job
-        for job in context.draft.scene.children("Job", context.release.uid)
+        for job in check.context.snapshot.children("Job", check.release.uid)
         if (job["metadata"].get("labels") or {}).get(labels.COMPONENT) == JobKind.REPLAY
-        and job["metadata"]["labels"].get(labels.GATE) == context.gate.name
+        and job["metadata"]["labels"].get(labels.GATE) == check.gate.name
     ]
     return sorted(found, key=_attempt)
 
@@ -76,11 +76,11 @@ def _analysis(job: Object) -> str:
     return str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS))
 
 
-def _index(context: Context) -> FrozenIndex | str:
+def _index(check: GateCheck) -> FrozenIndex | str:
     """The index to search, or why nothing can be searched."""
-    if context.release.spec.held_out is None:
+    if check.release.spec.held_out is None:
         return f"not measured: {UNMEASURED}, and there are no queries to ask"
-    indexes, wanted = context.release.spec.indexes, context.gate.index
+    indexes, wanted = check.release.spec.indexes, check.gate.index
     names = ", ".join(index.name for index in indexes) or "none"
     if wanted is None and len(indexes) == 1:
         return indexes[0]
@@ -90,11 +90,11 @@ def _index(context: Context) -> FrozenIndex | str:
     return found or f"not measured: no index {wanted} in this release; its indexes are: {names}"
 
 
-def _read(context: Context, job: Object) -> Report:
-    scene = context.draft.scene
-    report = read_job(job, scene.pods_of_job(job), JobKind.REPLAY, scene.now)
+def _read(check: GateCheck, job: Object) -> Report:
+    snapshot = check.context.snapshot
+    report = read_job(job, snapshot.pods_of_job(job), JobKind.REPLAY, snapshot.now)
     if report.look_again_in is not None:
-        context.draft.wake_in(report.look_again_in)
+        check.context.wake_in(report.look_again_in)
     return report
 
 
@@ -148,7 +148,7 @@ def _advice(gate: Gate, found: Judgement, facts: ReplayFacts) -> str:
     return f": about {wanted:,} would decide (`maxSamples`)"
 
 
-def _trouble(context: Context, report: Report) -> str | None:
+def _trouble(check: GateCheck, report: Report) -> str | None:
     """Why a Job that is there does not come to measure."""
     if report.state in (JobState.STUCK, JobState.QUEUED):
         return report.message
@@ -156,42 +156,42 @@ def _trouble(context: Context, report: Report) -> str | None:
 
 
 def _next(
-    context: Context,
+    check: GateCheck,
     index: FrozenIndex,
     jobs: Sequence[Object],
     ours: Sequence[Object],
     verdicts: Sequence[GateVerdict],
 ) -> Look:
     """Starts another replay once it is due, and no other one of this gate is alive."""
-    draft, release = context.draft, context.release
+    context, release = check.context, check.release
     last = ended_at(ours[-1]) if ours else None
-    wait = context.until(last) if last is not None else 0.0
+    wait = check.until(last) if last is not None else 0.0
     alive = [job for job in jobs if not is_over(job)]
-    draft.delete.extend(
+    context.delete.extend(
         reference(job) for job in alive if "deletionTimestamp" not in job["metadata"]
     )
     if wait > 0 or alive:
-        draft.wake_in(wait or 1.0)
+        context.wake_in(wait or 1.0)
         return Look(None, problem_of(verdicts))
     attempt = (_attempt(jobs[-1]) if jobs else 0) + 1
-    name = job_name(release.name, JobKind.REPLAY, attempt, context.gate.name)
-    refusal = draft.scene.refusal("Job", name)
+    name = job_name(release.name, JobKind.REPLAY, attempt, check.gate.name)
+    refusal = context.snapshot.refusal("Job", name)
     job = manifests.replay_job(
-        draft.model,
+        context.model,
         release,
         index,
-        context.gate,
+        check.gate,
         attempt,
-        analysis=_id(context),
-        pull_secrets=draft.scene.settings.image_pull_secrets,
+        analysis=_id(check),
+        pull_secrets=context.snapshot.settings.image_pull_secrets,
     )
     if refusal is None:
-        draft.create.append(job)
+        context.create.append(job)
         return Look(None, problem_of(verdicts))
     told = f"the API server refused Job {name}: {refusal.message}"
-    limit = draft.model.spec.rollout.progress_deadline_seconds
-    if seconds_since(context.started_at, draft.scene.now) >= limit:
-        return Look(as_told(context.gate, undecided(context.gate, unmeasured(context.gate, told))))
-    draft.create.append(job)
-    draft.wake_in(REFUSED_AGAIN_SECONDS)
+    limit = context.model.spec.rollout.progress_deadline_seconds
+    if seconds_since(check.started_at, context.snapshot.now) >= limit:
+        return Look(as_told(check.gate, undecided(check.gate, unmeasured(check.gate, told))))
+    context.create.append(job)
+    context.wake_in(REFUSED_AGAIN_SECONDS)
     return Look(None, told)

@@ -7,28 +7,28 @@ import math
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.gates.live import Context, Look, measured, unmeasured
+from lockstep_operator.decide.gates.live import GateCheck, Look, measured, unmeasured
 from lockstep_operator.decide.snapshot.measurements import Answer, Query, Tally
 
 
-def prometheus(context: Context) -> Look:
-    asked = context.gate.prometheus
+def prometheus(check: GateCheck) -> Look:
+    asked = check.gate.prometheus
     assert asked is not None
-    return measured(context, Query(asked.url, _filled(context, asked.query)), judge)
+    return measured(check, Query(asked.url, _filled(check, asked.query)), judge)
 
 
-def _filled(context: Context, query: str) -> str:
+def _filled(check: GateCheck, query: str) -> str:
     """The query of this release. Names of objects hold nothing that PromQL would read.
 
     After a promotion, stable is what it replaced.
     """
-    stable, watch = context.draft.stable, context.release.status.watch
-    serves = stable is not None and stable.name == context.release.name
+    stable, watch = check.context.stable, check.release.status.watch
+    serves = stable is not None and stable.name == check.release.name
     beside = watch.replaced if serves and watch else stable.name if stable else ""
     values = {
-        "namespace": context.release.namespace,
-        "model": context.release.spec.model,
-        "release": context.release.name,
+        "namespace": check.release.namespace,
+        "model": check.release.spec.model,
+        "release": check.release.name,
         "stable": beside,
     }
     for name, value in values.items():

@@ -5,16 +5,16 @@ from __future__ import annotations
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.gates.live import Context
+from lockstep_operator.decide.gates.live import GateCheck
 from lockstep_operator.decide.snapshot.measurements import Scrape, Target
 
 METRICS_PATH = "/metrics"
 
 
-def scrape(context: Context) -> Scrape:
+def scrape(check: GateCheck) -> Scrape:
     """All ready encoder pods of the candidate; a pod that is not ready answers nobody."""
-    name = context.release.name
-    pods = context.draft.scene.serving_pods(name)
+    name = check.release.name
+    pods = check.context.snapshot.serving_pods(name)
     targets = [_target(pod) for pod in pods if _is_encoder(pod) and _is_ready(pod)]
     return Scrape(name, tuple(sorted(targets, key=lambda target: target.pod)))
 

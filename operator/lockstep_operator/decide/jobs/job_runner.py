@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import seconds_left
 from lockstep_operator.decide.context.plan import reference
 from lockstep_operator.decide.jobs import attempts
@@ -42,111 +42,113 @@ class Task:
         return attempts.key_of(self.kind, self.index)
 
 
-def run(draft: Draft, name: str, task: Task) -> Result | None:
+def run(context: ReconcileContext, name: str, task: Task) -> Result | None:
     """The result of the task's Job once it is complete; until then what it needs next."""
-    release = draft.release(name)
+    release = context.release(name)
     attempt = attempts.current(release.status, task.kind, task.index)
     job = job_name(name, task.kind, attempt, task.index)
-    remnant = draft.scene.remnant("Job", job, release.uid)
+    remnant = context.snapshot.remnant("Job", job, release.uid)
     if remnant is not None:
-        draft.wake_in(REMNANT_SECONDS)
-        draft.say(name, Reason(release.status.stage or ""), f"waits: {remnant}")
+        context.wake_in(REMNANT_SECONDS)
+        context.say(name, Reason(release.status.stage or ""), f"waits: {remnant}")
         return None
-    conflict = draft.scene.conflict("Job", job, release.uid)
+    conflict = context.snapshot.conflict("Job", job, release.uid)
     if conflict is not None:
-        draft.fail(name, Reason.NAME_CONFLICT, conflict)
+        context.fail(name, Reason.NAME_CONFLICT, conflict)
         return None
-    found = draft.scene.child("Job", job, release.uid)
+    found = context.snapshot.child("Job", job, release.uid)
     if found is None:
-        _start(draft, name, task, attempt)
+        _start(context, name, task, attempt)
         return None
-    report = read_job(found, draft.scene.pods_of_job(found), task.kind, draft.scene.now)
+    report = read_job(found, context.snapshot.pods_of_job(found), task.kind, context.snapshot.now)
     if report.look_again_in is not None:
-        draft.wake_in(report.look_again_in)
+        context.wake_in(report.look_again_in)
     if report.state is JobState.COMPLETE:
         return report.result
     if report.state is JobState.FAILED:
-        _failed(draft, name, task, attempt, report)
+        _failed(context, name, task, attempt, report)
     elif report.state is JobState.STUCK:
-        _stuck(draft, name, task, report)
+        _stuck(context, name, task, report)
     elif report.state is JobState.QUEUED:
-        draft.say(name, Reason.QUEUED, f"{_what(draft, name, task)}: {report.message}")
+        context.say(name, Reason.QUEUED, f"{_what(context, name, task)}: {report.message}")
     else:
-        _progress(draft, name, task)
+        _progress(context, name, task)
     return None
 
 
-def _start(draft: Draft, name: str, task: Task, attempt: int) -> None:
-    release = draft.release(name)
-    others = [job for job in _live(draft, name, task) if "deletionTimestamp" not in job["metadata"]]
+def _start(context: ReconcileContext, name: str, task: Task, attempt: int) -> None:
+    release = context.release(name)
+    others = [
+        job for job in _live(context, name, task) if "deletionTimestamp" not in job["metadata"]
+    ]
     if others:
         # Two live Jobs of one kind would write the same artifact: the other one goes first.
-        draft.delete.extend(reference(job) for job in others)
-        draft.wake_in(1.0)
-        _progress(draft, name, task)
+        context.delete.extend(reference(job) for job in others)
+        context.wake_in(1.0)
+        _progress(context, name, task)
         return
     wait = release.status.next_retry_at
     if wait is not None:
-        if clock.seconds_since(wait, draft.scene.now) < 0:
-            draft.wake_at(wait)
+        if clock.seconds_since(wait, context.snapshot.now) < 0:
+            context.wake_at(wait)
             failure = release.status.last_failure
             why = f"{failure.reason}: {failure.message}" if failure else "an attempt failed"
-            draft.say(
+            context.say(
                 name,
                 Reason.RETRYING,
                 f"waits to try again: {why}; attempt {attempt} starts at {wait}",
             )
             return
-        draft.change(name, next_retry_at=None)
-    draft.create.append(task.build(attempt))
-    refusal = draft.scene.refusal("Job", job_name(name, task.kind, attempt, task.index))
+        context.change(name, next_retry_at=None)
+    context.create.append(task.build(attempt))
+    refusal = context.snapshot.refusal("Job", job_name(name, task.kind, attempt, task.index))
     if refusal is None:
-        _progress(draft, name, task)
+        _progress(context, name, task)
         return
-    draft.wake_in(REFUSED_AGAIN_SECONDS)
+    context.wake_in(REFUSED_AGAIN_SECONDS)
     told = f"the API server refused Job {refusal.name}: {refusal.message}"
-    draft.say(name, Reason.WRITE_REFUSED, told)
+    context.say(name, Reason.WRITE_REFUSED, told)
 
 
-def _failed(draft: Draft, name: str, task: Task, attempt: int, report: Report) -> None:
-    release = draft.release(name)
+def _failed(context: ReconcileContext, name: str, task: Task, attempt: int, report: Report) -> None:
+    release = context.release(name)
     spent = attempts.failures(release.status, task.kind, task.index)
-    limit = draft.model.spec.origin.max_attempts
+    limit = context.model.spec.origin.max_attempts
     counted = report.retry is Retry.COUNTED
     if report.retry is Retry.NEVER or (counted and spent + 1 >= limit):
         tried = f" (attempt {spent + 1} of {limit})" if counted else ""
         message = f"{_message(task, report)}{tried}"
-        draft.fail(name, report.reason, message, exit_code=report.exit_code, pod=report.pod)
+        context.fail(name, report.reason, message, exit_code=report.exit_code, pod=report.pod)
         return
     book = attempts.fail_one(
         attempts.book(release.status), task.kind, task.index, attempt, counted=counted
     )
     wait = attempts.backoff_seconds(release.uid, task.key, spent + book.disruptions + counted)
-    at = clock.later(draft.scene.now, wait)
-    failure = draft.failure(name, report.reason, report.message, report.exit_code, report.pod)
-    draft.change(name, attempts=book, next_retry_at=at, last_failure=failure)
-    draft.wake_at(at)
+    at = clock.later(context.snapshot.now, wait)
+    failure = context.failure(name, report.reason, report.message, report.exit_code, report.pod)
+    context.change(name, attempts=book, next_retry_at=at, last_failure=failure)
+    context.wake_at(at)
     what = "failed" if counted else "was disrupted (not counted)"
     why = f"{report.reason}: {report.message}"
     told = f"waits to try again: {why}; attempt {attempt + 1} starts at {at}"
-    draft.say(name, Reason.RETRYING, told)
+    context.say(name, Reason.RETRYING, told)
     reason = Reason.ATTEMPT_FAILED if counted else Reason.DISRUPTED
-    draft.event(reason, f"{name} {task.key} attempt {attempt} {what}: {why}", warning=True)
+    context.event(reason, f"{name} {task.key} attempt {attempt} {what}: {why}", warning=True)
 
 
-def _stuck(draft: Draft, name: str, task: Task, report: Report) -> None:
+def _stuck(context: ReconcileContext, name: str, task: Task, report: Report) -> None:
     assert report.stuck is not None
-    left = seconds_left(draft, name, report.stuck.since) if report.stuck.since else None
+    left = seconds_left(context, name, report.stuck.since) if report.stuck.since else None
     if left is None or left > 0:
         if left is not None:
-            draft.wake_in(left)
-        told = f"{_what(draft, name, task)}: {report.message}; {_fix(task, report)}"
-        draft.say(name, report.reason, told)
+            context.wake_in(left)
+        told = f"{_what(context, name, task)}: {report.message}; {_fix(task, report)}"
+        context.say(name, report.reason, told)
         return
-    seconds = draft.model.spec.rollout.progress_deadline_seconds
+    seconds = context.model.spec.rollout.progress_deadline_seconds
     detail = f": {report.stuck.detail}" if report.stuck.detail else ""
     message = f"{report.message} after {seconds} s{detail}; {_fix(task, report)}"
-    draft.fail(name, report.reason, message, pod=report.pod)
+    context.fail(name, report.reason, message, pod=report.pod)
 
 
 def _fix(task: Task, report: Report) -> str:
@@ -170,28 +172,28 @@ def _message(task: Task, report: Report) -> str:
     return report.message or "the program left no message"
 
 
-def _progress(draft: Draft, name: str, task: Task) -> None:
-    stage = draft.release(name).status.stage
+def _progress(context: ReconcileContext, name: str, task: Task) -> None:
+    stage = context.release(name).status.stage
     assert stage is not None
-    draft.say(name, Reason(stage), _what(draft, name, task))
+    context.say(name, Reason(stage), _what(context, name, task))
 
 
-def _what(draft: Draft, name: str, task: Task) -> str:
-    status = draft.release(name).status
+def _what(context: ReconcileContext, name: str, task: Task) -> str:
+    status = context.release(name).status
     tries = attempts.failures(status, task.kind, task.index) + 1
-    limit = draft.model.spec.origin.max_attempts
+    limit = context.model.spec.origin.max_attempts
     verb = _DOINGS.get(task.kind, "is indexed")
     which = f" ({task.index})" if task.index else ""
     return f"{verb}{which}, attempt {tries} of {limit}"
 
 
-def _live(draft: Draft, name: str, task: Task) -> list[Object]:
+def _live(context: ReconcileContext, name: str, task: Task) -> list[Object]:
     """Jobs of this task that may still have a pod, whatever their attempt."""
-    release = draft.release(name)
+    release = context.release(name)
     wanted = {labels.COMPONENT: str(task.kind), labels.INDEX: task.index}
     return [
         job
-        for job in draft.scene.children("Job", release.uid)
+        for job in context.snapshot.children("Job", release.uid)
         if not is_over(job)
         and all((job["metadata"].get("labels") or {}).get(k) == v for k, v in wanted.items())
     ]

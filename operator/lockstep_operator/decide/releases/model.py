@@ -10,7 +10,7 @@ from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Cause, EmbeddingReleaseSpec, ReusedModel, Stage
 from lockstep_operator.api.rollout import Supersede
-from lockstep_operator.decide.context.context import UNFINISHED, Draft
+from lockstep_operator.decide.context.context import UNFINISHED, ReconcileContext
 from lockstep_operator.decide.releases.verbs import return_to
 from lockstep_operator.decide.snapshot.desired import Desired
 from lockstep_operator.decide.stages.ending import give_up
@@ -24,37 +24,37 @@ _BEFORE_THE_VERDICT = (None, Stage.TRAINING, Stage.IMPORTING, Stage.EVALUATING)
 _SWITCHING = (Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
-def follow(draft: Draft) -> Object | None:
+def follow(context: ReconcileContext) -> Object | None:
     """Brings the releases one step nearer to the spec. Returns an EmbeddingRelease to create."""
-    desired = draft.desired
-    _drop_strays(draft)
-    _replace_lost_stable(draft)
-    if not isinstance(desired, Desired) or _is_switching(draft) or _is_settled(draft, desired):
+    desired = context.desired
+    _drop_strays(context)
+    _replace_lost_stable(context)
+    if not isinstance(desired, Desired) or _is_switching(context) or _is_settled(context, desired):
         return None
-    if draft.model.spec.rollout.paused:
-        draft.change_waits = "`spec.rollout.paused` is true"
+    if context.model.spec.rollout.paused:
+        context.change_waits = "`spec.rollout.paused` is true"
         return None
-    stable, candidate = draft.stable, draft.candidate
+    stable, candidate = context.stable, context.candidate
     if stable is not None and (desired.is_release(stable) or desired.is_within(stable)):
         if candidate is not None:
-            _withdraw(draft, candidate, stable)
+            _withdraw(context, candidate, stable)
         return None
-    kept = next((r for r in draft.retained if _may_return(r, desired)), None)
+    kept = next((r for r in context.retained if _may_return(r, desired)), None)
     if kept is not None:
-        _return_by_spec(draft, kept)
+        _return_by_spec(context, kept)
         return None
     if candidate is not None:
-        _supersede(draft, candidate, desired)
+        _supersede(context, candidate, desired)
         return None
-    return _next_release(draft, desired)
+    return _next_release(context, desired)
 
 
-def _is_settled(draft: Draft, desired: Desired) -> bool:
+def _is_settled(context: ReconcileContext, desired: Desired) -> bool:
     """Whether the newest release is what is asked and is on its way, or ended for good."""
-    newest = draft.newest
+    newest = context.newest
     if newest is None:
         return False
-    if rolled_back(draft, desired) is not None:
+    if rolled_back(context, desired) is not None:
         return True
     on_its_way = newest.status.stage in UNFINISHED
     if desired.is_release(newest):
@@ -65,20 +65,20 @@ def _is_settled(draft: Draft, desired: Desired) -> bool:
         replaced = stage is Stage.RETAINED and outcome == Outcome.REVERTED
         retired = stage is Stage.RETIRED and outcome == Outcome.REVERTED
         return not (given_up or replaced or retired)
-    stable = draft.stable
+    stable = context.stable
     if stable is not None and desired.is_release(stable):
         return False
     return on_its_way and desired.is_within(newest)
 
 
-def rolled_back(draft: Draft, desired: Desired) -> Release | None:
+def rolled_back(context: ReconcileContext, desired: Desired) -> Release | None:
     """The release that the spec asks for, where a person went back from it to what serves now."""
-    stable = draft.stable
+    stable = context.stable
     since = (stable.status.promoted_at if stable else None) or ""
     return next(
         (
             release
-            for release in draft.releases
+            for release in context.releases
             if desired.is_release(release)
             and release.status.stage in (Stage.RETAINED, Stage.RETIRED)
             and release.status.outcome == Outcome.ROLLED_BACK
@@ -88,67 +88,67 @@ def rolled_back(draft: Draft, desired: Desired) -> Release | None:
     )
 
 
-def _is_switching(draft: Draft) -> bool:
+def _is_switching(context: ReconcileContext) -> bool:
     """While the entry point moves, a change of the spec waits for the end of the move."""
-    candidate, stable = draft.candidate, draft.stable
+    candidate, stable = context.candidate, context.stable
     stage = candidate.status.stage if candidate is not None else None
     # A candidate whose stable release is gone is all that serves: it takes its place first.
     moving = stage in _SWITCHING or (stage is Stage.CANARY and stable is None)
     if stable is None:
         return moving
-    goes_back = way_back(draft, stable) is not None
+    goes_back = way_back(context, stable) is not None
     return moving or goes_back or stable.status.stage is Stage.FINALIZING
 
 
-def _withdraw(draft: Draft, candidate: Release, other: Release) -> None:
+def _withdraw(context: ReconcileContext, candidate: Release, other: Release) -> None:
     told = f"was given up: the spec is what {short_name(other.name)} is again"
-    give_up(draft, candidate, Outcome.ROLLED_BACK, Reason.REVERTED, told)
+    give_up(context, candidate, Outcome.ROLLED_BACK, Reason.REVERTED, told)
 
 
 def _may_return(release: Release, desired: Desired) -> bool:
     return desired.is_release(release) and release.status.outcome != Outcome.ROLLED_BACK
 
 
-def _return_by_spec(draft: Draft, kept: Release) -> None:
+def _return_by_spec(context: ReconcileContext, kept: Release) -> None:
     """The spec went back to a release that is still whole and warm: it returns as it is."""
-    pair = upkeep(draft, kept)
+    pair = upkeep(context, kept)
     if not pair.whole:
         short = short_name(kept.name)
-        draft.change_waits = f"{short} is what the spec asks, but {pair.told()}"
+        context.change_waits = f"{short} is what the spec asks, but {pair.told()}"
         return
-    candidate = draft.candidate
+    candidate = context.candidate
     if candidate is not None:
-        _withdraw(draft, candidate, kept)
-        if draft.candidate is not None:
-            draft.change_waits = f"{short_name(candidate.name)} gives its traffic back first"
+        _withdraw(context, candidate, kept)
+        if context.candidate is not None:
+            context.change_waits = f"{short_name(candidate.name)} gives its traffic back first"
             return
-    return_to(draft, kept)
+    return_to(context, kept)
     told = f"the spec is what {short_name(kept.name)} is: it returns without a new release"
-    draft.event(Reason.REVERTED, told)
+    context.event(Reason.REVERTED, told)
 
 
-def _supersede(draft: Draft, candidate: Release, desired: Desired) -> None:
+def _supersede(context: ReconcileContext, candidate: Release, desired: Desired) -> None:
     """A third spec ends the candidate, unless its model is what the new release will reuse."""
     stage = candidate.status.stage
-    if draft.model.spec.rollout.supersede is Supersede.QUEUE:
+    if context.model.spec.rollout.supersede is Supersede.QUEUE:
         short = short_name(candidate.name)
-        draft.change_waits = f"{short} ends first (`spec.rollout.supersede: Queue`)"
+        context.change_waits = f"{short} ends first (`spec.rollout.supersede: Queue`)"
         return
     same_model = desired.has_model_of(candidate)
-    if same_model and stage in _BEFORE_THE_VERDICT and reusable(draft, desired) is None:
+    if same_model and stage in _BEFORE_THE_VERDICT and reusable(context, desired) is None:
         short = short_name(candidate.name)
-        draft.change_waits = f"the indexes changed, and wait for the model of {short} to pass"
+        context.change_waits = f"the indexes changed, and wait for the model of {short} to pass"
         return
     told = "was given up: the spec changed again before it was promoted"
-    give_up(draft, candidate, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
+    give_up(context, candidate, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
 
 
-def reusable(draft: Draft, desired: Desired) -> Release | None:
+def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
     """A release whose model is of the desired space and passed its gates: stable, else newest."""
-    stable = draft.stable
+    stable = context.stable
     found = [
         release
-        for release in draft.releases
+        for release in context.releases
         if release.spec.space_hash == desired.space_hash
         and is_same_store(release.spec.artifacts, desired.artifacts)
         and release.status.training is not None
@@ -158,8 +158,8 @@ def reusable(draft: Draft, desired: Desired) -> Release | None:
     return next(reversed(preferred or found), None)
 
 
-def _next_release(draft: Draft, desired: Desired) -> Object | None:
-    newest, source = draft.newest, reusable(draft, desired)
+def _next_release(context: ReconcileContext, desired: Desired) -> Object | None:
+    newest, source = context.newest, reusable(context, desired)
     failed_model = (
         newest is not None
         and newest.status.stage is Stage.FAILED
@@ -169,13 +169,13 @@ def _next_release(draft: Draft, desired: Desired) -> Object | None:
     if failed_model and newest is not None and source is None:
         # Only another space trains anew: a model that failed would fail again.
         short = short_name(newest.name)
-        draft.change_waits = f"the indexes changed, but the model of {short} failed"
+        context.change_waits = f"the indexes changed, but the model of {short} failed"
         return None
-    model, number = draft.model, draft.scene.next_number
+    model, number = context.model, context.snapshot.next_number
     spec = EmbeddingReleaseSpec(
         model=model.name,
         number=number,
-        cause=_cause(draft, desired),
+        cause=_cause(context, desired),
         space_hash=desired.space_hash,
         index_hash=desired.index_hash,
         artifacts=desired.artifacts,
@@ -184,10 +184,10 @@ def _next_release(draft: Draft, desired: Desired) -> Object | None:
         evaluation=desired.evaluation,
         reuse=_reuse(source),
         indexes=list(desired.indexes),
-        images=draft.scene.settings.images,
+        images=context.snapshot.settings.images,
     )
     told = f"{spec.cause}: {release_name(model.name, number)} is made"
-    draft.event(Reason.RELEASE_CREATED, told)
+    context.event(Reason.RELEASE_CREATED, told)
     return manifests.release_manifest(model, number, spec)
 
 
@@ -197,8 +197,8 @@ def _reuse(source: Release | None) -> ReusedModel | None:
     return ReusedModel(release=source.name, training=source.status.training)
 
 
-def _cause(draft: Draft, desired: Desired) -> Cause:
-    before = draft.stable or draft.newest
+def _cause(context: ReconcileContext, desired: Desired) -> Cause:
+    before = context.stable or context.newest
     if before is None:
         return Cause.FIRST
     if before.spec.artifacts != desired.artifacts:
@@ -207,28 +207,28 @@ def _cause(draft: Draft, desired: Desired) -> Cause:
     return Cause.INDEX_CHANGED if same else Cause.MODEL_CHANGED
 
 
-def _drop_strays(draft: Draft) -> None:
+def _drop_strays(context: ReconcileContext) -> None:
     """At most one release is on its way. Two are only after a crash or a restored backup."""
-    candidate = draft.candidate
-    for release in draft.releases:
+    candidate = context.candidate
+    for release in context.releases:
         stray = release.status.stage in UNFINISHED
         if candidate is None or not stray or release.name == candidate.name:
             continue
         if release.status.promoted_at is not None:
-            draft.enter(release.name, Stage.RETAINED, finished_at=release.status.finished_at)
+            context.enter(release.name, Stage.RETAINED, finished_at=release.status.finished_at)
         else:
             told = f"was given up: {short_name(candidate.name)} is on its way instead"
-            draft.end(release.name, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
+            context.end(release.name, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
 
 
-def _replace_lost_stable(draft: Draft) -> None:
+def _replace_lost_stable(context: ReconcileContext) -> None:
     """The stable release's record was deleted by hand: the last kept one takes over."""
-    candidate = draft.candidate
+    candidate = context.candidate
     moving = candidate is not None and candidate.status.stage is Stage.PROMOTING
-    if draft.stable is not None or moving or not draft.retained:
+    if context.stable is not None or moving or not context.retained:
         return
-    kept = draft.retained[0]
-    if upkeep(draft, kept).whole:
-        return_to(draft, kept)
+    kept = context.retained[0]
+    if upkeep(context, kept).whole:
+        return_to(context, kept)
         told = f"the record of the release that served is gone: {short_name(kept.name)} takes over"
-        draft.event(Reason.ROLLED_BACK, told, warning=True)
+        context.event(Reason.ROLLED_BACK, told, warning=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from lockstep_core.protocol import labels
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.decide.context.context import ENDED, Draft
+from lockstep_operator.decide.context.context import ENDED, ReconcileContext
 from lockstep_operator.decide.context.plan import Reference, reference
 from lockstep_operator.decide.jobs.job_status import is_over
 from lockstep_operator.decide.vocabulary import clock
@@ -24,52 +24,52 @@ _SERVE = (Stage.FINALIZING, Stage.SERVING)
 _KINDS = (AUTOSCALER, "Deployment", "Service")
 
 
-def retain(draft: Draft) -> None:
+def retain(context: ReconcileContext) -> None:
     """Keeps replaced releases inside the rollback window whole, and retires the others."""
-    window = draft.model.spec.rollout.rollback_window
-    for place, release in enumerate(draft.retained):
-        since = release.status.finished_at or draft.now
-        age = clock.seconds_since(since, draft.scene.now)
+    window = context.model.spec.rollout.rollback_window
+    for place, release in enumerate(context.retained):
+        since = release.status.finished_at or context.now
+        age = clock.seconds_since(since, context.snapshot.now)
         limit = float(window.seconds) if place < window.releases else 0.0
         left = max(limit, DRAIN_SECONDS) - age
         if left <= 0:
-            draft.enter(release.name, Stage.RETIRED)
+            context.enter(release.name, Stage.RETIRED)
             told = "left the rollback window: its pods are deleted, its record stays"
-            draft.say(release.name, Reason.RETIRED, told)
-            draft.event(Reason.RETIRED, f"{short_name(release.name)} {told}")
+            context.say(release.name, Reason.RETIRED, told)
+            context.event(Reason.RETIRED, f"{short_name(release.name)} {told}")
             continue
-        draft.wake_in(left)
-        pair = upkeep(draft, release)
+        context.wake_in(left)
+        pair = upkeep(context, release)
         lacking = f", but not whole: {pair.told()}" if pair.lacking else ""
         told = f"is kept for a rollback{lacking}"
-        draft.say(release.name, Reason.RETAINED, told, ready=pair.whole)
+        context.say(release.name, Reason.RETAINED, told, ready=pair.whole)
 
 
-def sweep(draft: Draft) -> None:
+def sweep(context: ReconcileContext) -> None:
     """Deletes children of ended releases, and of every release the Jobs that are too many.
 
     Ended Jobs of what lives or failed are evidence, so the last few of each task stay.
     """
-    for release in draft.releases:
+    for release in context.releases:
         stage = release.status.stage
-        jobs = draft.scene.children("Job", release.uid)
+        jobs = context.snapshot.children("Job", release.uid)
         found: list[Object] = []
         if stage in ENDED:
-            found += _servers(draft, release)
+            found += _servers(context, release)
             found += [job for job in jobs if stage is not Stage.FAILED or not is_over(job)]
         if stage in _SERVE or stage is Stage.RETAINED:
             found += [job for job in jobs if _is_useless(job, release)]
         if stage not in ENDED or stage is Stage.FAILED:
             found += _old_evidence(job for job in jobs if not _is_measurement(job, release))
-        draft.delete.extend(
+        context.delete.extend(
             reference(child) for child in found if "deletionTimestamp" not in child["metadata"]
         )
 
 
-def _servers(draft: Draft, release: Release) -> list[Object]:
+def _servers(context: ReconcileContext, release: Release) -> list[Object]:
     """What served. The encoder ends first: what it still answers needs its indexes."""
-    found = {kind: draft.scene.children(kind, release.uid) for kind in _KINDS}
-    if draft.scene.encoder_runs(release.name):
+    found = {kind: context.snapshot.children(kind, release.uid) for kind in _KINDS}
+    if context.snapshot.encoder_runs(release.name):
         encoder = encoder_name(release.name)
         first = [c for c in found["Deployment"] if c["metadata"]["name"] == encoder]
         return [*found[AUTOSCALER], *first]
@@ -111,14 +111,14 @@ def _old_evidence(jobs: Iterable[Object]) -> list[Object]:
     ]
 
 
-def trim_history(draft: Draft) -> None:
+def trim_history(context: ReconcileContext) -> None:
     """Deletes the oldest records beyond `revisionHistoryLimit`.
 
     Never the newest release: its number and its hashes say what comes next.
     """
-    ended = [r for r in draft.releases[:-1] if r.status.stage in ENDED]
-    surplus = len(ended) - draft.model.spec.revision_history_limit
-    draft.delete.extend(_record(release) for release in ended[: max(0, surplus)])
+    ended = [r for r in context.releases[:-1] if r.status.stage in ENDED]
+    surplus = len(ended) - context.model.spec.revision_history_limit
+    context.delete.extend(_record(release) for release in ended[: max(0, surplus)])
 
 
 def _record(release: Release) -> Reference:

@@ -12,7 +12,7 @@ from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Attempts, Stage, Watch
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.context.context import UNFINISHED, Draft
+from lockstep_operator.decide.context.context import UNFINISHED, ReconcileContext
 from lockstep_operator.decide.context.pauses import resume
 from lockstep_operator.decide.jobs import attempts
 from lockstep_operator.decide.stages.ending import give_up
@@ -31,75 +31,77 @@ VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
 Answer = tuple[str, Reason] | None
 
 
-def handle_verbs(draft: Draft) -> None:
+def handle_verbs(context: ReconcileContext) -> None:
     """Acts on each annotation whose value was not handled yet, the most careful verb first."""
     for verb, act in _VERBS.items():
-        value = draft.model.annotations.get(annotation(verb), "")[:VALUE_LIMIT]
-        known = draft.handled.get(verb)
+        value = context.model.annotations.get(annotation(verb), "")[:VALUE_LIMIT]
+        known = context.handled.get(verb)
         if not value or (known is not None and known.value == value):
             continue
-        answer = _answer(draft, value, act)
+        answer = _answer(context, value, act)
         if answer is None:
             continue
         outcome, reason = answer
-        draft.handled[verb] = HandledVerb(
-            verb=verb, value=value, outcome=outcome[:OUTCOME_LIMIT], at=draft.now
+        context.handled[verb] = HandledVerb(
+            verb=verb, value=value, outcome=outcome[:OUTCOME_LIMIT], at=context.now
         )
         warning = reason is Reason.VERB_REFUSED
-        draft.event(reason, f"{verb}={value}: {outcome}", warning=warning)
+        context.event(reason, f"{verb}={value}: {outcome}", warning=warning)
 
 
-def _answer(draft: Draft, value: str, act: Callable[[Draft, Release], Answer]) -> Answer:
-    number = number_of(value, draft.model.name)
+def _answer(
+    context: ReconcileContext, value: str, act: Callable[[ReconcileContext, Release], Answer]
+) -> Answer:
+    number = number_of(value, context.model.name)
     if number is None:
-        return _refused(f"the value must be a release of {draft.model.name}, such as r1")
-    name = release_name(draft.model.name, number)
-    found = next((r for r in draft.releases if r.name == name), None)
+        return _refused(f"the value must be a release of {context.model.name}, such as r1")
+    name = release_name(context.model.name, number)
+    found = next((r for r in context.releases if r.name == name), None)
     if found is None:
         return _refused(f"there is no release r{number}")
-    return act(draft, found)
+    return act(context, found)
 
 
-def _abort(draft: Draft, release: Release) -> Answer:
+def _abort(context: ReconcileContext, release: Release) -> Answer:
     stage, short = release.status.stage, short_name(release.name)
     if stage is Stage.PROMOTING:
-        return _abort_promoting(draft, release)
+        return _abort_promoting(context, release)
     if stage is Stage.ROLLING_BACK:
         return f"accepted: {short} is being aborted already", Reason.ABORTED
-    if stage is Stage.CANARY and draft.stable is None:
+    if stage is Stage.CANARY and context.stable is None:
         return _refused(f"{short} is all that serves: the release beside it is gone")
     if stage in UNFINISHED:
         told = "was aborted by a person"
-        ended = give_up(draft, release, Outcome.ABORTED, Reason.ABORTED, told)
+        ended = give_up(context, release, Outcome.ABORTED, Reason.ABORTED, told)
         after = "" if ended else ", and gives its traffic back"
         return f"accepted: {short} is aborted{after}", Reason.ABORTED
-    if draft.stable is not None and release.name == draft.stable.name:
-        if not draft.retained:
+    if context.stable is not None and release.name == context.stable.name:
+        if not context.retained:
             return _refused(f"{short} serves and no earlier release is kept to go back to")
-        return _return_to(draft, draft.retained[0])
+        return _return_to(context, context.retained[0])
     return _refused(f"{short} is {stage}: there is nothing to abort")
 
 
-def _abort_promoting(draft: Draft, release: Release) -> Answer:
+def _abort_promoting(context: ReconcileContext, release: Release) -> Answer:
     short = short_name(release.name)
     if release.status.promoted_at is not None:
-        if not _stop_return(draft, release):
+        if not _stop_return(context, release):
             return None  # the switch is being read back; then it is stable, and abort means that
         return f"accepted: {short} stays a kept release", Reason.ABORTED
-    if draft.stable is None:
+    if context.stable is None:
         return _refused(f"{short} is being promoted and nothing else can serve")
     told = "was aborted while being promoted"
-    give_up(draft, release, Outcome.ABORTED, Reason.ABORTED, told)
+    give_up(context, release, Outcome.ABORTED, Reason.ABORTED, told)
     return f"accepted: {short} is aborted, the entry point stays with stable", Reason.ABORTED
 
 
-def _rollback(draft: Draft, release: Release) -> Answer:
+def _rollback(context: ReconcileContext, release: Release) -> Answer:
     stage, short = release.status.stage, short_name(release.name)
-    candidate = draft.candidate
+    candidate = context.candidate
     if stage in (Stage.SERVING, Stage.FINALIZING):
         if candidate is None:
             return f"accepted: {short} serves already", Reason.ROLLBACK_REQUESTED
-        if not _give_up(draft, candidate, f"for a rollback to {short}"):
+        if not _give_up(context, candidate, f"for a rollback to {short}"):
             return None
         told = f"accepted: {short} serves already, {short_name(candidate.name)} is aborted"
         return told, Reason.ROLLBACK_REQUESTED
@@ -110,70 +112,70 @@ def _rollback(draft: Draft, release: Release) -> Answer:
             f"{short} is {stage or 'new'} and not kept whole: apply its spec again, its model is"
             " reused where it passed its gates"
         )
-    if candidate is not None and not _give_up(draft, candidate, f"for a rollback to {short}"):
+    if candidate is not None and not _give_up(context, candidate, f"for a rollback to {short}"):
         return None
-    return _return_to(draft, release)
+    return _return_to(context, release)
 
 
-def _give_up(draft: Draft, candidate: Release, why: str) -> bool:
+def _give_up(context: ReconcileContext, candidate: Release, why: str) -> bool:
     """Aborts the candidate; False while its entry point must be brought back first."""
     if candidate.status.promoted_at is not None:
-        return _stop_return(draft, candidate)
-    return give_up(draft, candidate, Outcome.ABORTED, Reason.ABORTED, f"was aborted {why}")
+        return _stop_return(context, candidate)
+    return give_up(context, candidate, Outcome.ABORTED, Reason.ABORTED, f"was aborted {why}")
 
 
-def _return_to(draft: Draft, release: Release) -> Answer:
-    short, pair = short_name(release.name), upkeep(draft, release)
+def _return_to(context: ReconcileContext, release: Release) -> Answer:
+    short, pair = short_name(release.name), upkeep(context, release)
     if not pair.whole:
         return _refused(f"{short} is kept, but it is not whole now: {pair.told()}")
-    return_to(draft, release)
+    return_to(context, release)
     return f"accepted: the entry point moves to {short}", Reason.ROLLBACK_REQUESTED
 
 
-def return_to(draft: Draft, release: Release) -> None:
+def return_to(context: ReconcileContext, release: Release) -> None:
     """Starts the switch to a kept release; its stage does the rest."""
-    draft.enter(release.name, Stage.PROMOTING)
+    context.enter(release.name, Stage.PROMOTING)
 
 
-def _retry(draft: Draft, release: Release) -> Answer:
+def _retry(context: ReconcileContext, release: Release) -> Answer:
     status, short = release.status, short_name(release.name)
     accepted = f"accepted: {short} is tried again from {status.failed_stage or status.stage}"
     if status.pause_reason == Reason.GATE_INCONCLUSIVE:
         if status.step is not None and status.stage is Stage.CANARY:
             # Another analysis: what was measured for the one before does not count.
-            anew = status.step.model_copy(update={"started_at": draft.now})
-            draft.change(release.name, step=anew, gates=_offline(draft, release))
+            anew = status.step.model_copy(update={"started_at": context.now})
+            context.change(release.name, step=anew, gates=_offline(context, release))
         else:
             book = _fresh(release, Stage.EVALUATING)
-            draft.change(release.name, evaluation=None, attempts=book)
-        resume(draft, release.name)
+            context.change(release.name, evaluation=None, attempts=book)
+        resume(context, release.name)
         return accepted, Reason.RETRY_REQUESTED
     watch = status.watch
     if status.stage is Stage.SERVING and watch is not None and watch.verdict:
-        if not _stays(draft):
+        if not _stays(context):
             return _refused(f"another release takes the place of {short}")
         # Another analysis: what was measured for the one before does not count.
-        again = Watch(started_at=draft.now, replaced=watch.replaced)
-        draft.change(release.name, watch=again, gates=_offline(draft, release))
+        again = Watch(started_at=context.now, replaced=watch.replaced)
+        context.change(release.name, watch=again, gates=_offline(context, release))
         return f"accepted: {short} is judged anew", Reason.RETRY_REQUESTED
     aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
     if not (status.stage is Stage.FAILED or aborted) or status.failed_stage is None:
         return _refused(
             f"{short} is {status.stage or 'new'}: only what failed or was aborted is retried"
         )
-    newest = draft.newest
+    newest = context.newest
     if newest is not None and newest.name != release.name:
         return _refused(f"{short} is not the newest release: {short_name(newest.name)} is")
-    if draft.candidate is not None:
-        return _refused(f"{short_name(draft.candidate.name)} is on its way: wait, or abort it")
+    if context.candidate is not None:
+        return _refused(f"{short_name(context.candidate.name)} is on its way: wait, or abort it")
     fields: dict[str, object] = {"attempts": _fresh(release, status.failed_stage)}
-    if status.failed_stage is Stage.EVALUATING and _must_measure(draft, release):
+    if status.failed_stage is Stage.EVALUATING and _must_measure(context, release):
         fields["evaluation"] = None
     if status.failed_stage in _WITH_TRAFFIC:
-        fields["gates"] = _offline(draft, release)
+        fields["gates"] = _offline(context, release)
     # What was aborted while it was promoted must show again that it is whole.
     stage = Stage.WARMING if status.failed_stage in _WITH_TRAFFIC else status.failed_stage
-    draft.enter(release.name, stage, outcome=None, finished_at=None, failed_stage=None, **fields)
+    context.enter(release.name, stage, outcome=None, finished_at=None, failed_stage=None, **fields)
     return accepted, Reason.RETRY_REQUESTED
 
 
@@ -194,82 +196,82 @@ def _fresh(release: Release, stage: Stage) -> Attempts:
     return book
 
 
-def _offline(draft: Draft, release: Release) -> list[GateVerdict] | None:
+def _offline(context: ReconcileContext, release: Release) -> list[GateVerdict] | None:
     """The verdicts that stand: what was measured live is measured anew."""
-    live = {gate.name for gate in draft.model.spec.rollout.gates if gate.is_live}
+    live = {gate.name for gate in context.model.spec.rollout.gates if gate.is_live}
     return [found for found in release.status.gates or () if found.name not in live] or None
 
 
-def _must_measure(draft: Draft, release: Release) -> bool:
+def _must_measure(context: ReconcileContext, release: Release) -> bool:
     """Whether a gate asks for a recall@k that the evaluation did not measure."""
     facts = release.status.evaluation
     measured = {found.k for found in facts.recall} if facts else set()
-    gates = (g for g in draft.model.spec.rollout.gates if not g.is_live)
+    gates = (g for g in context.model.spec.rollout.gates if not g.is_live)
     return any(gate.neighbours not in measured for gate in gates)
 
 
-def _stop_return(draft: Draft, kept: Release) -> bool:
+def _stop_return(context: ReconcileContext, kept: Release) -> bool:
     """Ends the way back to a kept release; False once that has the entry point."""
-    if selected_release(draft) == kept.name:
+    if selected_release(context) == kept.name:
         return False
-    draft.enter(kept.name, Stage.RETAINED, finished_at=kept.status.finished_at)
+    context.enter(kept.name, Stage.RETAINED, finished_at=kept.status.finished_at)
     return True
 
 
-def _stays(draft: Draft) -> bool:
+def _stays(context: ReconcileContext) -> bool:
     """Whether stable stays where it is: a kept release that takes its place is stopped, if it can
     be."""
-    candidate = draft.candidate
+    candidate = context.candidate
     returns = candidate is not None and candidate.status.promoted_at is not None
-    return candidate is None or not returns or _stop_return(draft, candidate)
+    return candidate is None or not returns or _stop_return(context, candidate)
 
 
-def _promote(draft: Draft, release: Release) -> Answer:
+def _promote(context: ReconcileContext, release: Release) -> Answer:
     short, status = short_name(release.name), release.status
     if status.stage is Stage.CANARY:
-        return _promote_canary(draft, release)
+        return _promote_canary(context, release)
     if status.stage is Stage.ROLLING_BACK:
-        return _promote_what_stays(draft, release)
+        return _promote_what_stays(context, release)
     if status.stage is Stage.SERVING and status.watch is not None:
-        if not _stays(draft):
+        if not _stays(context):
             return _refused(f"another release takes the place of {short}")
         # What its gates said is not in its way any more, and no verdict on it.
-        draft.change(release.name, watch=None, gates=_offline(draft, release))
+        context.change(release.name, watch=None, gates=_offline(context, release))
         return f"accepted: {short} is judged no more", Reason.PROMOTE_REQUESTED
     if status.pause_reason != Reason.GATE_INCONCLUSIVE:
         return _refused(f"{short} is {release.status.stage or 'new'} and does not wait at a gate")
-    draft.change(release.name, gates_passed_at=draft.now)
-    resume(draft, release.name)
+    context.change(release.name, gates_passed_at=context.now)
+    resume(context, release.name)
     return f"accepted: {short} goes on past its gates", Reason.PROMOTE_REQUESTED
 
 
-def _promote_canary(draft: Draft, release: Release) -> Answer:
+def _promote_canary(context: ReconcileContext, release: Release) -> Answer:
     """Past the pause or the analysis that it is at; after the last step, the approval."""
-    short, status, steps = short_name(release.name), release.status, plan_of(draft)
+    short, status, steps = short_name(release.name), release.status, plan_of(context)
     at = status.step.index if status.step else 0
     if status.pause_reason == Reason.HELD_AT_STEP:
         return _refused(f"{short} is held by `spec.rollout.holdAtStep`: raise that")
     if status.pause_reason == Reason.STEPS_REFUSED or status.step is None:
         return _refused(f"{short} cannot take its steps: see its message")
     if at >= len(steps.steps):
-        draft.change(release.name, approved_at=draft.now)
+        context.change(release.name, approved_at=context.now)
         return f"accepted: {short} is approved", Reason.PROMOTE_REQUESTED
     step = steps.steps[at]
     waits = status.pause_reason == Reason.GATE_INCONCLUSIVE
     if step.pause is None and not waits:
         return _refused(f"{short} is at step {at + 1} ({describe(step)}), which waits for nobody")
-    draft.change(release.name, step=status.step.model_copy(update={"passed": True}))
+    context.change(release.name, step=status.step.model_copy(update={"passed": True}))
     return f"accepted: {short} goes on past step {at + 1}", Reason.PROMOTE_REQUESTED
 
 
-def _promote_what_stays(draft: Draft, release: Release) -> Answer:
+def _promote_what_stays(context: ReconcileContext, release: Release) -> Answer:
     """Of two releases the one that answers, where stable does not: a person may settle for it."""
-    short, stable = short_name(release.name), draft.stable
-    if stable is not None and upkeep(draft, stable).serving:
+    short, stable = short_name(release.name), context.stable
+    if stable is not None and upkeep(context, stable).serving:
         return _refused(f"{short} gives its traffic back to {short_name(stable.name)}")
-    if not upkeep(draft, release).serving:
-        return _refused(f"{short} cannot answer: {upkeep(draft, release).told()}")
-    stay(draft, release, "a person asked for it, and stable cannot answer")
+    if not upkeep(context, release).serving:
+        return _refused(f"{short} cannot answer: {upkeep(context, release).told()}")
+    stay(context, release, "a person asked for it, and stable cannot answer")
     return f"accepted: {short} keeps its traffic and is promoted", Reason.PROMOTE_REQUESTED
 
 
@@ -277,7 +279,7 @@ def _refused(why: str) -> Answer:
     return f"refused: {why}", Reason.VERB_REFUSED
 
 
-_VERBS: dict[Verb, Callable[[Draft, Release], Answer]] = {
+_VERBS: dict[Verb, Callable[[ReconcileContext, Release], Answer]] = {
     Verb.ABORT: _abort,
     Verb.ROLLBACK: _rollback,
     Verb.RETRY: _retry,

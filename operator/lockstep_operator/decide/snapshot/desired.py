@@ -14,7 +14,7 @@ from lockstep_operator.api.importing import EvaluationSpec
 from lockstep_operator.api.model import EmbeddingModelSpec, Indexing
 from lockstep_operator.api.objects import Index, Release
 from lockstep_operator.api.release import FrozenIndex
-from lockstep_operator.decide.snapshot.snapshot import Problem, Scene
+from lockstep_operator.decide.snapshot.snapshot import Problem, Snapshot
 from lockstep_operator.decide.vocabulary.hashing import (
     imported_space_hash,
     index_hash,
@@ -76,15 +76,15 @@ def frozen_of(index: Index) -> FrozenIndex:
     )
 
 
-def desired_state(scene: Scene) -> Desired | Problem:
+def desired_state(snapshot: Snapshot) -> Desired | Problem:
     """The desired state, or why no release can be made of it."""
-    model = scene.model
+    model = snapshot.model
     training = _part(TrainingSpec, model.spec.training)
     artifact = _part(ArtifactSource, model.spec.artifact)
     frozen: tuple[FrozenIndex, ...] = ()
     if model.spec.indexing is Indexing.REQUIRED:
-        frozen = tuple(frozen_of(index) for index in scene.indexes)
-    problem = _problem(scene, frozen)
+        frozen = tuple(frozen_of(index) for index in snapshot.indexes)
+    problem = _problem(snapshot, frozen)
     if problem is not None:
         return problem
     return Desired(
@@ -114,15 +114,15 @@ def _space_hash(
     return space_hash(training, artifacts_uri)
 
 
-def _problem(scene: Scene, frozen: tuple[FrozenIndex, ...]) -> Problem | None:
-    model = scene.model
+def _problem(snapshot: Snapshot, frozen: tuple[FrozenIndex, ...]) -> Problem | None:
+    model = snapshot.model
     for uri, field in _read_from(model.spec):
         wrong = unreachable(model.spec.artifacts, uri, field)
         if wrong is not None:
             return Problem(Reason.INVALID_SPEC, wrong)
     if model.spec.indexing is Indexing.NONE:
         return None
-    for broken in scene.broken_indexes:
+    for broken in snapshot.broken_indexes:
         name = broken.raw["metadata"]["name"]
         return Problem(Reason.INVALID_INDEX, f"VectorIndex {name}: {broken.message}")
     for index in frozen:

@@ -50,7 +50,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Scene:
+class Snapshot:
     """One model with everything of its own. Releases go by number, indexes by name."""
 
     observed: Observed
@@ -147,7 +147,7 @@ class Scene:
         }[kind]
 
 
-def read(observed: Observed, settings: Settings, now: datetime) -> Scene:
+def read(observed: Observed, settings: Settings, now: datetime) -> Snapshot:
     """Raises `Unreadable`. A VectorIndex that cannot be read is set apart, not an error here."""
     assert observed.model is not None
     try:
@@ -166,7 +166,7 @@ def read(observed: Observed, settings: Settings, now: datetime) -> Scene:
         if not release.deleting:
             releases.append(release)
     indexes, broken = read_indexes(observed.indexes)
-    return Scene(
+    return Snapshot(
         observed=observed,
         settings=settings,
         now=now,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.decide.context.context import UNFINISHED, Draft
+from lockstep_operator.decide.context.context import UNFINISHED, ReconcileContext
 from lockstep_operator.decide.stages.canary import canary
 from lockstep_operator.decide.stages.evaluating import evaluating
 from lockstep_operator.decide.stages.finalizing import finalizing
@@ -18,7 +18,7 @@ from lockstep_operator.decide.stages.training import begin, training
 from lockstep_operator.decide.stages.verifying import verifying
 from lockstep_operator.decide.stages.warming import warming
 
-STAGES: dict[Stage | None, Callable[[Draft, Release], None]] = {
+STAGES: dict[Stage | None, Callable[[ReconcileContext, Release], None]] = {
     None: begin,
     Stage.TRAINING: training,
     Stage.IMPORTING: importing,
@@ -33,7 +33,9 @@ STAGES: dict[Stage | None, Callable[[Draft, Release], None]] = {
 }
 
 
-def advance(draft: Draft, name: str, *, stop_at: frozenset[Stage] = frozenset()) -> None:
+def advance(
+    context: ReconcileContext, name: str, *, stop_at: frozenset[Stage] = frozenset()
+) -> None:
     """Takes an unfinished release through as many stages as its facts allow in this pass.
 
     Stages that need no work of others cost no pass of their own. `stop_at` are stages that must
@@ -42,11 +44,11 @@ def advance(draft: Draft, name: str, *, stop_at: frozenset[Stage] = frozenset())
     """
     seen: set[Stage | None] = set()
     while True:
-        release = draft.release(name)
+        release = context.release(name)
         stage = release.status.stage
         if stage not in UNFINISHED or stage in seen or (seen and stage in stop_at):
             return
         seen.add(stage)
-        STAGES[stage](draft, release)
-        if draft.release(name).status.stage is stage:
+        STAGES[stage](context, release)
+        if context.release(name).status.stage is stage:
             return

@@ -5,59 +5,59 @@ from __future__ import annotations
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import FrozenIndex, Stage
-from lockstep_operator.decide.context.context import Draft, Note
+from lockstep_operator.decide.context.context import Note, ReconcileContext
 from lockstep_operator.decide.context.pauses import forward
 from lockstep_operator.decide.jobs import job_runner
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JobKind
 
 
-def indexing(draft: Draft, release: Release) -> None:
+def indexing(context: ReconcileContext, release: Release) -> None:
     name = release.name
     notes: list[Note] = []
     for frozen in release.spec.indexes:
-        _build(draft, name, frozen)
-        if draft.release(name).status.stage is not Stage.INDEXING:
+        _build(context, name, frozen)
+        if context.release(name).status.stage is not Stage.INDEXING:
             return
-        note = draft.notes.pop(name, None)
+        note = context.notes.pop(name, None)
         if note is not None:
             notes.append(note)
     if not notes:
-        forward(draft, name, Stage.VERIFYING, built_at=draft.now)
+        forward(context, name, Stage.VERIFYING, built_at=context.now)
         return
     # The builds run side by side: what troubles one of them matters more than that others run.
     reason = next((n.reason for n in notes if n.reason != Reason.INDEXING), Reason.INDEXING)
-    draft.say(name, reason, "; ".join(note.message for note in notes))
+    context.say(name, reason, "; ".join(note.message for note in notes))
 
 
-def _build(draft: Draft, name: str, frozen: FrozenIndex) -> None:
-    builds = draft.release(name).status.builds or []
+def _build(context: ReconcileContext, name: str, frozen: FrozenIndex) -> None:
+    builds = context.release(name).status.builds or []
     if any(build.index == frozen.name for build in builds):
         return
-    result = job_runner.run(draft, name, _task(draft, name, frozen))
+    result = job_runner.run(context, name, _task(context, name, frozen))
     if result is None:
         return
     if result.build is None:
         message = f"the build of {frozen.name} ended well without the facts of an index"
-        draft.fail(name, Reason.INVALID_RESULT, message)
+        context.fail(name, Reason.INVALID_RESULT, message)
     elif result.build.index != frozen.name:
         message = f"the build of index {frozen.name} reports index {result.build.index}"
-        draft.fail(name, Reason.RESULT_MISMATCH, message)
+        context.fail(name, Reason.RESULT_MISMATCH, message)
     else:
-        draft.change(name, builds=[*builds, result.build])
+        context.change(name, builds=[*builds, result.build])
 
 
-def _task(draft: Draft, name: str, frozen: FrozenIndex) -> job_runner.Task:
+def _task(context: ReconcileContext, name: str, frozen: FrozenIndex) -> job_runner.Task:
     return job_runner.Task(
         kind=JobKind.BUILD,
         index=frozen.name,
         build=lambda attempt: manifests.build_job(
-            draft.model,
-            draft.release(name),
+            context.model,
+            context.release(name),
             frozen,
-            draft.scene.index(frozen.name),
+            context.snapshot.index(frozen.name),
             attempt,
-            pull_secrets=draft.scene.settings.image_pull_secrets,
+            pull_secrets=context.snapshot.settings.image_pull_secrets,
         ),
         template=f"VectorIndex {frozen.name} `spec.build.template`",
         deadline=f"VectorIndex {frozen.name} `spec.build.activeDeadlineSeconds`",

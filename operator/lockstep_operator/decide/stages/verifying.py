@@ -6,22 +6,22 @@ from lockstep_core.protocol.result import BuildFacts
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import FrozenIndex, Stage
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import forward
 from lockstep_operator.decide.vocabulary.formatting import index_recall, index_recall_text
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests.facts import build_facts, training_facts
 
 
-def verifying(draft: Draft, release: Release) -> None:
+def verifying(context: ReconcileContext, release: Release) -> None:
     space = training_facts(release).space_id
     for frozen in release.spec.indexes:
         found = _fault(frozen, build_facts(release, frozen.name), space)
         if found is not None:
             reason, message = found
-            draft.fail(release.name, reason, f"index {frozen.name}: {message}")
+            context.fail(release.name, reason, f"index {frozen.name}: {message}")
             return
-    forward(draft, release.name, Stage.WARMING)
+    forward(context, release.name, Stage.WARMING)
 
 
 def _fault(frozen: FrozenIndex, build: BuildFacts, space: str) -> tuple[Reason, str] | None:

@@ -6,8 +6,8 @@ from lockstep_core.protocol.exitcodes import RETRYABLE, UNCOUNTED, ExitCode
 from lockstep_core.protocol.result import Program
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.decide.context.context import Draft
-from lockstep_operator.decide.context.health import Pair
+from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.health import ReleaseHealth
 from lockstep_operator.decide.context.pauses import forward, resume, seconds_left, wait_for_person
 from lockstep_operator.decide.jobs import pod_status
 from lockstep_operator.decide.traffic import feasibility
@@ -19,62 +19,62 @@ _SERVERS = (Program.SERVE_ENCODER, Program.SERVE_INDEX)
 _TRANSIENT = {ExitCode.OK, *RETRYABLE, *UNCOUNTED}
 
 
-def warming(draft: Draft, release: Release) -> None:
-    name, stable = release.name, draft.stable
-    canary = has_canary(draft, release)
+def warming(context: ReconcileContext, release: Release) -> None:
+    name, stable = release.name, context.stable
+    canary = has_canary(context, release)
     if canary and stable is not None and release.status.canary_of != stable.name:
-        draft.change(name, canary_of=stable.name)
-        release = draft.release(name)
-    pair = upkeep(draft, release)
+        context.change(name, canary_of=stable.name)
+        release = context.release(name)
+    pair = upkeep(context, release)
     if pair.conflict is not None:
-        draft.fail(name, Reason.NAME_CONFLICT, pair.conflict)
+        context.fail(name, Reason.NAME_CONFLICT, pair.conflict)
         return
-    crash = fatal_crash(draft, release)
+    crash = fatal_crash(context, release)
     if crash is not None and crash.result is not None:
         result = crash.result
-        draft.fail(name, result.reason, result.message, exit_code=crash.exit_code, pod=crash.pod)
+        context.fail(name, result.reason, result.message, exit_code=crash.exit_code, pod=crash.pod)
         return
     if not pair.whole:
-        _wait(draft, release, pair)
+        _wait(context, release, pair)
         return
-    refused = feasibility.problem(draft) if canary else None
+    refused = feasibility.problem(context) if canary else None
     if refused is not None:
         told = f"is whole, and waits: {refused}"
-        wait_for_person(draft, name, Reason.STEPS_REFUSED, told)
+        wait_for_person(context, name, Reason.STEPS_REFUSED, told)
         return
     if release.status.pause_reason == Reason.STEPS_REFUSED:
-        resume(draft, name)
+        resume(context, name)
     if not canary:
-        forward(draft, name, Stage.PROMOTING)
+        forward(context, name, Stage.PROMOTING)
         return
-    steps = plan_of(draft)
-    if forward(draft, name, Stage.CANARY, step=begin_at(0, steps, draft.now)):
-        say_step(draft, name, steps)
+    steps = plan_of(context)
+    if forward(context, name, Stage.CANARY, step=begin_at(0, steps, context.now)):
+        say_step(context, name, steps)
 
 
-def _wait(draft: Draft, release: Release, pair: Pair) -> None:
+def _wait(context: ReconcileContext, release: Release, pair: ReleaseHealth) -> None:
     name = release.name
-    stuck = pod_status.find_stuck(draft.scene.serving_pods(name))
+    stuck = pod_status.find_stuck(context.snapshot.serving_pods(name))
     missing = pair.told()
     told = f"{missing}; {stuck.sentence()}" if stuck else missing
     assert release.status.stage_started_at is not None
-    left = seconds_left(draft, name, release.status.stage_started_at)
+    left = seconds_left(context, name, release.status.stage_started_at)
     if left is None or left > 0:
         if left is not None:
-            draft.wake_in(left)
-        draft.say(name, stuck.reason if stuck else Reason.WARMING, f"starts its pods: {told}")
+            context.wake_in(left)
+        context.say(name, stuck.reason if stuck else Reason.WARMING, f"starts its pods: {told}")
         return
-    seconds = draft.model.spec.rollout.progress_deadline_seconds
+    seconds = context.model.spec.rollout.progress_deadline_seconds
     detail = f" ({stuck.detail})" if stuck and stuck.detail else ""
     message = f"after {seconds} s (`spec.rollout.progressDeadlineSeconds`): {told}{detail}"
     pod = stuck.pod if stuck else None
-    draft.fail(name, Reason.PROGRESS_DEADLINE_EXCEEDED, message, pod=pod)
+    context.fail(name, Reason.PROGRESS_DEADLINE_EXCEEDED, message, pod=pod)
 
 
-def fatal_crash(draft: Draft, release: Release) -> pod_status.Ended | None:
+def fatal_crash(context: ReconcileContext, release: Release) -> pod_status.Ended | None:
     """A server that says itself that starting it again will not help."""
     since = release.status.stage_started_at or ""
-    for pod in draft.scene.serving_pods(release.name):
+    for pod in context.snapshot.serving_pods(release.name):
         # Pods of an earlier try at warming say nothing about this one.
         if pod["metadata"].get("creationTimestamp", "") < since:
             continue

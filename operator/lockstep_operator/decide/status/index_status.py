@@ -12,7 +12,7 @@ from lockstep_operator.api.index import BuildPointer, VectorIndexStatus
 from lockstep_operator.api.model import Indexing, Phase
 from lockstep_operator.api.objects import Index, Object, Release
 from lockstep_operator.api.release import FrozenIndex, Stage
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.snapshot.desired import frozen_of, unreachable
 from lockstep_operator.decide.vocabulary.conditions import State, conditions, true_or_false
 from lockstep_operator.decide.vocabulary.formatting import index_recall, index_recall_text
@@ -25,7 +25,7 @@ from lockstep_operator.manifests.metadata import Component, selector_labels, sel
 
 @dataclass(frozen=True)
 class View:
-    """What is said of an index. The kstatus pair as in `picture.Picture`."""
+    """What is said of an index. The kstatus pair as in `summary.Summary`."""
 
     phase: Phase
     reason: str
@@ -35,20 +35,20 @@ class View:
     stalled: bool = False
 
 
-def project_index(draft: Draft, index: Index) -> VectorIndexStatus:
-    stable, candidate = draft.stable, draft.candidate
+def project_index(context: ReconcileContext, index: Index) -> VectorIndexStatus:
+    stable, candidate = context.stable, context.candidate
     serving = _carried(stable, index.name)
     building = _carried(candidate, index.name)
-    view = _view(draft, index)
+    view = _view(context, index)
     status = VectorIndexStatus(
         serving=_pointer(stable, serving),
         candidate=_pointer(candidate, building),
-        replicas=_replicas(draft, stable, index.name) if stable and serving else None,
+        replicas=_replicas(context, stable, index.name) if stable and serving else None,
         selector=_selector(stable, index.name) if stable and serving else None,
         last_built_at=_last_built_at(stable, candidate, serving, building),
     )
     extra = [_built(serving, building), _recall_met(serving, building)]
-    return _with_view(status, index.status, index.generation, view, extra, draft.now)
+    return _with_view(status, index.status, index.generation, view, extra, context.now)
 
 
 def without_model(index: Index, model: str, now: str) -> VectorIndexStatus:
@@ -100,8 +100,8 @@ def _with_view(
     return status.model_copy(update=fields)
 
 
-def _view(draft: Draft, index: Index) -> View:
-    spec, model = index.spec, draft.model
+def _view(context: ReconcileContext, index: Index) -> View:
+    spec, model = index.spec, context.model
     if model.spec.indexing is Indexing.NONE:
         message = (
             f"EmbeddingModel {model.name} has `spec.indexing: None`, so it is released without"
@@ -111,15 +111,15 @@ def _view(draft: Draft, index: Index) -> View:
     wrong = unreachable(model.spec.artifacts, spec.source.uri, "spec.source.uri")
     if wrong is not None:
         return View(Phase.DEGRADED, Reason.INVALID_SPEC, f"{wrong}.", stalled=True)
-    if _is_of(draft.stable, index):
-        return _served(draft, index)
-    return _on_its_way(draft, index)
+    if _is_of(context.stable, index):
+        return _served(context, index)
+    return _on_its_way(context, index)
 
 
-def _served(draft: Draft, index: Index) -> View:
-    stable = draft.stable
+def _served(context: ReconcileContext, index: Index) -> View:
+    stable = context.stable
     assert stable is not None
-    short, pair = short_name(stable.name), upkeep(draft, stable)
+    short, pair = short_name(stable.name), upkeep(context, stable)
     name = index_name(stable.name, index.name)
     lacking = [line for line in pair.lacking if f" {name} " in line]
     if lacking:
@@ -130,9 +130,9 @@ def _served(draft: Draft, index: Index) -> View:
     return View(Phase.HEALTHY, Reason.HEALTHY, f"{short} serves it.", ready=True)
 
 
-def _on_its_way(draft: Draft, index: Index) -> View:
+def _on_its_way(context: ReconcileContext, index: Index) -> View:
     """The recipe, as it is now, does not serve: who will carry it?"""
-    candidate, newest, stable = draft.candidate, draft.newest, draft.stable
+    candidate, newest, stable = context.candidate, context.newest, context.stable
     now = ""
     if stable is not None and any(frozen.name == index.name for frozen in stable.spec.indexes):
         now = f" {short_name(stable.name)} serves an earlier build."
@@ -143,11 +143,11 @@ def _on_its_way(draft: Draft, index: Index) -> View:
         failure = newest.status.last_failure
         reason = failure.reason if failure else Reason.RELEASE_FAILED
         told = f"{short_name(newest.name)} carried it and failed: {reason}"
-        message = f"{told}; see em/{draft.model.name}.{now}"
+        message = f"{told}; see em/{context.model.name}.{now}"
         return View(Phase.DEGRADED, reason, message, stalled=True)
-    why = draft.change_waits or "a release that carries it is not made yet"
+    why = context.change_waits or "a release that carries it is not made yet"
     message = f"Waits: {why}.{now}"
-    return View(Phase.PENDING, Reason.CHANGE_WAITS, message, reconciling=bool(draft.change_waits))
+    return View(Phase.PENDING, Reason.CHANGE_WAITS, message, reconciling=bool(context.change_waits))
 
 
 def _is_of(release: Release | None, index: Index) -> bool:
@@ -182,8 +182,8 @@ def _pointer(release: Release | None, carried: Carried | None) -> BuildPointer |
     )
 
 
-def _replicas(draft: Draft, stable: Release, name: str) -> int:
-    found = draft.scene.child("Deployment", index_name(stable.name, name), stable.uid)
+def _replicas(context: ReconcileContext, stable: Release, name: str) -> int:
+    found = context.snapshot.child("Deployment", index_name(stable.name, name), stable.uid)
     return int(((found or {}).get("status") or {}).get("replicas") or 0)
 
 

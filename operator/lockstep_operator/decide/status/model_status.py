@@ -13,14 +13,14 @@ from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.status import Condition, ConditionStatus, GateVerdict, HistoryEntry
 from lockstep_operator.decide import gates
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference, StatusWrite
 from lockstep_operator.decide.snapshot.desired import frozen_of
 from lockstep_operator.decide.snapshot.observed import Observed
-from lockstep_operator.decide.snapshot.snapshot import Problem, Scene
+from lockstep_operator.decide.snapshot.snapshot import Problem, Snapshot
 from lockstep_operator.decide.stages.serving import has_failed, is_turned_down
 from lockstep_operator.decide.status.release_status import gates_state
-from lockstep_operator.decide.status.summary import Picture, is_asked, paint, serving_sentence
+from lockstep_operator.decide.status.summary import Summary, is_asked, serving_sentence, summarize
 from lockstep_operator.decide.traffic import entry, feasibility
 from lockstep_operator.decide.traffic.steps import describe, plan_of, under_way, weight_at
 from lockstep_operator.decide.traffic.traffic import selected_release, shares
@@ -35,29 +35,29 @@ from lockstep_operator.manifests.metadata import Component, selector_labels, sel
 HISTORY_LIMIT = 10
 
 
-def project_model(draft: Draft) -> EmbeddingModelStatus:
-    model, picture = draft.model, paint(draft)
-    stable, candidate = draft.stable, draft.candidate
-    shown, step = _judged(draft), _step(draft, candidate) if candidate else None
+def project_model(context: ReconcileContext) -> EmbeddingModelStatus:
+    model, summary = context.model, summarize(context)
+    stable, candidate = context.stable, context.candidate
+    shown, step = _judged(context), _step(context, candidate) if candidate else None
     verdicts = (shown.status.gates if shown else None) or None
     return EmbeddingModelStatus(
         observed_generation=model.generation,
-        phase=picture.phase,
-        message=picture.message,
-        stable=_stable_pointer(draft, stable) if stable else None,
-        candidate=_candidate_pointer(draft, candidate) if candidate else None,
+        phase=summary.phase,
+        message=summary.message,
+        stable=_stable_pointer(context, stable) if stable else None,
+        candidate=_candidate_pointer(context, candidate) if candidate else None,
         step=step,
         step_display=f"{min(step.index, step.total)}/{step.total}" if step else None,
         weight_display=_weight_text(step) if step else None,
         gates=verdicts,
         gates_summary=gates.summary(verdicts) if verdicts else None,
         recall=_first_value(verdicts or []),
-        replicas=_replicas(draft, stable) if stable else None,
+        replicas=_replicas(context, stable) if stable else None,
         selector=_selector(stable) if stable else None,
-        last_handled=sorted(draft.handled.values(), key=lambda entry: entry.verb) or None,
-        history=_history(draft) or None,
+        last_handled=sorted(context.handled.values(), key=lambda entry: entry.verb) or None,
+        history=_history(context) or None,
         conditions=conditions(
-            _states(draft, picture), model.status.conditions, model.generation, draft.now
+            _states(context, summary), model.status.conditions, model.generation, context.now
         ),
     )
 
@@ -67,14 +67,14 @@ def write_of(kind: str, raw: Object, status: Object) -> StatusWrite:
     return StatusWrite(Reference(API_VERSION, kind, metadata["name"], metadata.get("uid")), status)
 
 
-def terminating(scene: Scene) -> EmbeddingModelStatus:
+def terminating(snapshot: Snapshot) -> EmbeddingModelStatus:
     """Ownership deletes all that is the model's; the status says what is going on."""
     message = "Is being deleted, with its releases, their pods and the entry point."
     states = [true_or_false("Ready", False, Reason.TERMINATING, message)]
-    status, now = scene.model.status, clock.text(scene.now)
-    found = conditions(states, status.conditions, scene.model.generation, now)
+    status, now = snapshot.model.status, clock.text(snapshot.now)
+    found = conditions(states, status.conditions, snapshot.model.generation, now)
     fields = {"phase": Phase.TERMINATING, "message": message, "conditions": found}
-    return status.model_copy(update=fields | {"observed_generation": scene.model.generation})
+    return status.model_copy(update=fields | {"observed_generation": snapshot.model.generation})
 
 
 def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
@@ -102,15 +102,15 @@ def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
     }
 
 
-def _judged(draft: Draft) -> Release | None:
+def _judged(context: ReconcileContext) -> Release | None:
     """The release whose gates are shown: what is on its way, what just failed, what serves."""
-    newest, stable = draft.newest, draft.stable
+    newest, stable = context.newest, context.stable
     failed = newest if newest and is_turned_down(newest) else None
-    if stable is not None and is_asked(draft, stable):
+    if stable is not None and is_asked(context, stable):
         failed = None  # the spec asks for it no more
     # While a kept release takes over, what matters is why.
     first = [stable] if stable is not None and has_failed(stable) else []
-    found = [*first, draft.candidate, failed, stable]
+    found = [*first, context.candidate, failed, stable]
     return next((r for r in found if r is not None and r.status.gates), None)
 
 
@@ -129,30 +129,30 @@ def _pointer(release: Release) -> Pointer:
     )
 
 
-def _stable_pointer(draft: Draft, stable: Release) -> Pointer:
-    ready = upkeep(draft, stable).ready
+def _stable_pointer(context: ReconcileContext, stable: Release) -> Pointer:
+    ready = upkeep(context, stable).ready
     fields = {
         "since": stable.status.promoted_at,
         "ready_replicas": ready,
-        "weight": shares(draft)[0],
+        "weight": shares(context)[0],
     }
     return _pointer(stable).model_copy(update=fields)
 
 
-def _candidate_pointer(draft: Draft, candidate: Release) -> Pointer:
-    return _pointer(candidate).model_copy(update={"weight": shares(draft)[1]})
+def _candidate_pointer(context: ReconcileContext, candidate: Release) -> Pointer:
+    return _pointer(candidate).model_copy(update={"weight": shares(context)[1]})
 
 
-def _step(draft: Draft, candidate: Release) -> StepStatus | None:
+def _step(context: ReconcileContext, candidate: Release) -> StepStatus | None:
     """Where the candidate is; the weight that was read back is that of the last step done."""
-    status, steps = candidate.status, plan_of(draft)
+    status, steps = candidate.status, plan_of(context)
     if (
         status.step is None
         or not steps.declared
         or status.stage not in (Stage.CANARY, Stage.PROMOTING)
     ):
         return None
-    at, begun = status.step.index, under_way(draft, candidate)
+    at, begun = status.step.index, under_way(context, candidate)
     done = at >= len(steps.steps)
     return StepStatus(
         index=at + 1,
@@ -170,8 +170,8 @@ def _weight_text(step: StepStatus) -> str:
     return f"{step.asked_weight}% ({step.achieved_weight}%)"
 
 
-def _replicas(draft: Draft, stable: Release) -> int:
-    found = draft.scene.child("Deployment", encoder_name(stable.name), stable.uid)
+def _replicas(context: ReconcileContext, stable: Release) -> int:
+    found = context.snapshot.child("Deployment", encoder_name(stable.name), stable.uid)
     return int(((found or {}).get("status") or {}).get("replicas") or 0)
 
 
@@ -179,10 +179,10 @@ def _selector(stable: Release) -> str:
     return selector_text(selector_labels(stable.spec.model, stable.name, Component.ENCODER))
 
 
-def _history(draft: Draft) -> list[HistoryEntry]:
+def _history(context: ReconcileContext) -> list[HistoryEntry]:
     """How releases ended, the newest first."""
     found = []
-    for release in reversed(draft.releases):
+    for release in reversed(context.releases):
         status = release.status
         if status.outcome is None:
             continue
@@ -209,52 +209,52 @@ def _reason_of(release: Release) -> str:
     return str(release.spec.cause)
 
 
-def _states(draft: Draft, picture: Picture) -> list[State]:
+def _states(context: ReconcileContext, summary: Summary) -> list[State]:
     found = [
-        true_or_false("Ready", picture.ready, picture.reason, picture.message),
-        _serving(draft),
-        _paired(draft),
-        _gates(draft),
+        true_or_false("Ready", summary.ready, summary.reason, summary.message),
+        _serving(context),
+        _paired(context),
+        _gates(context),
     ]
-    if draft.model.spec.indexing is Indexing.REQUIRED:
-        found.append(_index_fresh(draft))
-    if draft.model.spec.rollout.steps or feasibility.problem(draft) is not None:
-        found.append(_steps_accepted(draft))
-    if picture.reconciling:
-        found.append(true_or_false("Reconciling", True, picture.reason, picture.message))
-    if picture.stalled:
-        found.append(true_or_false("Stalled", True, picture.reason, picture.message))
+    if context.model.spec.indexing is Indexing.REQUIRED:
+        found.append(_index_fresh(context))
+    if context.model.spec.rollout.steps or feasibility.problem(context) is not None:
+        found.append(_steps_accepted(context))
+    if summary.reconciling:
+        found.append(true_or_false("Reconciling", True, summary.reason, summary.message))
+    if summary.stalled:
+        found.append(true_or_false("Stalled", True, summary.reason, summary.message))
     return found
 
 
-def _steps_accepted(draft: Draft) -> State:
-    refused = feasibility.problem(draft)
-    told = refused or f"Each of the {len(draft.model.spec.rollout.steps)} steps can be taken."
+def _steps_accepted(context: ReconcileContext) -> State:
+    refused = feasibility.problem(context)
+    told = refused or f"Each of the {len(context.model.spec.rollout.steps)} steps can be taken."
     reason = Reason.STEPS_ACCEPTED if refused is None else Reason.STEPS_REFUSED
     return true_or_false("StepsAccepted", refused is None, reason, told)
 
 
-def _selected(draft: Draft) -> Release | None:
-    name = selected_release(draft)
-    return next((release for release in draft.releases if release.name == name), None)
+def _selected(context: ReconcileContext) -> Release | None:
+    name = selected_release(context)
+    return next((release for release in context.releases if release.name == name), None)
 
 
-def _serving(draft: Draft) -> State:
-    release, told = _selected(draft), serving_sentence(draft)
+def _serving(context: ReconcileContext) -> State:
+    release, told = _selected(context), serving_sentence(context)
     if release is not None:
-        pair = draft.pairs.get(release.name)
+        pair = context.pairs.get(release.name)
         serving = pair is not None and pair.serving
         reason = Reason.SERVING if serving else Reason.PODS_NOT_READY
         return true_or_false("Serving", serving, reason, told)
-    conflict = entry.conflict(draft)
+    conflict = entry.conflict(context)
     if conflict is not None:
         return true_or_false("Serving", False, Reason.NAME_CONFLICT, conflict)
-    reason = Reason.ENTRY_MISSING if draft.stable else Reason.NO_RELEASE
+    reason = Reason.ENTRY_MISSING if context.stable else Reason.NO_RELEASE
     return true_or_false("Serving", False, reason, told)
 
 
-def _paired(draft: Draft) -> State:
-    release = _selected(draft)
+def _paired(context: ReconcileContext) -> State:
+    release = _selected(context)
     if release is None or release.status.training is None:
         return true_or_false("Paired", False, Reason.NO_RELEASE, "No release has the entry point.")
     short, space = short_name(release.name), release.status.training.space_id
@@ -263,7 +263,7 @@ def _paired(draft: Draft) -> State:
     if strange:
         told = f"{short} is of space {space}, but not its {', '.join(strange)}."
         return true_or_false("Paired", False, Reason.SPACE_MISMATCH, told)
-    pair = draft.pairs.get(release.name)
+    pair = context.pairs.get(release.name)
     if pair is None or not pair.serving:
         told = f"{short}: {pair.told() if pair else 'not looked at'}."
         return true_or_false("Paired", False, Reason.PODS_NOT_READY, told)
@@ -271,8 +271,8 @@ def _paired(draft: Draft) -> State:
     return true_or_false("Paired", True, Reason.SERVING, f"{short}: {what} of space {space}.")
 
 
-def _gates(draft: Draft) -> State:
-    shown = _judged(draft) or draft.candidate or draft.stable
+def _gates(context: ReconcileContext) -> State:
+    shown = _judged(context) or context.candidate or context.stable
     found = gates_state(shown) if shown else None
     if found is not None:
         return found
@@ -280,14 +280,14 @@ def _gates(draft: Draft) -> State:
     return State("GatesPassed", ConditionStatus.UNKNOWN, Reason.GATES_NOT_JUDGED, told)
 
 
-def _index_fresh(draft: Draft) -> State:
-    stable = draft.stable
+def _index_fresh(context: ReconcileContext) -> State:
+    stable = context.stable
     if stable is None:
         return true_or_false("IndexFresh", False, Reason.NO_RELEASE, "No release serves yet.")
-    if isinstance(draft.desired, Problem) and draft.desired.reason is Reason.INVALID_INDEX:
-        return true_or_false("IndexFresh", False, Reason.INVALID_INDEX, draft.desired.message)
+    if isinstance(context.desired, Problem) and context.desired.reason is Reason.INVALID_INDEX:
+        return true_or_false("IndexFresh", False, Reason.INVALID_INDEX, context.desired.message)
     frozen = {index.name: index for index in stable.spec.indexes}
-    live = {index.name: index for index in draft.scene.indexes}
+    live = {index.name: index for index in context.snapshot.indexes}
     deleted = [name for name in frozen if name not in live]
     changed = [
         name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.status import ConditionStatus
-from lockstep_operator.decide.context.context import UNFINISHED, Draft, Note
+from lockstep_operator.decide.context.context import UNFINISHED, Note, ReconcileContext
 from lockstep_operator.decide.gates import overall
 from lockstep_operator.decide.vocabulary.conditions import State, conditions, true_or_false
 from lockstep_operator.decide.vocabulary.formatting import UNMEASURED
@@ -14,36 +14,36 @@ from lockstep_operator.decide.workloads.children import upkeep
 from lockstep_operator.manifests import short_name
 
 
-def note_stable(draft: Draft) -> None:
+def note_stable(context: ReconcileContext) -> None:
     """Keeps the release that serves as it should be, and says how it is."""
-    stable = draft.stable
+    stable = context.stable
     if stable is None:
         return
-    pair = upkeep(draft, stable)
+    pair = upkeep(context, stable)
     if stable.status.stage is not Stage.SERVING:
         return
     if pair.whole:
-        draft.say(stable.name, Reason.SERVING, "answers all requests", ready=True)
+        context.say(stable.name, Reason.SERVING, "answers all requests", ready=True)
         return
     reason = Reason.ROLLING_IN_PLACE if pair.rolling else Reason.PODS_NOT_READY
-    draft.say(stable.name, reason, f"serves, but {pair.told()}", ready=False)
+    context.say(stable.name, reason, f"serves, but {pair.told()}", ready=False)
 
 
-def write_records(draft: Draft) -> None:
+def write_records(context: ReconcileContext) -> None:
     """Turns the notes of this pass into each release's message and conditions.
 
     A release without a note ended earlier: what it said last still holds.
     """
-    for name, note in draft.notes.items():
-        release = draft.release(name)
+    for name, note in context.notes.items():
+        release = context.release(name)
         message = f"{short_name(name)} {note.message}"
         found = conditions(
             _states(release, note, message),
             release.status.conditions,
             release.generation,
-            draft.now,
+            context.now,
         )
-        draft.change(
+        context.change(
             name, message=message, conditions=found, observed_generation=release.generation
         )
 

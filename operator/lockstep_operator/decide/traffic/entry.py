@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lockstep_core.protocol import labels
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.vocabulary.compare import difference
 from lockstep_operator.manifests.metadata import (
     Component,
@@ -26,73 +26,75 @@ class Selected:
     beside: str | None = None
 
 
-def selected(draft: Draft) -> Selected | None:
+def selected(context: ReconcileContext) -> Selected | None:
     """What the entry point selects, as read back; None when it selects no release."""
-    entry = _live(draft)
+    entry = _live(context)
     if entry is None:
         return None
     selector = (entry.get("spec") or {}).get("selector") or {}
-    model = draft.model.name
+    model = context.model.name
     name = str(selector.get(labels.RELEASE, ""))
     if name and selector == selector_labels(model, name, Component.ENCODER):
         return Selected(name)
-    for release in draft.releases:
+    for release in context.releases:
         if selector == joint_selector(model, release.name):
-            others = (r for r in draft.releases if r.status.canary_of == release.name)
+            others = (r for r in context.releases if r.status.canary_of == release.name)
             beside = next(
-                (r.name for r in others if _is_labelled(draft, r.name, release.name)), None
+                (r.name for r in others if _is_labelled(context, r.name, release.name)), None
             )
             return Selected(release.name, beside)
-    return _left_alone(draft, selector)
+    return _left_alone(context, selector)
 
 
-def _left_alone(draft: Draft, selector: Mapping[str, str]) -> Selected | None:
+def _left_alone(context: ReconcileContext, selector: Mapping[str, str]) -> Selected | None:
     """The candidate behind a joint selector whose holder's record is gone: it answers alone."""
-    for release in draft.releases:
+    for release in context.releases:
         beside = release.status.canary_of
-        if beside and selector == joint_selector(draft.model.name, beside):
-            return Selected(release.name) if _is_labelled(draft, release.name, beside) else None
+        if beside and selector == joint_selector(context.model.name, beside):
+            return Selected(release.name) if _is_labelled(context, release.name, beside) else None
     return None
 
 
-def point_at(draft: Draft, holder: str, *, beside: str | None = None) -> None:
+def point_at(context: ReconcileContext, holder: str, *, beside: str | None = None) -> None:
     """Plans the selector, if it differs. Joint only when it would select no third release."""
-    if beside is not None and strangers(draft, holder, beside):
+    if beside is not None and strangers(context, holder, beside):
         beside = None
-    manifest = manifests.entry_service(draft.model, draft.release(holder), joint=beside is not None)
-    entry = _live(draft)
+    manifest = manifests.entry_service(
+        context.model, context.release(holder), joint=beside is not None
+    )
+    entry = _live(context)
     if entry is None or difference(manifest, entry) is not None:
-        draft.apply.append(manifest)
+        context.apply.append(manifest)
 
 
-def strangers(draft: Draft, holder: str, beside: str) -> list[str]:
+def strangers(context: ReconcileContext, holder: str, beside: str) -> list[str]:
     """Pods of other releases that the joint selector of both would select."""
     key = entry_label(holder)
     return [
         pod["metadata"]["name"]
-        for pod in draft.scene.observed.pods
+        for pod in context.snapshot.observed.pods
         if key in (pod["metadata"].get("labels") or {})
         and pod["metadata"]["labels"].get(labels.RELEASE) not in (holder, beside)
         and "deletionTimestamp" not in pod["metadata"]
     ]
 
 
-def conflict(draft: Draft) -> str | None:
+def conflict(context: ReconcileContext) -> str | None:
     """The sentence about a Service of the model's name that belongs to someone else."""
-    return draft.scene.conflict("Service", draft.model.name, draft.model.uid)
+    return context.snapshot.conflict("Service", context.model.name, context.model.uid)
 
 
-def remnant(draft: Draft) -> str | None:
+def remnant(context: ReconcileContext) -> str | None:
     """The sentence about the entry point of a deleted model of the same name."""
-    return draft.scene.remnant("Service", draft.model.name, draft.model.uid)
+    return context.snapshot.remnant("Service", context.model.name, context.model.uid)
 
 
-def _is_labelled(draft: Draft, name: str, holder: str) -> bool:
-    release = draft.release(name)
-    found = draft.scene.child("Deployment", manifests.encoder_name(name), release.uid)
+def _is_labelled(context: ReconcileContext, name: str, holder: str) -> bool:
+    release = context.release(name)
+    found = context.snapshot.child("Deployment", manifests.encoder_name(name), release.uid)
     pods = ((found or {}).get("spec") or {}).get("template") or {}
     return entry_label(holder) in ((pods.get("metadata") or {}).get("labels") or {})
 
 
-def _live(draft: Draft) -> Object | None:
-    return draft.scene.child("Service", draft.model.name, draft.model.uid)
+def _live(context: ReconcileContext) -> Object | None:
+    return context.snapshot.child("Service", context.model.name, context.model.uid)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from lockstep_operator.api.rollout import RouterName
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.traffic.routers.choice import router_of
 
 
-def problem(draft: Draft) -> str | None:
+def problem(context: ReconcileContext) -> str | None:
     """Why the steps cannot be taken, with the fix; None when they can, or when there are none.
 
     A route that a Gateway refuses is told without steps too: nobody gets through it.
     """
-    spec = draft.model.spec
+    spec = context.model.spec
     if not spec.rollout.steps and spec.rollout.traffic.router is RouterName.REPLICAS:
         return None
     autoscaled = spec.serving.autoscaling is not None
@@ -22,4 +22,4 @@ def problem(draft: Draft) -> str | None:
             " `Replicas`: a weight that is a share of pods cannot be held while another controller"
             " counts them; set `spec.rollout.traffic.router: GatewayAPI`, or remove one of both"
         )
-    return router_of(draft).problem(draft)
+    return router_of(context).problem(context)

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.manifests import encoder_name
 
 
-def encoder_total(draft: Draft) -> int:
+def encoder_total(context: ReconcileContext) -> int:
     """Encoder pods of a release that answers all requests.
 
     `spec.serving.replicas`; with an autoscaler as many as stable has now, so that whoever takes its
     requests over is not smaller.
     """
-    serving = draft.model.spec.serving
+    serving = context.model.spec.serving
     scaling = serving.autoscaling
     if scaling is None:
         return serving.replicas
-    stable = draft.stable
-    live = live_replicas(draft, stable) if stable is not None else None
+    stable = context.stable
+    live = live_replicas(context, stable) if stable is not None else None
     found = scaling.min_replicas if live is None else live
     return max(scaling.min_replicas, min(found, scaling.max_replicas))
 
 
-def live_replicas(draft: Draft, release: Release) -> int | None:
+def live_replicas(context: ReconcileContext, release: Release) -> int | None:
     """What the encoder's Deployment asks for now, whoever wrote it; None where there is none."""
-    found = draft.scene.child("Deployment", encoder_name(release.name), release.uid)
+    found = context.snapshot.child("Deployment", encoder_name(release.name), release.uid)
     return None if found is None else int(found["spec"].get("replicas", 1))

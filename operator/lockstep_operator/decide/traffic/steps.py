@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage, StepRecord
 from lockstep_operator.api.rollout import Promotion, Step
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import paused_seconds
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
@@ -30,9 +30,9 @@ class Steps:
         return next(found, max(0, len(self.steps) - 1))
 
 
-def plan_of(draft: Draft) -> Steps:
+def plan_of(context: ReconcileContext) -> Steps:
     """The steps of the model's spec."""
-    rollout = draft.model.spec.rollout
+    rollout = context.model.spec.rollout
     steps = tuple(rollout.steps)
     # What one router achieved says nothing of another one.
     asked = [step.to_wire() for step in steps], rollout.traffic.to_wire()
@@ -57,23 +57,23 @@ def mirror_at(steps: Steps, index: int) -> int:
     return next((mirror for mirror in asked if mirror is not None), 0)
 
 
-def has_canary(draft: Draft, release: Release) -> bool:
+def has_canary(context: ReconcileContext, release: Release) -> bool:
     """Whether a release is judged beside stable: not the first one, and none that served before.
 
     By its steps, or by the person who is to approve it (`promotion: Manual`) where it has none.
     """
-    stable = draft.stable
+    stable = context.stable
     if stable is None or release.status.promoted_at is not None:
         return False
     if release.status.stage in (Stage.CANARY, Stage.ROLLING_BACK):
         return True
-    waits = draft.model.spec.rollout.promotion is Promotion.MANUAL
-    return waits or bool(plan_of(draft).steps)
+    waits = context.model.spec.rollout.promotion is Promotion.MANUAL
+    return waits or bool(plan_of(context).steps)
 
 
-def under_way(draft: Draft, release: Release) -> int:
+def under_way(context: ReconcileContext, release: Release) -> int:
     """The step whose traffic holds: a step beyond `holdAtStep` has not begun. -1: none has."""
-    at, limit = release.status.step, draft.model.spec.rollout.hold_at_step
+    at, limit = release.status.step, context.model.spec.rollout.hold_at_step
     index = at.index if at is not None else 0
     return index if limit is None else min(index, limit - 1)
 
@@ -94,21 +94,21 @@ def place(record: StepRecord, steps: Steps) -> str:
     return f"{min(record.index + 1, steps.declared)}/{steps.declared}"
 
 
-def say_step(draft: Draft, name: str, steps: Steps, trouble: str = "") -> None:
+def say_step(context: ReconcileContext, name: str, steps: Steps, trouble: str = "") -> None:
     """The same words from the first to the last look at a step: each change would be a write."""
-    record = draft.release(name).status.step
+    record = context.release(name).status.step
     assert record is not None
     if record.index >= len(steps.steps):
-        draft.say(name, Reason.CANARY, "took all of its steps")
+        context.say(name, Reason.CANARY, "took all of its steps")
         return
     step = steps.steps[record.index]
     told, reason = f"takes step {place(record, steps)}: {describe(step)}", Reason.CANARY
     if step.pause is not None and step.pause.seconds is not None:
         reason = Reason.STEP_PAUSE
-        spent = paused_seconds(draft, draft.release(name).status)
+        spent = paused_seconds(context, context.release(name).status)
         until = clock.later(clock.parse(record.started_at), step.pause.seconds + spent)
         told += f", until {until}"
-    draft.say(name, reason, f"{told}; {trouble}" if trouble else told)
+    context.say(name, reason, f"{told}; {trouble}" if trouble else told)
 
 
 def begin_at(index: int, steps: Steps, now: str) -> StepRecord:

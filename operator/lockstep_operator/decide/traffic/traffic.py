@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockstep_operator.api.release import Stage, Weights
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.traffic import entry
 from lockstep_operator.decide.traffic.routers.choice import router_of
 from lockstep_operator.decide.traffic.routers.gateway import withdraw
@@ -13,23 +13,23 @@ from lockstep_operator.decide.workloads.children import upkeep
 _WITH_WEIGHT = (Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
-def selected_release(draft: Draft) -> str | None:
+def selected_release(context: ReconcileContext) -> str | None:
     """The release that holds the entry point, as read back; None when it selects no release."""
-    found = entry.selected(draft)
+    found = entry.selected(context)
     return None if found is None else found.holder
 
 
-def has_all_requests(draft: Draft, name: str) -> bool:
+def has_all_requests(context: ReconcileContext, name: str) -> bool:
     """Whether it was read back that every request goes to this release."""
-    found = entry.selected(draft)
+    found = entry.selected(context)
     if found is None or (found.holder, found.beside) != (name, None):
         return False
-    return router_of(draft).verify(draft, Traffic(name)).holds
+    return router_of(context).verify(context, Traffic(name)).holds
 
 
-def shares(draft: Draft) -> tuple[int, int]:
+def shares(context: ReconcileContext) -> tuple[int, int]:
     """Percent of the requests that stable and candidate answer, as last recorded."""
-    candidate, stable, holder = draft.candidate, draft.stable, selected_release(draft)
+    candidate, stable, holder = context.candidate, context.stable, selected_release(context)
     if candidate is not None and holder == candidate.name:
         return 0, 100
     if stable is None:
@@ -40,37 +40,37 @@ def shares(draft: Draft) -> tuple[int, int]:
     return (100 - found if found or holder == stable.name else 0), found
 
 
-def record_weight(draft: Draft, name: str, wanted: Traffic) -> None:
+def record_weight(context: ReconcileContext, name: str, wanted: Traffic) -> None:
     """Records a weight that moved with no step of its own: by other steps, a hold, other replicas.
 
     Written once the pods of both have settled, so that a pod that comes and goes is no write.
     """
-    weights = draft.release(name).status.weights
+    weights = context.release(name).status.weights
     had = (weights.asked, weights.achieved) if weights else (0, 0)
-    both = (draft.release(wanted.holder), draft.release(name))
-    if wanted.weight and not all(upkeep(draft, release).whole for release in both):
+    both = (context.release(wanted.holder), context.release(name))
+    if wanted.weight and not all(upkeep(context, release).whole for release in both):
         return
-    routed = router_of(draft).verify(draft, wanted)
+    routed = router_of(context).verify(context, wanted)
     found = wanted.weight, routed.achieved
     if found != had and (routed.holds or wanted.weight == had[0]):
-        weights = Weights(asked=found[0], achieved=found[1], since=draft.now)
-        draft.change(name, weights=weights)
-        draft.replan()
+        weights = Weights(asked=found[0], achieved=found[1], since=context.now)
+        context.change(name, weights=weights)
+        context.replan()
 
 
-def steer(draft: Draft) -> None:
+def steer(context: ReconcileContext) -> None:
     """Brings the traffic to what a stage of this pass chose, else to the stable release.
 
     So a hand edit is undone, and nothing else than a stage of the candidate ever moves it.
     """
-    withdraw(draft)
-    wanted = draft.traffic
-    if wanted is None and draft.stable is not None:
-        wanted = Traffic(draft.stable.name)
-    if wanted is None or entry.remnant(draft) is not None:
+    withdraw(context)
+    wanted = context.traffic
+    if wanted is None and context.stable is not None:
+        wanted = Traffic(context.stable.name)
+    if wanted is None or entry.remnant(context) is not None:
         return
-    conflict = entry.conflict(draft)
+    conflict = entry.conflict(context)
     if conflict is not None:
-        draft.conflicts.append(conflict)
+        context.conflicts.append(conflict)
         return
-    router_of(draft).steer(draft, wanted)
+    router_of(context).steer(context, wanted)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Capacity, RouterName
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.traffic.routers.choice import router_of
 from lockstep_operator.decide.traffic.scaling import encoder_total, live_replicas
 from lockstep_operator.decide.traffic.steps import (
@@ -27,13 +27,13 @@ _STARTING = (Stage.WARMING, Stage.PROMOTING)
 _BESIDE = (Stage.WARMING, Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
-def encoder_replicas(draft: Draft, release: Release) -> int:
+def encoder_replicas(context: ReconcileContext, release: Release) -> int:
     """Encoder pods that a release should have now."""
-    total = encoder_total(draft)
-    candidate, stable = draft.candidate, draft.stable
+    total = encoder_total(context)
+    candidate, stable = context.candidate, context.stable
     if candidate is not None and release.name == candidate.name:
-        return _of_candidate(draft, release, total)
-    if not _is_shared(draft):
+        return _of_candidate(context, release, total)
+    if not _is_shared(context):
         return total
     if release.status.stage is Stage.RETAINED:
         return 0
@@ -41,40 +41,40 @@ def encoder_replicas(draft: Draft, release: Release) -> int:
         return total
     if candidate.status.stage in (Stage.WARMING, Stage.CANARY, Stage.PROMOTING):
         # At least one: a release that answers requests is never scaled away.
-        return max(1, total - _of_candidate(draft, candidate, total))
+        return max(1, total - _of_candidate(context, candidate, total))
     return total
 
 
-def scaling_bounds(draft: Draft, release: Release) -> Bounds | None:
+def scaling_bounds(context: ReconcileContext, release: Release) -> Bounds | None:
     """What the release's autoscaler may choose from; None where none is asked for.
 
     Whoever may take requests over is kept at the size of stable (with steps, of its share), as it
     would be by `replicas`: nothing loads it yet. Stable keeps what it has while a candidate takes
     requests from it, because it may have to take them back.
     """
-    scaling = draft.model.spec.serving.autoscaling
+    scaling = context.model.spec.serving.autoscaling
     if scaling is None:
         return None
-    candidate, stable = draft.candidate, draft.stable
+    candidate, stable = context.candidate, context.stable
     if stable is None or release.name == stable.name:
         shrinks = stable is None or candidate is None or candidate.status.stage not in _BESIDE
         return Bounds(scaling.min_replicas, scaling.max_replicas, shrinks)
-    low = min(encoder_replicas(draft, release), scaling.max_replicas)
+    low = min(encoder_replicas(context, release), scaling.max_replicas)
     return Bounds(max(scaling.min_replicas, low), scaling.max_replicas)
 
 
-def is_cold(draft: Draft, release: Release) -> bool:
+def is_cold(context: ReconcileContext, release: Release) -> bool:
     """Whether a kept release has given its encoder pods to the one that replaced it."""
-    return _is_shared(draft) and release.status.stage is Stage.RETAINED
+    return _is_shared(context) and release.status.stage is Stage.RETAINED
 
 
-def _is_shared(draft: Draft) -> bool:
-    return draft.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
+def _is_shared(context: ReconcileContext) -> bool:
+    return context.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
 
 
-def _of_candidate(draft: Draft, release: Release, total: int) -> int:
-    status, live = release.status, live_replicas(draft, release)
-    if draft.stable is None:
+def _of_candidate(context: ReconcileContext, release: Release, total: int) -> int:
+    status, live = release.status, live_replicas(context, release)
+    if context.stable is None:
         return total
     if status.stage is Stage.ROLLING_BACK:
         # They go all at once when it ends: what reached them is still answered.
@@ -82,23 +82,23 @@ def _of_candidate(draft: Draft, release: Release, total: int) -> int:
     if status.stage is Stage.PROMOTING and status.step is not None:
         # After its steps it grows to what it needs; where pods are shared, to all but the one that
         # stable keeps until the switch.
-        return max(1, total - 1) if _is_shared(draft) else total
-    if status.stage is Stage.PROMOTING and not _is_shared(draft):
+        return max(1, total - 1) if _is_shared(context) else total
+    if status.stage is Stage.PROMOTING and not _is_shared(context):
         return total
-    if not has_canary(draft, release):
-        return max(1, total // 2) if _is_shared(draft) and status.stage in _STARTING else total
-    return router_of(draft).replicas_for(draft, *_load(draft, release))
+    if not has_canary(context, release):
+        return max(1, total // 2) if _is_shared(context) and status.stage in _STARTING else total
+    return router_of(context).replicas_for(context, *_load(context, release))
 
 
-def _load(draft: Draft, release: Release) -> tuple[int, int]:
+def _load(context: ReconcileContext, release: Release) -> tuple[int, int]:
     """Percent of the requests, and of copies, that a candidate needs pods for."""
-    steps, status = plan_of(draft), release.status
+    steps, status = plan_of(context), release.status
     if status.stage is not Stage.CANARY:
         at = steps.first_with_traffic
         return weight_at(steps, at), mirror_at(steps, at)
-    at = under_way(draft, release)
+    at = under_way(context, release)
     asked = weight_at(steps, at)
-    if draft.model.spec.rollout.traffic.router is not RouterName.REPLICAS and status.weights:
+    if context.model.spec.rollout.traffic.router is not RouterName.REPLICAS and status.weights:
         # Where pods are not the weight itself, they stay until it was read back that it fell.
         asked = max(asked, status.weights.asked)
     return asked, mirror_at(steps, at)

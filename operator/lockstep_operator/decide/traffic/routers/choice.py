@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockstep_operator.api.rollout import RouterName
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.traffic.routers.gateway import GatewayAPI
 from lockstep_operator.decide.traffic.routers.replicas import Replicas
 from lockstep_operator.decide.traffic.routers.router import Router
@@ -14,5 +14,5 @@ _ROUTERS: dict[RouterName, Router] = {
 }
 
 
-def router_of(draft: Draft) -> Router:
-    return _ROUTERS[draft.model.spec.rollout.traffic.router]
+def router_of(context: ReconcileContext) -> Router:
+    return _ROUTERS[context.model.spec.rollout.traffic.router]

@@ -13,7 +13,7 @@ from math import ceil
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.rollout import Capacity, Mirroring, ParentRef, RouterName
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference
 from lockstep_operator.decide.traffic import entry
 from lockstep_operator.decide.traffic.routers import parents
@@ -34,100 +34,100 @@ LOOK_AGAIN_SECONDS = 60.0
 class GatewayAPI:
     """The weights of an HTTPRoute."""
 
-    def problem(self, draft: Draft) -> str | None:
-        model = draft.model
-        if not draft.scene.observed.gateway_api:
+    def problem(self, context: ReconcileContext) -> str | None:
+        model = context.model
+        if not context.snapshot.observed.gateway_api:
             return (
                 "`spec.rollout.traffic.router` is GatewayAPI, and the cluster has no kind HTTPRoute"
                 " of gateway.networking.k8s.io/v1 that the operator may list: install the Gateway"
                 " API and a controller for it, or set `router: Replicas`"
             )
-        conflict = draft.scene.conflict(KIND, model.name, model.uid)
+        conflict = context.snapshot.conflict(KIND, model.name, model.uid)
         if conflict is not None:
             return conflict
-        refusal = draft.scene.refusal(KIND, model.name)
+        refusal = context.snapshot.refusal(KIND, model.name)
         if refusal is not None:
             return (
                 f"HTTPRoute {model.name} was refused by the API server: {refusal.message}; mend"
                 " `spec.rollout.traffic.gateway`"
             )
-        return _mirror_problem(draft) or _refused_by_parent(draft)
+        return _mirror_problem(context) or _refused_by_parent(context)
 
-    def replicas_for(self, draft: Draft, weight: int, mirror: int) -> int:
+    def replicas_for(self, context: ReconcileContext, weight: int, mirror: int) -> int:
         """The pods that the share needs, copies counted like requests; at least one."""
-        total = encoder_total(draft)
-        shared = draft.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
+        total = encoder_total(context)
+        shared = context.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
         most = max(1, total - 1) if shared and weight < 100 else total
         return max(1, min(ceil(total * max(weight, mirror) / 100), most))
 
-    def steer(self, draft: Draft, wanted: Traffic) -> None:
-        entry.point_at(draft, wanted.holder)
-        scene, model = draft.scene, draft.model
-        if not scene.observed.gateway_api or scene.remnant(KIND, model.name, model.uid):
+    def steer(self, context: ReconcileContext, wanted: Traffic) -> None:
+        entry.point_at(context, wanted.holder)
+        snapshot, model = context.snapshot, context.model
+        if not snapshot.observed.gateway_api or snapshot.remnant(KIND, model.name, model.uid):
             return
-        conflict, live = scene.conflict(KIND, model.name, model.uid), _live(draft)
+        conflict, live = snapshot.conflict(KIND, model.name, model.uid), _live(context)
         if conflict is not None:
-            draft.conflicts.append(conflict)
-            if scene.refusal(KIND, model.name) is None:
+            context.conflicts.append(conflict)
+            if snapshot.refusal(KIND, model.name) is None:
                 return
             # Known from a refused write alone: asked again (the applier looks at the owner first),
             # for only then does the refusal stay known.
-        manifest = _wanted(draft, wanted)
+        manifest = _wanted(context, wanted)
         if live is None or difference(manifest, live) is not None:
-            draft.apply.append(manifest)
+            context.apply.append(manifest)
 
-    def verify(self, draft: Draft, wanted: Traffic) -> Routed:
-        live, achieved = _live(draft), _achieved(draft, wanted.holder)
-        selected = entry.selected(draft)
+    def verify(self, context: ReconcileContext, wanted: Traffic) -> Routed:
+        live, achieved = _live(context), _achieved(context, wanted.holder)
+        selected = entry.selected(context)
         if selected is None or (selected.holder, selected.beside) != (wanted.holder, None):
             return Routed(False, achieved, "the entry point is not as asked yet")
-        if wanted.candidate is None and not draft.scene.observed.gateway_api:
+        if wanted.candidate is None and not context.snapshot.observed.gateway_api:
             # Without the kind there is no way in but the entry point.
             return Routed(True, 0)
         if live is None:
-            return Routed(False, achieved, f"HTTPRoute {draft.model.name} is not there yet")
-        if wanted.mirror and _cannot_copy(draft, wanted.mirror):
+            return Routed(False, achieved, f"HTTPRoute {context.model.name} is not there yet")
+        if wanted.mirror and _cannot_copy(context, wanted.mirror):
             return Routed(False, achieved, "the Gateways cannot copy requests")
-        if live["spec"] != _wanted(draft, wanted)["spec"]:
-            return Routed(False, achieved, f"HTTPRoute {draft.model.name} is not as asked yet")
-        lacking = next(_lacking(draft, live, wanted), None)
+        if live["spec"] != _wanted(context, wanted)["spec"]:
+            return Routed(False, achieved, f"HTTPRoute {context.model.name} is not as asked yet")
+        lacking = next(_lacking(context, live, wanted), None)
         return Routed(lacking is None, achieved, lacking or "")
 
 
-def withdraw(draft: Draft) -> None:
+def withdraw(context: ReconcileContext) -> None:
     """Plans the end of a route that the spec does not ask for any more."""
-    live = _live(draft)
-    if draft.model.spec.rollout.traffic.router is RouterName.GATEWAY_API or live is None:
+    live = _live(context)
+    if context.model.spec.rollout.traffic.router is RouterName.GATEWAY_API or live is None:
         return
     if "deletionTimestamp" not in live["metadata"]:
         found = live["metadata"]
-        draft.delete.append(Reference(live["apiVersion"], KIND, found["name"], found["uid"]))
+        context.delete.append(Reference(live["apiVersion"], KIND, found["name"], found["uid"]))
 
 
-def _live(draft: Draft) -> Object | None:
-    return draft.scene.child(KIND, draft.model.name, draft.model.uid)
+def _live(context: ReconcileContext) -> Object | None:
+    return context.snapshot.child(KIND, context.model.name, context.model.uid)
 
 
-def _wanted(draft: Draft, wanted: Traffic) -> Object:
+def _wanted(context: ReconcileContext, wanted: Traffic) -> Object:
     """The route. A copy is never asked of a class that does not say that it can: such a one may
     accept the route and answer every request of it with 500."""
     return http_route(
-        draft.model,
+        context.model,
         wanted.holder,
         candidate=wanted.candidate,
         weight=wanted.weight,
-        mirror=0 if _cannot_copy(draft, wanted.mirror) else wanted.mirror,
+        mirror=0 if _cannot_copy(context, wanted.mirror) else wanted.mirror,
     )
 
 
-def _parent_refs(draft: Draft) -> list[ParentRef]:
-    gateway = draft.model.spec.rollout.traffic.gateway
+def _parent_refs(context: ReconcileContext) -> list[ParentRef]:
+    gateway = context.model.spec.rollout.traffic.gateway
     return gateway.parent_refs if gateway is not None else []
 
 
-def _achieved(draft: Draft, holder: str) -> int:
+def _achieved(context: ReconcileContext, holder: str) -> int:
     """Percent of the requests that the stored route sends to another release than the holder."""
-    rules = ((_live(draft) or {}).get("spec") or {}).get("rules") or [{}]
+    rules = ((_live(context) or {}).get("spec") or {}).get("rules") or [{}]
     backends = rules[-1].get("backendRefs") or []
     total = sum(backend.get("weight", 1) for backend in backends)
     name = manifests.encoder_name(holder)
@@ -135,55 +135,55 @@ def _achieved(draft: Draft, holder: str) -> int:
     return round(100 * others / total) if total else 0
 
 
-def _lacking(draft: Draft, live: Object, wanted: Traffic) -> Iterator[str]:
+def _lacking(context: ReconcileContext, live: Object, wanted: Traffic) -> Iterator[str]:
     """What the parents have not said yet of the stored route."""
-    for ref in _parent_refs(draft):
+    for ref in _parent_refs(context):
         found = parents.stand(live, ref)
-        told = parents.name_of(ref, draft.model.namespace)
+        told = parents.name_of(ref, context.model.namespace)
         if found.stand is Stand.UNHEARD and wanted.candidate is not None:
             yield (
-                f"{told} has not taken up HTTPRoute {draft.model.name}: is it there, and does a"
+                f"{told} has not taken up HTTPRoute {context.model.name}: is it there, and does a"
                 " controller serve its class?"
             )
         elif found.stand is Stand.OUTDATED:
-            yield f"{told} has not read the last change of HTTPRoute {draft.model.name}"
+            yield f"{told} has not read the last change of HTTPRoute {context.model.name}"
         elif found.stand is Stand.REFUSED and (wanted.candidate is not None or found.serves):
-            yield f"{told} does not act on HTTPRoute {draft.model.name} ({found.told})"
+            yield f"{told} does not act on HTTPRoute {context.model.name} ({found.told})"
 
 
-def _refused_by_parent(draft: Draft) -> str | None:
-    live = _live(draft)
+def _refused_by_parent(context: ReconcileContext) -> str | None:
+    live = _live(context)
     if live is None:
         return None
-    for ref in _parent_refs(draft):
+    for ref in _parent_refs(context):
         found = parents.stand(live, ref)
         if found.stand is Stand.REFUSED and found.lasting:
-            told = parents.name_of(ref, draft.model.namespace)
-            return f"{told} refuses HTTPRoute {draft.model.name} ({found.told}): {found.fix}"
+            told = parents.name_of(ref, context.model.namespace)
+            return f"{told} refuses HTTPRoute {context.model.name} ({found.told}): {found.fix}"
     return None
 
 
-def _mirror_problem(draft: Draft) -> str | None:
-    for number, step in enumerate(draft.model.spec.rollout.steps):
-        why = _cannot_copy(draft, step.mirror or 0)
+def _mirror_problem(context: ReconcileContext) -> str | None:
+    for number, step in enumerate(context.model.spec.rollout.steps):
+        why = _cannot_copy(context, step.mirror or 0)
         if why is not None:
-            draft.wake_in(LOOK_AGAIN_SECONDS)
+            context.wake_in(LOOK_AGAIN_SECONDS)
             return f"`spec.rollout.steps[{number}].mirror` is {step.mirror}, and {why}"
     return None
 
 
-def _cannot_copy(draft: Draft, percent: int) -> str | None:
+def _cannot_copy(context: ReconcileContext, percent: int) -> str | None:
     """Why `percent` of the requests cannot be copied by all of the Gateways, and what would mend
     it; None when they can."""
     if not percent:
         return None
     needed = {MIRROR} if percent == 100 else {MIRROR, MIRROR_PERCENT}
-    known = {(found.namespace, found.name): found for found in draft.scene.observed.gateways}
-    for ref in _parent_refs(draft):
-        told = parents.name_of(ref, draft.model.namespace)
-        facts = known.get((ref.namespace or draft.model.namespace, ref.name))
+    known = {(found.namespace, found.name): found for found in context.snapshot.observed.gateways}
+    for ref in _parent_refs(context):
+        told = parents.name_of(ref, context.model.namespace)
+        facts = known.get((ref.namespace or context.model.namespace, ref.name))
         if facts is None or facts.features is None:
-            if _is_trusted(draft):
+            if _is_trusted(context):
                 continue
             why = facts.told if facts is not None else "it was not read"
             return (
@@ -201,7 +201,7 @@ def _cannot_copy(draft: Draft, percent: int) -> str | None:
     return None
 
 
-def _is_trusted(draft: Draft) -> bool:
+def _is_trusted(context: ReconcileContext) -> bool:
     """Whether the silence of a class counts as yes. What a class lists is believed all the same."""
-    gateway = draft.model.spec.rollout.traffic.gateway
+    gateway = context.model.spec.rollout.traffic.gateway
     return gateway is not None and gateway.mirroring is Mirroring.TRUSTED

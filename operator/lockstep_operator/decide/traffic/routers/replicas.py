@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.rollout import Capacity
-from lockstep_operator.decide.context.context import Draft
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.traffic import entry
 from lockstep_operator.decide.traffic.routers.router import Routed, Traffic
 from lockstep_operator.manifests import encoder_name
@@ -18,8 +18,8 @@ TOLERANCE = 10
 class Replicas:
     """The share of ready pods."""
 
-    def problem(self, draft: Draft) -> str | None:
-        model = draft.model
+    def problem(self, context: ReconcileContext) -> str | None:
+        model = context.model
         rollout, replicas = model.spec.rollout, model.spec.serving.replicas
         for number, step in enumerate(rollout.steps, start=1):
             if step.mirror is not None:
@@ -30,7 +30,7 @@ class Replicas:
                 )
             if step.set_weight in (None, 0, 100):
                 continue
-            reached = self._reached(draft, step.set_weight or 0)
+            reached = self._reached(context, step.set_weight or 0)
             if abs(reached - (step.set_weight or 0)) > TOLERANCE:
                 return (
                     f"`spec.rollout.steps[{number - 1}].setWeight` is {step.set_weight}, and with"
@@ -41,50 +41,50 @@ class Replicas:
                 )
         return None
 
-    def replicas_for(self, draft: Draft, weight: int, mirror: int) -> int:
-        total = draft.model.spec.serving.replicas
-        if _is_shared(draft):
+    def replicas_for(self, context: ReconcileContext, weight: int, mirror: int) -> int:
+        total = context.model.spec.serving.replicas
+        if _is_shared(context):
             return _clamp(round(total * weight / 100), 1, max(1, total - 1))
         if weight >= 100:
             return total
         return _clamp(round(total * weight / (100 - weight)), 1, total)
 
-    def steer(self, draft: Draft, wanted: Traffic) -> None:
+    def steer(self, context: ReconcileContext, wanted: Traffic) -> None:
         beside = wanted.candidate if wanted.weight else None
-        entry.point_at(draft, wanted.holder, beside=beside)
+        entry.point_at(context, wanted.holder, beside=beside)
 
-    def verify(self, draft: Draft, wanted: Traffic) -> Routed:
-        selected = entry.selected(draft)
+    def verify(self, context: ReconcileContext, wanted: Traffic) -> Routed:
+        selected = entry.selected(context)
         beside = wanted.candidate if wanted.weight else None
         if selected is None or (selected.holder, selected.beside) != (wanted.holder, beside):
             found = None if selected is None or selected.beside is None else selected.beside
-            achieved = _share(draft, selected.holder, found) if selected and found else 0
+            achieved = _share(context, selected.holder, found) if selected and found else 0
             return Routed(False, achieved, "the entry point is not as asked yet")
         if beside is None:
             return Routed(True, 0)
-        achieved = _share(draft, wanted.holder, beside)
+        achieved = _share(context, wanted.holder, beside)
         holds = abs(achieved - wanted.weight) <= TOLERANCE
         return Routed(holds, achieved, "" if holds else "the share of ready pods is not there yet")
 
-    def _reached(self, draft: Draft, weight: int) -> float:
-        total, own = draft.model.spec.serving.replicas, self.replicas_for(draft, weight, 0)
-        others = max(1, total - own) if _is_shared(draft) else total
+    def _reached(self, context: ReconcileContext, weight: int) -> float:
+        total, own = context.model.spec.serving.replicas, self.replicas_for(context, weight, 0)
+        others = max(1, total - own) if _is_shared(context) else total
         return 100 * own / (own + others)
 
 
-def _is_shared(draft: Draft) -> bool:
-    return draft.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
+def _is_shared(context: ReconcileContext) -> bool:
+    return context.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
 
 
-def _share(draft: Draft, holder: str, beside: str) -> int:
+def _share(context: ReconcileContext, holder: str, beside: str) -> int:
     """Percent of the ready encoder pods that are the candidate's."""
-    there, here = _ready(draft, holder), _ready(draft, beside)
+    there, here = _ready(context, holder), _ready(context, beside)
     return round(100 * here / (here + there)) if here + there else 0
 
 
-def _ready(draft: Draft, name: str) -> int:
-    release = draft.release(name)
-    found: Object | None = draft.scene.child("Deployment", encoder_name(name), release.uid)
+def _ready(context: ReconcileContext, name: str) -> int:
+    release = context.release(name)
+    found: Object | None = context.snapshot.child("Deployment", encoder_name(name), release.uid)
     return int(((found or {}).get("status") or {}).get("readyReplicas") or 0)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from lockstep_operator.decide.context.context import Draft
+    from lockstep_operator.decide.context.context import ReconcileContext
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ class Routed:
 
 
 class Router(Protocol):
-    """One way to split the requests of a model. Stateless: everything is in the draft."""
+    """One way to split the requests of a model. Stateless: everything is in the context."""
 
-    def problem(self, draft: Draft) -> str | None:
+    def problem(self, context: ReconcileContext) -> str | None:
         """Why the steps of this model cannot be taken with this router, with the fix."""
         ...
 
-    def replicas_for(self, draft: Draft, weight: int, mirror: int) -> int:
+    def replicas_for(self, context: ReconcileContext, weight: int, mirror: int) -> int:
         """Encoder pods of a candidate that answers `weight` percent of the requests."""
         ...
 
-    def steer(self, draft: Draft, wanted: Traffic) -> None:
-        """Plans what is different from `wanted` into `draft.apply`."""
+    def steer(self, context: ReconcileContext, wanted: Traffic) -> None:
+        """Plans what is different from `wanted` into `context.apply`."""
         ...
 
-    def verify(self, draft: Draft, wanted: Traffic) -> Routed:
+    def verify(self, context: ReconcileContext, wanted: Traffic) -> Routed:
         """Whether what was read back is `wanted`."""
         ...

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from lockstep_operator import manifests
 from tests.cluster.support.control_plane import ControlPlane
 from tests.unit.manifests.support import samples
 
@@ -19,7 +18,7 @@ DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionBy
 
 
 def start(control_plane: ControlPlane, namespace: str) -> str:
-    job = manifests.training_job(samples.model(), samples.release(), 1)
+    job = samples.job("train", samples.model(), samples.release())
     # Its owner is not on this server: the garbage collector would take the Job away.
     metadata = {k: v for k, v in job["metadata"].items() if k != "ownerReferences"}
     found = {**job, "metadata": {**metadata, "namespace": namespace}}

@@ -34,12 +34,12 @@ def built(**release_fields: Any) -> dict[str, Object]:
     frozen, recipe = release.spec.indexes[0], samples.index(template=TEMPLATE)
     stable = samples.release(1, letter="f")
     return {
-        "train": manifests.training_job(model, release, 1, pull_secrets=("mirror",)),
-        "import": manifests.import_job(
-            model, samples.release(2, training=None, artifact=samples.ARTIFACT), 1
+        "train": samples.job("train", model, release, pull_secrets=("mirror",)),
+        "import": samples.job(
+            "import", model, samples.release(2, training=None, artifact=samples.ARTIFACT)
         ),
-        "evaluate": manifests.evaluation_job(model, release, 1, stable),
-        "build": manifests.build_job(model, release, frozen, recipe, 1),
+        "evaluate": samples.job("evaluate", model, release, stable=stable),
+        "build": samples.job("build", model, release, index=frozen, recipe=recipe),
         "encoder": manifests.encoder_deployment(model, release),
         "autoscaler": manifests.encoder_autoscaler(
             AutoscalingSpec(max_replicas=3), release, Bounds(1, 3)

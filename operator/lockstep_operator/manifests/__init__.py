@@ -3,13 +3,9 @@
 They hold only fields that the operator owns, for server-side apply; none reads a clock or a file.
 """
 
-from lockstep_operator.manifests.jobs import (
-    build_job,
-    evaluation_job,
-    import_job,
-    replay_job,
-    training_job,
-)
+from lockstep_operator.manifests.job_configs import JobInputs
+from lockstep_operator.manifests.job_table import JOBS, JobSettings
+from lockstep_operator.manifests.jobs import attempt_job
 from lockstep_operator.manifests.meeting import meeting_service
 from lockstep_operator.manifests.names import (
     JobKind,
@@ -31,15 +27,16 @@ from lockstep_operator.manifests.serving import (
 )
 
 __all__ = [
+    "JOBS",
+    "JobInputs",
     "JobKind",
-    "build_job",
+    "JobSettings",
+    "attempt_job",
     "encoder_autoscaler",
     "encoder_deployment",
     "encoder_name",
     "encoder_service",
     "entry_service",
-    "evaluation_job",
-    "import_job",
     "index_deployment",
     "index_name",
     "index_service",
@@ -48,7 +45,5 @@ __all__ = [
     "meeting_service",
     "release_manifest",
     "release_name",
-    "replay_job",
     "short_name",
-    "training_job",
 ]

@@ -1,10 +1,9 @@
-"""Jobs of a release: one per attempt, created once and never changed."""
+"""What each kind of Job is told: the config of its program, frozen in the release."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from lockstep_core.protocol import labels as names
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import (
     BuildConfig,
@@ -13,178 +12,110 @@ from lockstep_core.protocol.config import (
     ReplayConfig,
     TrainConfig,
 )
-from lockstep_core.protocol.environment import PROGRESS_PORT, SERVING_PORT
+from lockstep_core.protocol.environment import SERVING_PORT
+from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gates import Gate
-from lockstep_operator.api.index import BuildSpec
-from lockstep_operator.api.objects import Index, Model, Object, Release
-from lockstep_operator.api.pods import PodTemplate
+from lockstep_operator.api.objects import Index, Model, Release
 from lockstep_operator.api.release import FrozenIndex
-from lockstep_operator.manifests.attempt import attempt_job
 from lockstep_operator.manifests.facts import build_facts, held_out, is_same_store, training_facts
-from lockstep_operator.manifests.meeting import meeting_environment, spread
-from lockstep_operator.manifests.names import JobKind, encoder_name
-from lockstep_operator.manifests.pods import PROGRESS_PORT_NAME, Program
+from lockstep_operator.manifests.names import encoder_name
 
-TRAIN_REQUESTS = {"cpu": "250m", "memory": "512Mi"}
-EVALUATE_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
-REPLAY_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 REPLAYED_QUERIES = 1000
-BUILD_REQUESTS = {"cpu": "100m", "memory": "256Mi"}
-# Time to finish a step and to save what was done.
-TRAIN_GRACE_SECONDS = 60
 
 
-def training_job(
-    model: Model,
-    release: Release,
-    attempt: int,
-    stable: Release | None = None,
-    *,
-    pull_secrets: Sequence[str] = (),
-) -> Object:
-    """`lockstep-train run`: the data set in, a model artifact out; `validate` comes first.
+@dataclass(frozen=True)
+class JobInputs:
+    """What the Jobs of a release are built from; each kind reads what it needs.
 
-    The report shows the stable model beside it, if it is in the same store.
+    `stable` is compared with, where there is one. `index` is the index of the Job, as the release
+    froze it; `recipe` gives its pod alone (None: the VectorIndex was deleted, defaults). `gate` and
+    `analysis` are what a replay measures for.
+    """
+
+    model: Model
+    release: Release
+    attempt: int
+    stable: Release | None = None
+    index: FrozenIndex | None = None
+    recipe: Index | None = None
+    gate: Gate | None = None
+    analysis: str = ""
+
+
+def train_config(inputs: JobInputs) -> TrainConfig:
+    """The report shows the stable model beside it, if it is in the same store.
+
     Raises ValueError for a release that is imported.
     """
-    training, policy = release.spec.training, model.spec.training
-    if training is None:
-        raise ValueError(f"release {release.name} is imported: there is nothing to train")
-    if policy is not None:
-        # As the pod's template, which has to give each process its GPU: that of now.
-        training = training.model_copy(update={"distributed": policy.distributed})
-    config = TrainConfig(
+    release = inputs.release
+    return TrainConfig(
         release=release.name,
         release_uid=release.uid,
-        attempt=attempt,
+        attempt=inputs.attempt,
         artifacts=release.spec.artifacts,
-        training=training,
-        stable_artifact_digest=_comparable(stable, release),
+        training=training_of(inputs),
+        stable_artifact_digest=_comparable(inputs.stable, release),
     )
-    program = Program(
-        command=("lockstep-train", "run"),
-        image=release.spec.images.trainer,
-        config=config,
-        artifacts=release.spec.artifacts,
-        writes_artifacts=True,
-        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
-        requests=TRAIN_REQUESTS,
-        grace_seconds=TRAIN_GRACE_SECONDS,
-        check=("lockstep-train", "validate"),
-        environment=meeting_environment(release, attempt, training.distributed),
-    )
-    job = attempt_job(
-        release,
-        JobKind.TRAIN,
-        attempt,
-        program,
-        template=policy.template if policy else PodTemplate(),
-        deadline=model.spec.origin.active_deadline_seconds,
-        pull_secrets=pull_secrets,
-    )
-    return spread(job, release, training.distributed)
 
 
-def import_job(
-    model: Model, release: Release, attempt: int, *, pull_secrets: Sequence[str] = ()
-) -> Object:
-    """`lockstep-encoder import`: the artifact of another store in, this store's artifact out.
+def training_of(inputs: JobInputs) -> TrainingSpec:
+    """The training of the release; raises ValueError for a release that is imported."""
+    release, policy = inputs.release, inputs.model.spec.training
+    training = release.spec.training
+    if training is None:
+        raise ValueError(f"release {release.name} is imported: there is nothing to train")
+    if policy is None:
+        return training
+    # As the pod's template, which has to give each process its GPU: that of now.
+    return training.model_copy(update={"distributed": policy.distributed})
 
-    Raises ValueError for a release that is trained.
-    """
+
+def import_config(inputs: JobInputs) -> ImportConfig:
+    """Raises ValueError for a release that is trained."""
+    release = inputs.release
     source = release.spec.artifact
     if source is None:
         raise ValueError(f"release {release.name} is trained: there is nothing to import")
-    config = ImportConfig(
+    return ImportConfig(
         release=release.name,
         release_uid=release.uid,
-        attempt=attempt,
+        attempt=inputs.attempt,
         artifacts=release.spec.artifacts,
         artifact=source,
     )
-    program = Program(
-        command=("lockstep-encoder", "import"),
-        image=release.spec.images.encoder,
-        config=config,
-        artifacts=release.spec.artifacts,
-        writes_artifacts=True,
-        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
-        requests=EVALUATE_REQUESTS,
-    )
-    return attempt_job(
-        release,
-        JobKind.IMPORT,
-        attempt,
-        program,
-        template=model.spec.serving.template,
-        deadline=model.spec.origin.active_deadline_seconds,
-        pull_secrets=pull_secrets,
-    )
 
 
-def evaluation_job(
-    model: Model,
-    release: Release,
-    attempt: int,
-    stable: Release | None,
-    *,
-    pull_secrets: Sequence[str] = (),
-) -> Object:
-    """`lockstep-encoder evaluate`: candidate and stable over the same held-out set.
+def evaluate_config(inputs: JobInputs) -> EvaluateConfig:
+    """A stable model in another store is not measured: the pod reaches the candidate's store alone.
 
-    A stable model in another store is not measured: the pod reaches the candidate's store alone.
     Raises ValueError while the release (or the stable one) has no model artifact, and when there
     is no labelled set to measure it on.
     """
-    config = EvaluateConfig(
+    release = inputs.release
+    return EvaluateConfig(
         release=release.name,
         release_uid=release.uid,
-        attempt=attempt,
+        attempt=inputs.attempt,
         artifacts=release.spec.artifacts,
         artifact_digest=training_facts(release).artifact_digest,
-        stable_artifact_digest=_comparable(stable, release),
+        stable_artifact_digest=_comparable(inputs.stable, release),
         data=held_out(release),
-        recall_at=_recall_at(model),
-    )
-    program = Program(
-        command=("lockstep-encoder", "evaluate"),
-        image=release.spec.images.encoder,
-        config=config,
-        artifacts=release.spec.artifacts,
-        writes_artifacts=True,
-        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
-        requests=EVALUATE_REQUESTS,
-    )
-    return attempt_job(
-        release,
-        JobKind.EVALUATE,
-        attempt,
-        program,
-        template=model.spec.serving.template,
-        deadline=model.spec.origin.active_deadline_seconds,
-        pull_secrets=pull_secrets,
+        recall_at=_recall_at(inputs.model),
     )
 
 
-def build_job(
-    model: Model,
-    release: Release,
-    index: FrozenIndex,
-    recipe: Index | None,
-    attempt: int,
-    *,
-    pull_secrets: Sequence[str] = (),
-) -> Object:
-    """`lockstep-indexer build`: the corpus in, one index artifact out.
+def build_config(inputs: JobInputs) -> BuildConfig:
+    """What is built is frozen in the release: of `recipe` it reads nothing.
 
-    `recipe` gives the pod alone (None: the VectorIndex was deleted, defaults); what is built is
-    frozen in the release. Raises ValueError while the release has no model artifact.
+    Raises ValueError while the release has no model artifact.
     """
+    release, index = inputs.release, inputs.index
+    assert index is not None
     facts = training_facts(release)
-    config = BuildConfig(
+    return BuildConfig(
         release=release.name,
         release_uid=release.uid,
-        attempt=attempt,
+        attempt=inputs.attempt,
         artifacts=release.spec.artifacts,
         artifact_digest=facts.artifact_digest,
         space_id=facts.space_id,
@@ -194,54 +125,26 @@ def build_job(
         objectives=index.objectives,
         seed=release.spec.seed,
     )
-    program = Program(
-        command=("lockstep-indexer", "build"),
-        image=release.spec.images.indexer,
-        config=config,
-        artifacts=release.spec.artifacts,
-        writes_artifacts=True,
-        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
-        requests=BUILD_REQUESTS,
-    )
-    build = recipe.spec.build if recipe else BuildSpec()
-    return attempt_job(
-        release,
-        JobKind.BUILD,
-        attempt,
-        program,
-        template=build.template,
-        deadline=build.active_deadline_seconds,
-        index=index.name,
-        pull_secrets=pull_secrets,
-    )
 
 
-def replay_job(
-    model: Model,
-    release: Release,
-    index: FrozenIndex,
-    gate: Gate,
-    attempt: int,
-    *,
-    analysis: str,
-    pull_secrets: Sequence[str] = (),
-) -> Object:
-    """`lockstep-encoder replay`: held-out queries through the release's own Service.
+def replay_config(inputs: JobInputs) -> ReplayConfig:
+    """Held-out queries go through the release's own Service.
 
-    It has `progressDeadlineSeconds`: an analysis does not wait longer for a pod than a weight does.
     Raises ValueError while the release lacks its model artifact or the build, and when there is no
     labelled set.
     """
+    release, index, gate = inputs.release, inputs.index, inputs.gate
+    assert index is not None and gate is not None
     build, data = build_facts(release, index.name), held_out(release)
     if release.status.evaluation is not None:
         data = data.model_copy(update={"digest": release.status.evaluation.dataset_digest})
     service = f"{encoder_name(release.name)}.{release.namespace}.svc"
-    config = ReplayConfig(
+    return ReplayConfig(
         release=release.name,
         release_uid=release.uid,
-        attempt=attempt,
+        attempt=inputs.attempt,
         artifacts=release.spec.artifacts,
-        analysis=analysis,
+        analysis=inputs.analysis,
         url=f"http://{service}:{SERVING_PORT}",
         space_id=build.space_id,
         index=index.name,
@@ -252,29 +155,6 @@ def replay_job(
         max_samples=gate.max_samples or REPLAYED_QUERIES,
         seed=release.spec.seed,
     )
-    program = Program(
-        command=("lockstep-encoder", "replay"),
-        image=release.spec.images.encoder,
-        config=config,
-        artifacts=release.spec.artifacts,
-        writes_artifacts=True,
-        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
-        requests=REPLAY_REQUESTS,
-    )
-    job = attempt_job(
-        release,
-        JobKind.REPLAY,
-        attempt,
-        program,
-        template=model.spec.serving.template,
-        deadline=model.spec.rollout.progress_deadline_seconds,
-        index=index.name,
-        suffix=gate.name,
-        pull_secrets=pull_secrets,
-    )
-    job["metadata"]["labels"][names.GATE] = gate.name
-    job["metadata"]["annotations"] = {names.ANALYSIS: analysis}
-    return job
 
 
 def _comparable(stable: Release | None, release: Release) -> Sha256 | None:

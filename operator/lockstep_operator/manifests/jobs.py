@@ -1,47 +1,44 @@
-"""The Job around a program: one attempt, and who retries what."""
+"""The Job of one attempt, created once and never changed: its pod, and who retries what."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lockstep_core.protocol.environment import PROGRESS_PORT
 from lockstep_core.protocol.exitcodes import UNCOUNTED
-from lockstep_operator.api.objects import Object, Release
-from lockstep_operator.api.pods import PodTemplate
-from lockstep_operator.manifests.metadata import (
-    Component,
-    metadata,
-    owned_by_release,
-    standard_labels,
-)
+from lockstep_operator.api.objects import Object
+from lockstep_operator.manifests.job_configs import JobInputs
+from lockstep_operator.manifests.job_table import JOBS, JobRow
+from lockstep_operator.manifests.metadata import metadata, owned_by_release, standard_labels
 from lockstep_operator.manifests.names import JobKind, job_name
-from lockstep_operator.manifests.pods import CHECK, CONTAINER, Program, pod_template
+from lockstep_operator.manifests.pods import (
+    CHECK,
+    CONTAINER,
+    PROGRESS_PORT_NAME,
+    Program,
+    pod_template,
+)
 
 
-def attempt_job(
-    release: Release,
-    kind: JobKind,
-    attempt: int,
-    program: Program,
-    *,
-    template: PodTemplate,
-    deadline: int,
-    index: str | None = None,
-    suffix: str | None = None,
-    pull_secrets: Sequence[str] = (),
-) -> Object:
-    """One attempt of one kind of Job. `suffix` ends its name where it is not the index's."""
+def attempt_job(kind: JobKind, inputs: JobInputs, *, pull_secrets: Sequence[str] = ()) -> Object:
+    """One attempt of one kind of Job, named after its gate or its index where it has one.
+
+    Raises ValueError where the release is not one that has such a Job, or not yet (see the kind's
+    function of `job_configs`).
+    """
+    row, release = JOBS[kind], inputs.release
+    program = _program(row, inputs)
+    index = inputs.index.name if inputs.index else None
+    suffix = inputs.gate.name if inputs.gate else index
+    settings = row.settings(inputs.model, index, inputs.recipe)
     labels = standard_labels(
-        release.spec.model,
-        Component(kind.value),
-        release=release.name,
-        index=index,
-        attempt=attempt,
+        release.spec.model, kind, release=release.name, index=index, attempt=inputs.attempt
     )
-    return {
+    job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": metadata(
-            job_name(release.name, kind, attempt, suffix or index),
+            job_name(release.name, kind, inputs.attempt, suffix),
             release.namespace,
             labels,
             owned_by_release(release),
@@ -49,15 +46,36 @@ def attempt_job(
         # No ttl: the Job is evidence until its release goes, and its name must stay taken.
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": deadline,
+            "activeDeadlineSeconds": settings.deadline_seconds,
             # Two pods of one Job never write at the same time.
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {"rules": _failure_rules(program)},
             "template": pod_template(
-                program, template, labels, pull_secrets=pull_secrets, restartPolicy="Never"
+                program,
+                settings.template,
+                labels,
+                pull_secrets=pull_secrets,
+                restartPolicy="Never",
             ),
         },
     }
+    return row.finish(job, inputs)
+
+
+def _program(row: JobRow, inputs: JobInputs) -> Program:
+    release = inputs.release
+    return Program(
+        command=row.command,
+        image=row.image(release.spec.images),
+        config=row.config(inputs),
+        artifacts=release.spec.artifacts,
+        writes_artifacts=True,
+        port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
+        requests=row.requests,
+        grace_seconds=row.grace_seconds,
+        check=row.check,
+        environment=row.environment(inputs),
+    )
 
 
 def _failure_rules(program: Program) -> list[Object]:

@@ -6,7 +6,6 @@ from lockstep_core.protocol.environment import RENDEZVOUS_PORT
 from lockstep_core.protocol.training import DistributedSpec
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.manifests.metadata import (
-    Component,
     metadata,
     owned_by_release,
     selector_labels,
@@ -48,8 +47,7 @@ def spread(job: Object, release: Release, distributed: DistributedSpec) -> Objec
 
 def meeting_service(release: Release) -> Object:
     """Gives the pods of all attempts a name each, before they are ready."""
-    component = Component.TRAIN
-    labels = standard_labels(release.spec.model, component, release=release.name)
+    labels = standard_labels(release.spec.model, JobKind.TRAIN, release=release.name)
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -59,7 +57,7 @@ def meeting_service(release: Release) -> Object:
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
-            "selector": selector_labels(release.spec.model, release.name, component),
+            "selector": selector_labels(release.spec.model, release.name, JobKind.TRAIN),
             "ports": [
                 {
                     "name": "rendezvous",

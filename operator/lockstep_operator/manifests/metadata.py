@@ -12,16 +12,12 @@ from typing import Any
 
 from lockstep_core.protocol import labels
 from lockstep_operator.api.objects import API_VERSION, Model, Object, Release
+from lockstep_operator.manifests.names import JobKind
 
 
 class Component(StrEnum):
-    """Value of the component labels."""
+    """Value of the component labels, of what is no Job: a Job and its pods carry their kind."""
 
-    TRAIN = "train"
-    IMPORT = "import"
-    EVALUATE = "evaluate"
-    BUILD = "build"
-    REPLAY = "replay"
     ENCODER = "encoder"
     INDEX = "index"
     ENTRY = "entry"
@@ -30,7 +26,7 @@ class Component(StrEnum):
 
 def standard_labels(
     model: str,
-    component: Component,
+    component: Component | JobKind,
     *,
     release: str | None = None,
     index: str | None = None,
@@ -55,7 +51,7 @@ def standard_labels(
 
 
 def selector_labels(
-    model: str, release: str, component: Component, index: str | None = None
+    model: str, release: str, component: Component | JobKind, index: str | None = None
 ) -> dict[str, str]:
     """Selects the pods of one release (and index) and no others. Immutable once applied."""
     found = {

@@ -29,17 +29,17 @@ pytestmark = pytest.mark.unit
 def imported_job() -> Object:
     """A release that imports, of a model that is trained by now: Jobs follow the release."""
     frozen: dict[str, Any] = {"training": None, "artifact": samples.ARTIFACT}
-    return manifests.import_job(samples.model(), samples.release(2, trained=False, **frozen), 1)
+    return samples.job("import", samples.model(), samples.release(2, trained=False, **frozen))
 
 
 def jobs(**spec: Any) -> dict[str, Object]:
     model, release = samples.model(**spec), samples.release(2)
     stable, frozen = samples.release(1, letter="f"), release.spec.indexes[0]
     return {
-        "train": manifests.training_job(model, release, 1, stable),
+        "train": samples.job("train", model, release, stable=stable),
         "import": imported_job(),
-        "evaluate": manifests.evaluation_job(model, release, 1, stable),
-        "build": manifests.build_job(model, release, frozen, samples.index(), 1),
+        "evaluate": samples.job("evaluate", model, release, stable=stable),
+        "build": samples.job("build", model, release, index=frozen, recipe=samples.index()),
     }
 
 
@@ -143,15 +143,15 @@ def test_an_import_is_measured_on_its_own_set_and_others_cannot_be() -> None:
     frozen: dict[str, Any] = {"training": None, "artifact": samples.ARTIFACT}
     model = samples.model(training=None, artifact={**samples.ARTIFACT, "activeDeadlineSeconds": 9})
     release = samples.release(2, **frozen, evaluation={"data": data})
-    job = manifests.evaluation_job(model, release, 1, None)
+    job = samples.job("evaluate", model, release)
     config = EvaluateConfig.model_validate_json(config_of(job))
     assert config.data.uri == data["uri"] and job["spec"]["activeDeadlineSeconds"] == 9
     with pytest.raises(ValueError, match=r"glyphs-r2 was imported without `spec\.evaluation`"):
-        manifests.evaluation_job(model, samples.release(2, **frozen), 1, None)
+        samples.job("evaluate", model, samples.release(2, **frozen))
     with pytest.raises(ValueError, match="glyphs-r2 is imported: there is nothing to train"):
-        manifests.training_job(model, release, 1)
+        samples.job("train", model, release)
     with pytest.raises(ValueError, match="glyphs-r2 is trained: there is nothing to import"):
-        manifests.import_job(model, samples.release(2), 1)
+        samples.job("import", model, samples.release(2))
 
 
 def test_recall_is_measured_at_each_gates_k_once() -> None:
@@ -228,7 +228,7 @@ def test_volumes_are_read_only_where_pods_serve() -> None:
 
 
 def test_an_object_store_is_reached_with_the_secret_and_no_volume() -> None:
-    job = manifests.training_job(samples.model(), samples.release(1, artifacts=samples.BUCKET), 1)
+    job = samples.job("train", samples.model(), samples.release(1, artifacts=samples.BUCKET))
     assert container_of(job)["envFrom"] == [{"secretRef": {"name": "store-keys"}}]
     assert [v["name"] for v in pod_of(job)["volumes"]] == ["tmp"]
     config = TrainConfig.model_validate_json(config_of(job))
@@ -276,9 +276,7 @@ def test_training_is_checked_first_without_the_device_and_without_writing() -> N
     assert mounts["artifacts"]["readOnly"] is True and mounts["tmp"]["mountPath"] == "/tmp"
     assert "ports" not in check
     assert pod_of(job)["terminationGracePeriodSeconds"] == 60
-    bucket = manifests.training_job(
-        samples.model(), samples.release(1, artifacts=samples.BUCKET), 1
-    )
+    bucket = samples.job("train", samples.model(), samples.release(1, artifacts=samples.BUCKET))
     (check,) = pod_of(bucket)["initContainers"]
     assert check["envFrom"] == [{"secretRef": {"name": "store-keys"}}]
 
@@ -321,7 +319,7 @@ def test_images_are_the_releases_own() -> None:
 
 
 def test_pull_secrets_reach_the_pod() -> None:
-    job = manifests.training_job(samples.model(), samples.release(), 1, pull_secrets=("mirror",))
+    job = samples.job("train", samples.model(), samples.release(), pull_secrets=("mirror",))
     assert pod_of(job)["imagePullSecrets"] == [{"name": "mirror"}]
     assert all("imagePullSecrets" not in pod_of(w) for w in WORKLOADS.values())
 
@@ -377,7 +375,7 @@ def test_a_pod_goes_only_when_the_one_that_replaces_it_is_ready(component: str) 
 def test_a_deleted_recipe_builds_and_serves_with_defaults() -> None:
     model, release = samples.model(), samples.release()
     frozen = release.spec.indexes[0]
-    assert manifests.build_job(model, release, frozen, None, 1)["spec"]["activeDeadlineSeconds"]
+    assert samples.job("build", model, release, index=frozen)["spec"]["activeDeadlineSeconds"]
     assert manifests.index_deployment(model, release, frozen, None)["spec"]["replicas"] == 1
 
 

@@ -21,7 +21,7 @@ def job(attempt: int = 1, **distributed: int) -> Object:
         "distributed": distributed,
         "template": {"resources": {"limits": limits}},
     }
-    return manifests.training_job(samples.model(training=training), samples.release(), attempt)
+    return samples.job("train", samples.model(training=training), samples.release(), attempt)
 
 
 def environment(found: Object) -> dict[str, str]:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.result import ReplayFacts
 from lockstep_core.quality.verdicts import Judgement, Verdict, Why, judge_at_least
-from lockstep_operator import manifests
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import FrozenIndex
@@ -28,7 +27,7 @@ from lockstep_operator.decide.vocabulary.formatting import (
     interval_text,
     needed,
 )
-from lockstep_operator.manifests import JobKind, job_name
+from lockstep_operator.manifests import JobInputs, JobKind, attempt_job, job_name
 
 
 def live_recall(check: GateCheck) -> Look:
@@ -176,15 +175,16 @@ def _next(
     attempt = (_attempt(jobs[-1]) if jobs else 0) + 1
     name = job_name(release.name, JobKind.REPLAY, attempt, check.gate.name)
     refusal = context.snapshot.refusal("Job", name)
-    job = manifests.replay_job(
-        context.model,
-        release,
-        index,
-        check.gate,
-        attempt,
+    inputs = JobInputs(
+        model=context.model,
+        release=release,
+        attempt=attempt,
+        index=index,
+        gate=check.gate,
         analysis=_id(check),
-        pull_secrets=context.snapshot.settings.image_pull_secrets,
     )
+    secrets = context.snapshot.settings.image_pull_secrets
+    job = attempt_job(JobKind.REPLAY, inputs, pull_secrets=secrets)
     if refusal is None:
         context.create.append(job)
         return Look(None, problem_of(verdicts))

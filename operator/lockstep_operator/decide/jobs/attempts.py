@@ -9,16 +9,11 @@ from __future__ import annotations
 import hashlib
 
 from lockstep_operator.api.release import Attempts, EmbeddingReleaseStatus
-from lockstep_operator.manifests import JobKind
+from lockstep_operator.manifests import JOBS, JobKind
 
 BASE_SECONDS = 30.0
 LIMIT_SECONDS = 1800.0
 JITTER = 0.1
-_FIELDS = {
-    JobKind.TRAIN: "training",
-    JobKind.IMPORT: "importing",
-    JobKind.EVALUATE: "evaluating",
-}
 
 
 def key_of(kind: JobKind, index: str | None = None) -> str:
@@ -32,11 +27,8 @@ def book(status: EmbeddingReleaseStatus) -> Attempts:
 
 def current(status: EmbeddingReleaseStatus, kind: JobKind, index: str | None = None) -> int:
     """The attempt that the Job's name carries; 1 before the first is written down."""
-    found = book(status)
-    if kind is JobKind.BUILD:
-        return found.indexing.get(index or "", 1)
-    number: int = getattr(found, _FIELDS[kind])
-    return max(1, number)
+    numbers = _recorded(book(status), kind)
+    return max(1, numbers.get(index or "", 1))
 
 
 def failures(status: EmbeddingReleaseStatus, kind: JobKind, index: str | None = None) -> int:
@@ -46,10 +38,30 @@ def failures(status: EmbeddingReleaseStatus, kind: JobKind, index: str | None = 
 
 def start(found: Attempts, kind: JobKind, index: str | None, attempt: int) -> Attempts:
     """The book with `attempt` as the current one."""
-    if kind is JobKind.BUILD:
-        numbers = {**found.indexing, (index or ""): attempt}
-        return found.model_copy(update={"indexing": numbers})
-    return found.model_copy(update={_FIELDS[kind]: attempt})
+    row = JOBS[kind]
+    assert row.attempts is not None
+    numbers = {**_recorded(found, kind), (index or ""): attempt}
+    recorded = numbers if row.per_index else attempt
+    return found.model_copy(update={row.attempts: recorded})
+
+
+def start_again(status: EmbeddingReleaseStatus, kind: JobKind) -> Attempts:
+    """The book with no failures counted, and new names for the Jobs of this kind that lack a
+    result."""
+    found = book(status).model_copy(update={"failures": {}})
+    built = {build.index for build in status.builds or ()}
+    for index, attempt in _recorded(found, kind).items():
+        if index not in built:
+            found = start(found, kind, index, attempt + 1)
+    return found
+
+
+def _recorded(found: Attempts, kind: JobKind) -> dict[str, int]:
+    """The current attempt of each index; of a kind that is not of an index under an empty name."""
+    row = JOBS[kind]
+    assert row.attempts is not None
+    recorded = getattr(found, row.attempts)
+    return dict(recorded) if row.per_index else {"": int(recorded)}
 
 
 def fail_one(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
+from lockstep_operator.api.release import FrozenIndex
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import seconds_left
 from lockstep_operator.decide.context.plan import reference
@@ -17,29 +18,52 @@ from lockstep_operator.decide.jobs.pod_status import IMAGE_REASONS
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.decide.workloads.children import REMNANT_SECONDS
-from lockstep_operator.manifests import JobKind, job_name
+from lockstep_operator.manifests import (
+    JOBS,
+    JobInputs,
+    JobKind,
+    JobSettings,
+    attempt_job,
+    job_name,
+)
 
 REFUSED_AGAIN_SECONDS = 30.0
-_DOINGS = {
-    JobKind.TRAIN: "trains",
-    JobKind.IMPORT: "is imported",
-    JobKind.EVALUATE: "is measured",
-}
 
 
 @dataclass(frozen=True)
 class Task:
-    """One kind of Job. `build` makes the Job of an attempt; the fields are for messages."""
+    """One Job of a release, whatever its attempt. `build` makes the Job of an attempt."""
 
     kind: JobKind
     index: str | None
+    settings: JobSettings
     build: Callable[[int], Object]
-    template: str
-    deadline: str
 
     @property
     def key(self) -> str:
         return attempts.key_of(self.kind, self.index)
+
+
+def task(
+    context: ReconcileContext, name: str, kind: JobKind, index: FrozenIndex | None = None
+) -> Task:
+    """The Job of this kind that release `name` needs, of one of its indexes where it has one."""
+    recipe = context.snapshot.index(index.name) if index else None
+
+    def build(attempt: int) -> Object:
+        inputs = JobInputs(
+            model=context.model,
+            release=context.release(name),
+            attempt=attempt,
+            stable=context.stable,
+            index=index,
+            recipe=recipe,
+        )
+        secrets = context.snapshot.settings.image_pull_secrets
+        return attempt_job(kind, inputs, pull_secrets=secrets)
+
+    which = index.name if index else None
+    return Task(kind, which, JOBS[kind].settings(context.model, which, recipe), build)
 
 
 def run(context: ReconcileContext, name: str, task: Task) -> Result | None:
@@ -152,23 +176,25 @@ def _stuck(context: ReconcileContext, name: str, task: Task, report: Report) -> 
 
 
 def _fix(task: Task, report: Report) -> str:
+    template = task.settings.template_field
     if report.reason in IMAGE_REASONS:
-        return f"set {task.template}.image to one that the nodes can pull"
+        return f"set {template}.image to one that the nodes can pull"
     missing = report.stuck.missing if report.stuck else None
     if missing is not None and missing.startswith("PersistentVolumeClaim"):
         return "make it, or name another in `spec.artifacts.claimName`"
     if missing is not None:
-        return f"make it, or name another in `spec.artifacts.secretRef` or in {task.template}"
+        return f"make it, or name another in `spec.artifacts.secretRef` or in {template}"
     if report.reason == Reason.UNSCHEDULABLE:
-        return f"lower {task.template}.resources, or give the cluster a node that fits"
-    return f"look at {task.template}, and at the Secret and the claim that `spec.artifacts` names"
+        return f"lower {template}.resources, or give the cluster a node that fits"
+    return f"look at {template}, and at the Secret and the claim that `spec.artifacts` names"
 
 
 def _message(task: Task, report: Report) -> str:
+    settings = task.settings
     if report.reason == Reason.DEADLINE_EXCEEDED:
-        return f"{report.message}: raise {task.deadline}, or give the Job more resources"
+        return f"{report.message}: raise {settings.deadline_field}, or give the Job more resources"
     if report.reason == Reason.OUT_OF_MEMORY and report.result is None:
-        return f"{report.message}: raise {task.template}.resources.limits.memory"
+        return f"{report.message}: raise {settings.template_field}.resources.limits.memory"
     return report.message or "the program left no message"
 
 
@@ -182,9 +208,8 @@ def _what(context: ReconcileContext, name: str, task: Task) -> str:
     status = context.release(name).status
     tries = attempts.failures(status, task.kind, task.index) + 1
     limit = context.model.spec.origin.max_attempts
-    verb = _DOINGS.get(task.kind, "is indexed")
     which = f" ({task.index})" if task.index else ""
-    return f"{verb}{which}, attempt {tries} of {limit}"
+    return f"{JOBS[task.kind].doing}{which}, attempt {tries} of {limit}"
 
 
 def _live(context: ReconcileContext, name: str, task: Task) -> list[Object]:

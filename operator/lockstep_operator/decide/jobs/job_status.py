@@ -9,12 +9,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from lockstep_core.protocol.exitcodes import RETRYABLE, UNCOUNTED, ExitCode
-from lockstep_core.protocol.result import Program, Result
+from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.jobs import pod_status
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.manifests import JobKind
+from lockstep_operator.manifests import JOBS, JobKind
 
 # Jobs and pods are watched apart: a Job may be seen to end before its pod is.
 POD_GRACE_SECONDS = 15.0
@@ -23,13 +23,6 @@ QUEUED_AFTER_SECONDS = 60.0
 SIGTERM, SIGKILL = 128 + 15, 128 + 9
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 
-PROGRAMS = {
-    JobKind.TRAIN: Program.TRAIN,
-    JobKind.IMPORT: Program.IMPORT,
-    JobKind.EVALUATE: Program.EVALUATE,
-    JobKind.BUILD: Program.BUILD,
-    JobKind.REPLAY: Program.REPLAY,
-}
 _CODES = {int(code): code for code in ExitCode}
 _EXIT_CODE = re.compile(r"exit code (\d+)")
 
@@ -155,10 +148,11 @@ def _complete(newest_first: Sequence[Object], kind: JobKind, grace: float) -> Re
             f" this version: {done.text[:200] or 'it is empty'}"
         )
         return Report(JobState.FAILED, Reason.INVALID_RESULT, message, pod=done.pod)
-    if result.program is not PROGRAMS[kind] or result.exit_code is not ExitCode.OK:
+    program = JOBS[kind].program
+    if result.program is not program or result.exit_code is not ExitCode.OK:
         message = (
             f"the result is of {result.program} with exit code {int(result.exit_code)},"
-            f" expected {PROGRAMS[kind]} with 0: is the image the right program?"
+            f" expected {program} with 0: is the image the right program?"
         )
         return Report(JobState.FAILED, Reason.INVALID_RESULT, message, pod=done.pod)
     return Report(JobState.COMPLETE, pod=done.pod, result=result)

@@ -26,6 +26,12 @@ from lockstep_operator.manifests import JobKind, release_name, short_name
 
 _WITH_TRAFFIC = (Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
+# The Jobs of a stage that starts again. Later stages need the builds.
+_JOBS = {
+    Stage.TRAINING: JobKind.TRAIN,
+    Stage.IMPORTING: JobKind.IMPORT,
+    Stage.EVALUATING: JobKind.EVALUATE,
+}
 
 # What a verb answers: the outcome, and the reason of its Event. None: not yet, ask again.
 Answer = tuple[str, Reason] | None
@@ -181,19 +187,7 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
 
 def _fresh(release: Release, stage: Stage) -> Attempts:
     """No failures counted, and new names for the Jobs of the stage that starts again."""
-    status = release.status
-    book = attempts.book(status).model_copy(update={"failures": {}})
-    if stage is Stage.TRAINING:
-        return attempts.start(book, JobKind.TRAIN, None, book.training + 1)
-    if stage is Stage.IMPORTING:
-        return attempts.start(book, JobKind.IMPORT, None, book.importing + 1)
-    if stage is Stage.EVALUATING:
-        return attempts.start(book, JobKind.EVALUATE, None, book.evaluating + 1)
-    built = {build.index for build in status.builds or ()}
-    for name, attempt in book.indexing.items():
-        if name not in built:
-            book = attempts.start(book, JobKind.BUILD, name, attempt + 1)
-    return book
+    return attempts.start_again(release.status, _JOBS.get(stage, JobKind.BUILD))
 
 
 def _offline(context: ReconcileContext, release: Release) -> list[GateVerdict] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lockstep_core.quality.verdicts import Verdict
-from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.status import GateVerdict
@@ -38,17 +37,7 @@ def to_indexing(context: ReconcileContext, name: str) -> None:
 
 
 def _measure(context: ReconcileContext, name: str) -> bool:
-    secrets = context.snapshot.settings.image_pull_secrets
-    task = job_runner.Task(
-        kind=JobKind.EVALUATE,
-        index=None,
-        build=lambda attempt: manifests.evaluation_job(
-            context.model, context.release(name), attempt, context.stable, pull_secrets=secrets
-        ),
-        template="`spec.serving.template`",
-        deadline=f"`{context.model.spec.origin_field}.activeDeadlineSeconds`",
-    )
-    result = job_runner.run(context, name, task)
+    result = job_runner.run(context, name, job_runner.task(context, name, JobKind.EVALUATE))
     if result is None:
         return False
     facts, training = result.evaluation, context.release(name).status.training

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.jobs import job_runner
@@ -24,17 +23,7 @@ def importing(context: ReconcileContext, release: Release) -> None:
 
 
 def _take_over(context: ReconcileContext, name: str) -> bool:
-    secrets = context.snapshot.settings.image_pull_secrets
-    task = job_runner.Task(
-        kind=JobKind.IMPORT,
-        index=None,
-        build=lambda attempt: manifests.import_job(
-            context.model, context.release(name), attempt, pull_secrets=secrets
-        ),
-        template="`spec.serving.template`",
-        deadline=f"`{context.model.spec.origin_field}.activeDeadlineSeconds`",
-    )
-    result = job_runner.run(context, name, task)
+    result = job_runner.run(context, name, job_runner.task(context, name, JobKind.IMPORT))
     if result is None:
         return False
     facts, source = result.training, context.release(name).spec.artifact

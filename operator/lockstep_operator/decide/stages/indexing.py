@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lockstep_operator import manifests
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import FrozenIndex, Stage
 from lockstep_operator.decide.context.context import Note, ReconcileContext
@@ -34,7 +33,8 @@ def _build(context: ReconcileContext, name: str, frozen: FrozenIndex) -> None:
     builds = context.release(name).status.builds or []
     if any(build.index == frozen.name for build in builds):
         return
-    result = job_runner.run(context, name, _task(context, name, frozen))
+    task = job_runner.task(context, name, JobKind.BUILD, frozen)
+    result = job_runner.run(context, name, task)
     if result is None:
         return
     if result.build is None:
@@ -45,20 +45,3 @@ def _build(context: ReconcileContext, name: str, frozen: FrozenIndex) -> None:
         context.fail(name, Reason.RESULT_MISMATCH, message)
     else:
         context.change(name, builds=[*builds, result.build])
-
-
-def _task(context: ReconcileContext, name: str, frozen: FrozenIndex) -> job_runner.Task:
-    return job_runner.Task(
-        kind=JobKind.BUILD,
-        index=frozen.name,
-        build=lambda attempt: manifests.build_job(
-            context.model,
-            context.release(name),
-            frozen,
-            context.snapshot.index(frozen.name),
-            attempt,
-            pull_secrets=context.snapshot.settings.image_pull_secrets,
-        ),
-        template=f"VectorIndex {frozen.name} `spec.build.template`",
-        deadline=f"VectorIndex {frozen.name} `spec.build.activeDeadlineSeconds`",
-    )

@@ -12,8 +12,6 @@ from lockstep_operator.decide.jobs import attempts, job_runner
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JobKind, short_name
 
-FIELD = "`spec.training.template`"
-
 
 def begin(context: ReconcileContext, release: Release) -> None:
     """The first look at a new release: train, import, or take over the model that it reuses."""
@@ -39,19 +37,11 @@ def begin(context: ReconcileContext, release: Release) -> None:
 
 
 def training(context: ReconcileContext, release: Release) -> None:
-    name, secrets = release.name, context.snapshot.settings.image_pull_secrets
+    name = release.name
     if release.status.training is None:
         if not _can_meet(context, release):
             return
-        task = job_runner.Task(
-            kind=JobKind.TRAIN,
-            index=None,
-            build=lambda attempt: manifests.training_job(
-                context.model, context.release(name), attempt, context.stable, pull_secrets=secrets
-            ),
-            template=FIELD,
-            deadline="`spec.training.activeDeadlineSeconds`",
-        )
+        task = job_runner.task(context, name, JobKind.TRAIN)
         result = job_runner.run(context, name, task)
         if result is None:
             return

@@ -13,6 +13,7 @@ from lockstep_operator.api.objects import (
     parse_model,
     parse_release,
 )
+from lockstep_operator.manifests import JobInputs, JobKind, attempt_job
 
 VOLUME = {"uri": "file:///artifacts", "claimName": "lockstep-artifacts"}
 BUCKET = {
@@ -122,3 +123,17 @@ def release(
             "status": status,
         }
     )
+
+
+def job(
+    kind: str,
+    model: Model,
+    release: Release,
+    attempt: int = 1,
+    *,
+    pull_secrets: tuple[str, ...] = (),
+    **inputs: Any,
+) -> Object:
+    """The Job of an attempt; `inputs` are further fields of `JobInputs`."""
+    given = JobInputs(model, release, attempt, **inputs)
+    return attempt_job(JobKind(kind), given, pull_secrets=pull_secrets)

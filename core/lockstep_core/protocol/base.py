@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
@@ -33,6 +33,15 @@ class Contract(BaseModel):
     def to_wire(self) -> dict[str, Any]:
         """The JSON-ready form: camelCase keys, absent fields left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def replace(self, **fields: Any) -> Self:
+        """A copy in which these fields, by their Python names, have other values.
+
+        They are checked like parsed ones. Raises `pydantic.ValidationError` for a field that there
+        is none of, and for a value that the field does not take.
+        """
+        known = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**(known | fields))
 
 
 def validations(*rules: dict[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ release; everything else that shows a release is a projection of it.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, StringConstraints
 
@@ -190,6 +190,13 @@ class Ending(Contract):
 class EmbeddingReleaseStatus(Contract):
     """The only record of the release."""
 
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {
+        "pause": ("paused_at", "pause_reason", "paused_seconds"),
+        "canary": ("step", "weights", "approved_at"),
+        "after_promotion": ("watch",),
+    }
+    """Fields that end together. On the wire they stand beside the others."""
+
     observed_generation: int = -1
     stage: Stage | None = None
     stage_started_at: Time | None = None
@@ -229,6 +236,15 @@ class EmbeddingReleaseStatus(Contract):
         default=None,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
+
+    def replace(self, **fields: Any) -> Self:
+        """As of every contract; a group of `GROUPS` that is None resets all fields of it that are
+        not named themselves. Raises ValueError for a group that is anything else."""
+        for group in self.GROUPS.keys() & fields.keys():
+            if fields.pop(group) is not None:
+                raise ValueError(f"`{group}` is a group of fields: it can only be None")
+            fields = dict.fromkeys(self.GROUPS[group]) | fields
+        return super().replace(**fields)
 
 
 __all__ = [

@@ -5,20 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 
 from lockstep_operator.api.objects import Object
-from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Supersede
-from lockstep_operator.decide.context.context import ENDED, ReconcileContext
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import update_pause
 from lockstep_operator.decide.context.plan import Plan, StatusWrite
 from lockstep_operator.decide.releases.model import follow
-from lockstep_operator.decide.releases.retention import retain, sweep, trim_history
+from lockstep_operator.decide.releases.retention import plan_removals, retain_replaced, retire
 from lockstep_operator.decide.releases.verbs import handle_verbs
 from lockstep_operator.decide.snapshot.desired import Desired
 from lockstep_operator.decide.snapshot.observed import Observed, Settings
 from lockstep_operator.decide.snapshot.snapshot import Unreadable, is_owned, read, read_indexes
-from lockstep_operator.decide.stages.advance import advance
-from lockstep_operator.decide.stages.finalizing import finalizing
-from lockstep_operator.decide.stages.serving import serving
+from lockstep_operator.decide.stage_table import facts_of
+from lockstep_operator.decide.stages.advance import advance, look_at
 from lockstep_operator.decide.status.index_status import broken, project_index, without_model
 from lockstep_operator.decide.status.model_status import (
     project_model,
@@ -26,12 +24,10 @@ from lockstep_operator.decide.status.model_status import (
     unreadable,
     write_of,
 )
-from lockstep_operator.decide.status.release_status import note_stable, write_records
-from lockstep_operator.decide.traffic.traffic import steer
+from lockstep_operator.decide.status.release_status import describe_releases
+from lockstep_operator.decide.traffic.traffic import plan_traffic
 from lockstep_operator.decide.vocabulary import clock
-
-# Where a candidate whose indexes are out of date stops: its model is all that is still wanted.
-_AFTER_THE_VERDICT = frozenset({Stage.INDEXING, Stage.WARMING})
+from lockstep_operator.decide.workloads.children import plan_children
 
 
 def decide(observed: Observed, settings: Settings, now: datetime) -> Plan:
@@ -54,27 +50,34 @@ def decide(observed: Observed, settings: Settings, now: datetime) -> Plan:
 
 
 def _decide(context: ReconcileContext) -> Plan:
-    handle_verbs(context)
-    to_create = follow(context)
-    if to_create is not None and not context.changed():
+    to_create = _move_records(context)
+    if to_create is not None:
         return _creation(context, to_create)
-    _move(context)
-    note_stable(context)
-    retain(context)
-    steer(context)
-    sweep(context)
-    trim_history(context)
-    write_records(context)
     return _plan(context)
 
 
-def _move(context: ReconcileContext) -> None:
-    """Takes the candidate, and a release that was just promoted, as far as this pass can."""
-    stable = context.stable
-    if stable is not None and stable.status.stage is Stage.FINALIZING:
-        finalizing(context, stable)
-    elif stable is not None:
-        serving(context, stable)
+def _move_records(context: ReconcileContext) -> Object | None:
+    """First phase: what people ask, which releases exist, and how far each comes in this pass.
+
+    Returns an EmbeddingRelease to create, in a pass that changes no record.
+    """
+    handle_verbs(context)
+    to_create = follow(context)
+    if to_create is not None and not context.changed():
+        return to_create
+    _advance_stable(context)
+    _advance_candidate(context)
+    retain_replaced(context)
+    retire(context)
+    return None
+
+
+def _advance_stable(context: ReconcileContext) -> None:
+    if context.stable is not None:
+        look_at(context, context.stable.name)
+
+
+def _advance_candidate(context: ReconcileContext) -> None:
     candidate = context.candidate
     if candidate is None:
         return
@@ -82,8 +85,7 @@ def _move(context: ReconcileContext) -> None:
     desired = context.desired
     outdated = isinstance(desired, Desired) and not desired.is_within(candidate)
     restarts = context.model.spec.rollout.supersede is Supersede.RESTART
-    stop_at = _AFTER_THE_VERDICT if outdated and restarts else frozenset()
-    advance(context, candidate.name, stop_at=stop_at)
+    advance(context, candidate.name, begins_work=not (outdated and restarts))
 
 
 def _creation(context: ReconcileContext, manifest: Object) -> Plan:
@@ -91,11 +93,8 @@ def _creation(context: ReconcileContext, manifest: Object) -> Plan:
 
     Then the status must tell it first, or it would never be told.
     """
-    name = manifest["metadata"]["name"]
-    if context.snapshot.refusal("EmbeddingRelease", name) is not None:
-        note_stable(context)
-        retain(context)
-        write_records(context)
+    if context.snapshot.refusal("EmbeddingRelease", manifest["metadata"]["name"]) is not None:
+        retire(context)
         plan = _plan(context)
         if plan.projections:
             return plan
@@ -103,15 +102,18 @@ def _creation(context: ReconcileContext, manifest: Object) -> Plan:
 
 
 def _plan(context: ReconcileContext) -> Plan:
-    """Collects the pass. Nothing is made for a release that the pass itself ended."""
-    over = {release.uid for release in context.releases if release.status.stage in ENDED}
+    """Second phase: children, traffic and removals, once, by the final records. Third: statuses."""
+    plan_children(context)
+    plan_traffic(context)
+    plan_removals(context)
+    describe_releases(context)
     records = [
         ("EmbeddingRelease", release.raw, release.status.to_wire()) for release in context.changed()
     ]
     return Plan(
         records=_written(records),
-        create=tuple(job for job in context.create if not _is_of(job, over)),
-        apply=tuple(child for child in context.apply if not _is_of(child, over)),
+        create=_of_living(context, context.create),
+        apply=tuple(context.apply),
         delete=tuple(context.delete),
         projections=_written(_projections(_as_recorded(context))),
         events=tuple(context.events),
@@ -120,13 +122,16 @@ def _plan(context: ReconcileContext) -> Plan:
     )
 
 
+def _of_living(context: ReconcileContext, jobs: list[Object]) -> tuple[Object, ...]:
+    """Nothing is made for a release that the pass itself ended."""
+    ended = [r.uid for r in context.releases if facts_of(r.status.stage).ended]
+    return tuple(job for job in jobs if not any(is_owned(job, uid) for uid in ended))
+
+
 def _as_recorded(context: ReconcileContext) -> ReconcileContext:
     """The pass as the statuses may tell it: nothing of it, while a record cannot be written."""
-    if context.snapshot.refused_record is None:
-        return context
-    resting = ReconcileContext(context.snapshot)
-    note_stable(resting)
-    return resting
+    refused = context.snapshot.refused_record is not None
+    return ReconcileContext(context.snapshot) if refused else context
 
 
 def _projections(context: ReconcileContext) -> list[tuple[str, Object, Object]]:
@@ -160,7 +165,3 @@ def _written(statuses: list[tuple[str, Object, Object]]) -> tuple[StatusWrite, .
         for kind, raw, status in statuses
         if status != (raw.get("status") or {})
     )
-
-
-def _is_of(child: Object, uids: set[str]) -> bool:
-    return any(is_owned(child, uid) for uid in uids)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 from lockstep_operator.api.model import HandledVerb
@@ -12,40 +11,16 @@ from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
 from lockstep_operator.api.status import Failure
 from lockstep_operator.decide.context.health import ReleaseHealth
 from lockstep_operator.decide.context.plan import Event, EventType, Reference
+from lockstep_operator.decide.context.traffic import Traffic
+from lockstep_operator.decide.context.transitions import Note
 from lockstep_operator.decide.snapshot.desired import Desired, desired_state
 from lockstep_operator.decide.snapshot.measurements import MeasureRequest
 from lockstep_operator.decide.snapshot.snapshot import Problem, Snapshot
-from lockstep_operator.decide.traffic.routers.router import Traffic
+from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.vocabulary import clock
-from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
-from lockstep_operator.manifests import short_name
+from lockstep_operator.decide.vocabulary.reasons import Word
 
-UNFINISHED = frozenset(
-    {
-        None,
-        Stage.TRAINING,
-        Stage.IMPORTING,
-        Stage.EVALUATING,
-        Stage.INDEXING,
-        Stage.VERIFYING,
-        Stage.WARMING,
-        Stage.CANARY,
-        Stage.PROMOTING,
-        Stage.ROLLING_BACK,
-    }
-)
-ENDED = frozenset({Stage.FAILED, Stage.SUPERSEDED, Stage.RETIRED})
 MESSAGE_LIMIT = 2000
-
-
-@dataclass(frozen=True)
-class Note:
-    """What a release says of itself in this pass. `stalled`: it does not go on by itself."""
-
-    reason: str
-    message: str
-    ready: bool = False
-    stalled: bool = False
 
 
 class ReconcileContext:
@@ -69,10 +44,14 @@ class ReconcileContext:
             entry.verb: entry for entry in snapshot.model.status.last_handled or ()
         }
         self.notes: dict[str, Note] = {}
-        self.pairs: dict[str, ReleaseHealth] = {}
+        # How releases are, by name, until a record changes: see `workloads.children.health_of`.
+        self.healths: dict[str, ReleaseHealth] = {}
+        # Names of ours that belong to someone else, as sentences.
         self.conflicts: list[str] = []
-        # What a stage of the candidate asks for; None: all requests to the stable release.
+        # What the candidate's stage asks for; None: all requests to the stable release.
         self.traffic: Traffic | None = None
+        # Releases that entered a stage which must not begin in this pass.
+        self.not_begun: set[str] = set()
         # What hinders the measuring of a release that was just promoted, mostly nothing.
         self.watch_trouble = ""
         # Why a change of the spec that is seen has not started yet.
@@ -108,13 +87,13 @@ class ReconcileContext:
             finalizing = status.stage is Stage.FINALIZING
             return finalizing, status.promoted_at or "", release.spec.number
 
-        held = [r for r in self.releases if r.status.stage in (Stage.FINALIZING, Stage.SERVING)]
+        held = [r for r in self.releases if facts_of(r.status.stage).serves]
         return max(held, key=came_last, default=None)
 
     @property
     def candidate(self) -> Release | None:
         """The release that is on its way; one that had served and returns goes first."""
-        found = [release for release in self.releases if release.status.stage in UNFINISHED]
+        found = [release for release in self.releases if facts_of(release.status.stage).on_its_way]
         return max(found, key=lambda r: (r.status.promoted_at or "", r.spec.number), default=None)
 
     @property
@@ -143,8 +122,13 @@ class ReconcileContext:
     # -- changes of a record
 
     def change(self, name: str, **fields: Any) -> None:
-        status = self.release(name).status
-        self._statuses[name] = status.model_copy(update=fields)
+        """Writes fields of a record. Raises `pydantic.ValidationError` for what is no field."""
+        self._statuses[name] = self.release(name).status.replace(**fields)
+        self.healths.clear()
+
+    def describe(self, name: str, **fields: Any) -> None:
+        """Writes what follows from the rest of a record: its message and its conditions."""
+        self._statuses[name] = self.release(name).status.replace(**fields)
 
     def enter(self, name: str, stage: Stage, **fields: Any) -> None:
         """Moves a release into another stage; clocks and pauses of the last one end."""
@@ -154,37 +138,13 @@ class ReconcileContext:
                 "stage": stage,
                 "stage_started_at": self.now,
                 "next_retry_at": None,
-                "paused_at": None,
-                "pause_reason": None,
-                "paused_seconds": None,
+                "pause": None,
                 **fields,
             },
         )
         self.notes.pop(name, None)
-        self.replan()
 
-    def replan(self) -> None:
-        """How many pods a release should have follows from the stages and steps of all of them."""
-        self.pairs.clear()
-        self.conflicts.clear()
-        self.apply = [child for child in self.apply if not _is_of_release(child)]
-
-    def end(
-        self, name: str, outcome: str, reason: Reason, message: str, *, stage: Stage | None = None
-    ) -> None:
-        """Ends a release that never served alone. Where it was (`stage`) is kept, for a retry."""
-        self.enter(
-            name,
-            Stage.SUPERSEDED,
-            failed_stage=stage or self.release(name).status.stage,
-            outcome=outcome,
-            finished_at=self.now,
-            ending=None,
-        )
-        self.say(name, reason, message)
-        self.event(reason, f"{short_name(name)} {message}")
-
-    def fail(
+    def failure(
         self,
         name: str,
         reason: str,
@@ -192,28 +152,6 @@ class ReconcileContext:
         *,
         exit_code: int | None = None,
         pod: str | None = None,
-        stage: Stage | None = None,
-    ) -> None:
-        """The release needs a person, or another spec. What serves is not touched."""
-        stage = stage or self.release(name).status.stage
-        assert stage is not None
-        found = self.failure(name, reason, message, exit_code, pod)
-        failure = found.model_copy(update={"stage": stage})
-        self.enter(
-            name,
-            Stage.FAILED,
-            failed_stage=stage,
-            outcome=Outcome.FAILED,
-            finished_at=self.now,
-            last_failure=failure,
-            ending=None,
-        )
-        told = f"failed at {stage}: {reason}: {failure.message}"
-        self.say(name, reason, told, stalled=True)
-        self.event(Reason.RELEASE_FAILED, f"{short_name(name)} {told}", warning=True)
-
-    def failure(
-        self, name: str, reason: str, message: str, exit_code: int | None, pod: str | None
     ) -> Failure:
         """A failure in the release's current stage, now."""
         return Failure(
@@ -232,7 +170,7 @@ class ReconcileContext:
 
     # -- everything else
 
-    def event(self, reason: Reason, note: str, *, warning: bool = False) -> None:
+    def event(self, reason: Word, note: str, *, warning: bool = False) -> None:
         """One Event about the model: `kubectl describe em` is where people look."""
         about = Reference(API_VERSION, "EmbeddingModel", self.model.name, self.model.uid)
         kind = EventType.WARNING if warning else EventType.NORMAL
@@ -247,8 +185,3 @@ class ReconcileContext:
     @property
     def look_again_after(self) -> float | None:
         return min(self._wakes, default=None)
-
-
-def _is_of_release(child: Object) -> bool:
-    owners = child["metadata"].get("ownerReferences") or []
-    return any(owner.get("kind") == "EmbeddingRelease" for owner in owners)

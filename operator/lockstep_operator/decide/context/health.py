@@ -1,8 +1,10 @@
-"""How whole a release is: the encoder, each index's servers, and their Services."""
+"""How a release is: its encoder, each index's servers, and their Services."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
+from lockstep_operator.api.objects import Object
 
 BEING_MADE = " is being made"
 # A release may carry 32 indexes: the first lines say enough.
@@ -11,33 +13,44 @@ LINES_TOLD = 6
 
 @dataclass
 class ReleaseHealth:
-    """The state of a release's children. `ready` of `wanted` pods are the encoder's.
+    """The state of a release's children, and what would bring them to what they should be.
 
-    `whole`: all are as they should be, with all replicas ready. `serving`: at least one encoder
+    `ready`: all are as they should be, with all replicas ready. `serving`: at least one encoder
     and one server of each index answer. `rolling`: some are on their way to another template.
+    `ready_pods` of `wanted_pods` are the encoder's. `missing`: a line for each thing that is not
+    as it should be. `conflict`: a child's name belongs to someone else. `to_apply`: manifests that
+    are not there or differ. `awaits_removal`: children of a deleted release hold names of ours.
     """
 
-    whole: bool = True
+    ready: bool = True
     serving: bool = True
     rolling: bool = False
-    ready: int = 0
-    wanted: int = 0
-    lacking: list[str] = field(default_factory=list)
-    conflict: str | None = None
+    ready_pods: int = 0
+    wanted_pods: int = 0
+    missing: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+    to_apply: list[Object] = field(default_factory=list)
+    awaits_removal: bool = False
+
+    @property
+    def conflict(self) -> str | None:
+        """The first name that belongs to someone else."""
+        return next(iter(self.conflicts), None)
 
     def lacks(self, what: str) -> None:
-        self.whole = False
-        self.lacking.append(what)
+        """Something is not as it should be."""
+        self.ready = False
+        self.missing.append(what)
 
-    def told(self) -> str:
-        """What is lacking in one sentence, what is only being made together, not without end."""
-        made = [line.removesuffix(BEING_MADE) for line in self.lacking if line.endswith(BEING_MADE)]
-        lines = [line for line in self.lacking if not line.endswith(BEING_MADE)]
+    def sentence(self) -> str:
+        """What is missing, what is only being made together, not without end."""
+        made = [line.removesuffix(BEING_MADE) for line in self.missing if line.endswith(BEING_MADE)]
+        lines = [line for line in self.missing if not line.endswith(BEING_MADE)]
         if made:
             shown = ", ".join(made[:LINES_TOLD])
             more = f" and {len(made) - LINES_TOLD} more" if len(made) > LINES_TOLD else ""
             lines.append(f"{shown}{more} {'is' if len(made) == 1 else 'are'} being made")
-        told = lines[:LINES_TOLD]
+        shown_lines = lines[:LINES_TOLD]
         if len(lines) > LINES_TOLD:
-            told.append(f"and {len(lines) - LINES_TOLD} more")
-        return "; ".join(told)
+            shown_lines.append(f"and {len(lines) - LINES_TOLD} more")
+        return "; ".join(shown_lines)

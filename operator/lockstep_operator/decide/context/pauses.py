@@ -6,6 +6,7 @@ from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
 from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.transitions import Enter, S, Stay, stay
 from lockstep_operator.decide.vocabulary import clock, hints
 from lockstep_operator.decide.vocabulary.hints import Verb, annotation, number_of
 from lockstep_operator.decide.vocabulary.reasons import Reason
@@ -40,12 +41,12 @@ def pause(context: ReconcileContext, name: str, reason: Reason) -> None:
     context.change(name, paused_at=since, pause_reason=reason)
 
 
-def wait_for_person(context: ReconcileContext, name: str, reason: Reason, told: str) -> None:
+def wait_for_person(context: ReconcileContext, name: str, reason: Reason, message: str) -> Stay:
     """The deadline stands still and traffic stays where it is, until someone says so."""
     if context.release(name).status.pause_reason != reason:
         pause(context, name, reason)
-        context.event(reason, f"{short_name(name)} {told}")
-    context.say(name, reason, told)
+        context.event(reason, f"{short_name(name)} {message}")
+    return stay(reason, message)
 
 
 def resume(context: ReconcileContext, name: str) -> None:
@@ -73,17 +74,14 @@ def seconds_left(context: ReconcileContext, name: str, since: str) -> float | No
     return limit - spent
 
 
-def forward(context: ReconcileContext, name: str, stage: Stage, **facts: object) -> bool:
-    """Enters the next stage, unless a person holds the release before it."""
+def forward(context: ReconcileContext, name: str, stage: S, **record: object) -> Stay | Enter[S]:
+    """Into the next stage, unless a person holds the release before it."""
     release = context.release(name)
     if is_held(context, release):
-        context.say(
-            name, Reason.PAUSED, f"is done with {release.status.stage} and held before {stage}"
-        )
-        return False
-    context.enter(name, stage, last_failure=None, **facts)
-    context.event(Reason(stage), f"{short_name(name)} entered {stage}")
-    return True
+        done = release.status.stage
+        return stay(Reason.PAUSED, f"is done with {done} and held before {stage}")
+    context.event(stage, f"{short_name(name)} entered {stage}")
+    return Enter(stage, {"last_failure": None, **record})
 
 
 def how_to_continue(context: ReconcileContext, release: Release) -> str:

@@ -16,9 +16,9 @@ from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import FrozenIndex
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.context.plan import reference
+from lockstep_operator.decide.context.waits import REFUSED_AGAIN_SECONDS
 from lockstep_operator.decide.gates.limits import as_told, settle, undecided
 from lockstep_operator.decide.gates.live import GateCheck, Look, problem_of, unmeasured
-from lockstep_operator.decide.jobs.job_runner import REFUSED_AGAIN_SECONDS
 from lockstep_operator.decide.jobs.job_status import JobState, Report, ended_at, is_over, read_job
 from lockstep_operator.decide.vocabulary.clock import seconds_since
 from lockstep_operator.decide.vocabulary.formatting import (

@@ -12,12 +12,13 @@ from lockstep_operator.api.release import FrozenIndex
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import seconds_left
 from lockstep_operator.decide.context.plan import reference
+from lockstep_operator.decide.context.transitions import Fail, Stay, stay
+from lockstep_operator.decide.context.waits import REFUSED_AGAIN_SECONDS, REMNANT_SECONDS
 from lockstep_operator.decide.jobs import attempts
 from lockstep_operator.decide.jobs.job_status import JobState, Report, Retry, is_over, read_job
 from lockstep_operator.decide.jobs.pod_status import IMAGE_REASONS
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.decide.workloads.children import REMNANT_SECONDS
 from lockstep_operator.manifests import (
     JOBS,
     JobInputs,
@@ -26,8 +27,6 @@ from lockstep_operator.manifests import (
     attempt_job,
     job_name,
 )
-
-REFUSED_AGAIN_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -66,42 +65,36 @@ def task(
     return Task(kind, which, JOBS[kind].settings(context.model, which, recipe), build)
 
 
-def run(context: ReconcileContext, name: str, task: Task) -> Result | None:
-    """The result of the task's Job once it is complete; until then what it needs next."""
+def run(context: ReconcileContext, name: str, task: Task) -> Result | Stay | Fail:
+    """The result of the task's Job once it is complete; until then what becomes of the release."""
     release = context.release(name)
     attempt = attempts.current(release.status, task.kind, task.index)
-    job = job_name(name, task.kind, attempt, task.index)
-    remnant = context.snapshot.remnant("Job", job, release.uid)
+    job_id = job_name(name, task.kind, attempt, task.index)
+    remnant = context.snapshot.remnant("Job", job_id, release.uid)
     if remnant is not None:
         context.wake_in(REMNANT_SECONDS)
-        context.say(name, Reason(release.status.stage or ""), f"waits: {remnant}")
-        return None
-    conflict = context.snapshot.conflict("Job", job, release.uid)
+        return stay(str(release.status.stage), f"waits: {remnant}")
+    conflict = context.snapshot.conflict("Job", job_id, release.uid)
     if conflict is not None:
-        context.fail(name, Reason.NAME_CONFLICT, conflict)
-        return None
-    found = context.snapshot.child("Job", job, release.uid)
-    if found is None:
-        _start(context, name, task, attempt)
-        return None
-    report = read_job(found, context.snapshot.pods_of_job(found), task.kind, context.snapshot.now)
+        return Fail(Reason.NAME_CONFLICT, conflict)
+    job = context.snapshot.child("Job", job_id, release.uid)
+    if job is None:
+        return _start(context, name, task, attempt)
+    report = read_job(job, context.snapshot.pods_of_job(job), task.kind, context.snapshot.now)
     if report.look_again_in is not None:
         context.wake_in(report.look_again_in)
-    if report.state is JobState.COMPLETE:
+    if report.result is not None and report.state is JobState.COMPLETE:
         return report.result
     if report.state is JobState.FAILED:
-        _failed(context, name, task, attempt, report)
-    elif report.state is JobState.STUCK:
-        _stuck(context, name, task, report)
-    elif report.state is JobState.QUEUED:
-        context.say(name, Reason.QUEUED, f"{_what(context, name, task)}: {report.message}")
-    else:
-        _progress(context, name, task)
-    return None
+        return _failed(context, name, task, attempt, report)
+    if report.state is JobState.STUCK:
+        return _stuck(context, name, task, report)
+    if report.state is JobState.QUEUED:
+        return stay(Reason.QUEUED, f"{_what(context, name, task)}: {report.message}")
+    return _runs(context, name, task)
 
 
-def _start(context: ReconcileContext, name: str, task: Task, attempt: int) -> None:
-    release = context.release(name)
+def _start(context: ReconcileContext, name: str, task: Task, attempt: int) -> Stay:
     others = [
         job for job in _live(context, name, task) if "deletionTimestamp" not in job["metadata"]
     ]
@@ -109,32 +102,28 @@ def _start(context: ReconcileContext, name: str, task: Task, attempt: int) -> No
         # Two live Jobs of one kind would write the same artifact: the other one goes first.
         context.delete.extend(reference(job) for job in others)
         context.wake_in(1.0)
-        _progress(context, name, task)
-        return
-    wait = release.status.next_retry_at
-    if wait is not None:
-        if clock.seconds_since(wait, context.snapshot.now) < 0:
-            context.wake_at(wait)
-            failure = release.status.last_failure
+        return _runs(context, name, task)
+    status = context.release(name).status
+    if status.next_retry_at is not None:
+        at = status.next_retry_at
+        if clock.seconds_since(at, context.snapshot.now) < 0:
+            context.wake_at(at)
+            failure = status.last_failure
             why = f"{failure.reason}: {failure.message}" if failure else "an attempt failed"
-            context.say(
-                name,
-                Reason.RETRYING,
-                f"waits to try again: {why}; attempt {attempt} starts at {wait}",
-            )
-            return
+            return _retries(why, attempt, at)
         context.change(name, next_retry_at=None)
     context.create.append(task.build(attempt))
     refusal = context.snapshot.refusal("Job", job_name(name, task.kind, attempt, task.index))
     if refusal is None:
-        _progress(context, name, task)
-        return
+        return _runs(context, name, task)
     context.wake_in(REFUSED_AGAIN_SECONDS)
-    told = f"the API server refused Job {refusal.name}: {refusal.message}"
-    context.say(name, Reason.WRITE_REFUSED, told)
+    message = f"the API server refused Job {refusal.name}: {refusal.message}"
+    return stay(Reason.WRITE_REFUSED, message)
 
 
-def _failed(context: ReconcileContext, name: str, task: Task, attempt: int, report: Report) -> None:
+def _failed(
+    context: ReconcileContext, name: str, task: Task, attempt: int, report: Report
+) -> Stay | Fail:
     release = context.release(name)
     spent = attempts.failures(release.status, task.kind, task.index)
     limit = context.model.spec.origin.max_attempts
@@ -142,37 +131,41 @@ def _failed(context: ReconcileContext, name: str, task: Task, attempt: int, repo
     if report.retry is Retry.NEVER or (counted and spent + 1 >= limit):
         tried = f" (attempt {spent + 1} of {limit})" if counted else ""
         message = f"{_message(task, report)}{tried}"
-        context.fail(name, report.reason, message, exit_code=report.exit_code, pod=report.pod)
-        return
+        return Fail(report.reason, message, report.exit_code, report.pod)
     book = attempts.fail_one(
         attempts.book(release.status), task.kind, task.index, attempt, counted=counted
     )
     wait = attempts.backoff_seconds(release.uid, task.key, spent + book.disruptions + counted)
     at = clock.later(context.snapshot.now, wait)
-    failure = context.failure(name, report.reason, report.message, report.exit_code, report.pod)
+    failure = context.failure(
+        name, report.reason, report.message, exit_code=report.exit_code, pod=report.pod
+    )
     context.change(name, attempts=book, next_retry_at=at, last_failure=failure)
     context.wake_at(at)
     what = "failed" if counted else "was disrupted (not counted)"
     why = f"{report.reason}: {report.message}"
-    told = f"waits to try again: {why}; attempt {attempt + 1} starts at {at}"
-    context.say(name, Reason.RETRYING, told)
     reason = Reason.ATTEMPT_FAILED if counted else Reason.DISRUPTED
     context.event(reason, f"{name} {task.key} attempt {attempt} {what}: {why}", warning=True)
+    return _retries(why, attempt + 1, at)
 
 
-def _stuck(context: ReconcileContext, name: str, task: Task, report: Report) -> None:
+def _retries(why: str, attempt: int, at: str) -> Stay:
+    message = f"waits to try again: {why}; attempt {attempt} starts at {at}"
+    return stay(Reason.RETRYING, message)
+
+
+def _stuck(context: ReconcileContext, name: str, task: Task, report: Report) -> Stay | Fail:
     assert report.stuck is not None
     left = seconds_left(context, name, report.stuck.since) if report.stuck.since else None
     if left is None or left > 0:
         if left is not None:
             context.wake_in(left)
-        told = f"{_what(context, name, task)}: {report.message}; {_fix(task, report)}"
-        context.say(name, report.reason, told)
-        return
+        message = f"{_what(context, name, task)}: {report.message}; {_fix(task, report)}"
+        return stay(report.reason, message)
     seconds = context.model.spec.rollout.progress_deadline_seconds
     detail = f": {report.stuck.detail}" if report.stuck.detail else ""
     message = f"{report.message} after {seconds} s{detail}; {_fix(task, report)}"
-    context.fail(name, report.reason, message, pod=report.pod)
+    return Fail(report.reason, message, pod=report.pod)
 
 
 def _fix(task: Task, report: Report) -> str:
@@ -198,10 +191,8 @@ def _message(task: Task, report: Report) -> str:
     return report.message or "the program left no message"
 
 
-def _progress(context: ReconcileContext, name: str, task: Task) -> None:
-    stage = context.release(name).status.stage
-    assert stage is not None
-    context.say(name, Reason(stage), _what(context, name, task))
+def _runs(context: ReconcileContext, name: str, task: Task) -> Stay:
+    return stay(str(context.release(name).status.stage), _what(context, name, task))
 
 
 def _what(context: ReconcileContext, name: str, task: Task) -> str:

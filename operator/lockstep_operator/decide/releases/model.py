@@ -10,18 +10,18 @@ from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Cause, EmbeddingReleaseSpec, ReusedModel, Stage
 from lockstep_operator.api.rollout import Supersede
-from lockstep_operator.decide.context.context import UNFINISHED, ReconcileContext
-from lockstep_operator.decide.releases.verbs import return_to
+from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.transitions import End
+from lockstep_operator.decide.releases.wanted import is_settled, may_return, reusable
 from lockstep_operator.decide.snapshot.desired import Desired
+from lockstep_operator.decide.stage_table import facts_of
+from lockstep_operator.decide.stages.apply import apply
 from lockstep_operator.decide.stages.ending import give_up
-from lockstep_operator.decide.stages.serving import way_back
+from lockstep_operator.decide.stages.returning import keeps_its_place, return_to
+from lockstep_operator.decide.stages.watched import way_back
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
-from lockstep_operator.decide.workloads.children import upkeep
+from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import release_name, short_name
-from lockstep_operator.manifests.facts import is_same_store
-
-_BEFORE_THE_VERDICT = (None, Stage.TRAINING, Stage.IMPORTING, Stage.EVALUATING)
-_SWITCHING = (Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
 def follow(context: ReconcileContext) -> Object | None:
@@ -29,7 +29,7 @@ def follow(context: ReconcileContext) -> Object | None:
     desired = context.desired
     _drop_strays(context)
     _replace_lost_stable(context)
-    if not isinstance(desired, Desired) or _is_switching(context) or _is_settled(context, desired):
+    if not isinstance(desired, Desired) or _is_switching(context) or is_settled(context, desired):
         return None
     if context.model.spec.rollout.paused:
         context.change_waits = "`spec.rollout.paused` is true"
@@ -39,7 +39,7 @@ def follow(context: ReconcileContext) -> Object | None:
         if candidate is not None:
             _withdraw(context, candidate, stable)
         return None
-    kept = next((r for r in context.retained if _may_return(r, desired)), None)
+    kept = next((r for r in context.retained if may_return(r, desired)), None)
     if kept is not None:
         _return_by_spec(context, kept)
         return None
@@ -49,51 +49,12 @@ def follow(context: ReconcileContext) -> Object | None:
     return _next_release(context, desired)
 
 
-def _is_settled(context: ReconcileContext, desired: Desired) -> bool:
-    """Whether the newest release is what is asked and is on its way, or ended for good."""
-    newest = context.newest
-    if newest is None:
-        return False
-    if rolled_back(context, desired) is not None:
-        return True
-    on_its_way = newest.status.stage in UNFINISHED
-    if desired.is_release(newest):
-        # A release that was superseded, not aborted, was given up for another spec: when the spec
-        # comes back to it, it is a new wish. One that was replaced by the spec's way back likewise.
-        stage, outcome = newest.status.stage, newest.status.outcome
-        given_up = stage is Stage.SUPERSEDED and outcome != Outcome.ABORTED
-        replaced = stage is Stage.RETAINED and outcome == Outcome.REVERTED
-        retired = stage is Stage.RETIRED and outcome == Outcome.REVERTED
-        return not (given_up or replaced or retired)
-    stable = context.stable
-    if stable is not None and desired.is_release(stable):
-        return False
-    return on_its_way and desired.is_within(newest)
-
-
-def rolled_back(context: ReconcileContext, desired: Desired) -> Release | None:
-    """The release that the spec asks for, where a person went back from it to what serves now."""
-    stable = context.stable
-    since = (stable.status.promoted_at if stable else None) or ""
-    return next(
-        (
-            release
-            for release in context.releases
-            if desired.is_release(release)
-            and release.status.stage in (Stage.RETAINED, Stage.RETIRED)
-            and release.status.outcome == Outcome.ROLLED_BACK
-            and (release.status.finished_at or "") >= since
-        ),
-        None,
-    )
-
-
 def _is_switching(context: ReconcileContext) -> bool:
     """While the entry point moves, a change of the spec waits for the end of the move."""
     candidate, stable = context.candidate, context.stable
     stage = candidate.status.stage if candidate is not None else None
     # A candidate whose stable release is gone is all that serves: it takes its place first.
-    moving = stage in _SWITCHING or (stage is Stage.CANARY and stable is None)
+    moving = facts_of(stage).switches or (stage is Stage.CANARY and stable is None)
     if stable is None:
         return moving
     goes_back = way_back(context, stable) is not None
@@ -105,16 +66,12 @@ def _withdraw(context: ReconcileContext, candidate: Release, other: Release) -> 
     give_up(context, candidate, Outcome.ROLLED_BACK, Reason.REVERTED, told)
 
 
-def _may_return(release: Release, desired: Desired) -> bool:
-    return desired.is_release(release) and release.status.outcome != Outcome.ROLLED_BACK
-
-
 def _return_by_spec(context: ReconcileContext, kept: Release) -> None:
     """The spec went back to a release that is still whole and warm: it returns as it is."""
-    pair = upkeep(context, kept)
-    if not pair.whole:
+    health = health_of(context, kept)
+    if not health.ready:
         short = short_name(kept.name)
-        context.change_waits = f"{short} is what the spec asks, but {pair.told()}"
+        context.change_waits = f"{short} is what the spec asks, but {health.sentence()}"
         return
     candidate = context.candidate
     if candidate is not None:
@@ -135,27 +92,12 @@ def _supersede(context: ReconcileContext, candidate: Release, desired: Desired) 
         context.change_waits = f"{short} ends first (`spec.rollout.supersede: Queue`)"
         return
     same_model = desired.has_model_of(candidate)
-    if same_model and stage in _BEFORE_THE_VERDICT and reusable(context, desired) is None:
+    if same_model and not facts_of(stage).judged and reusable(context, desired) is None:
         short = short_name(candidate.name)
         context.change_waits = f"the indexes changed, and wait for the model of {short} to pass"
         return
     told = "was given up: the spec changed again before it was promoted"
-    give_up(context, candidate, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
-
-
-def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
-    """A release whose model is of the desired space and passed its gates: stable, else newest."""
-    stable = context.stable
-    found = [
-        release
-        for release in context.releases
-        if release.spec.space_hash == desired.space_hash
-        and is_same_store(release.spec.artifacts, desired.artifacts)
-        and release.status.training is not None
-        and release.status.gates_passed_at is not None
-    ]
-    preferred = [r for r in found if stable is not None and r.name == stable.name]
-    return next(reversed(preferred or found), None)
+    give_up(context, candidate, Outcome.SUPERSEDED, Stage.SUPERSEDED, told)
 
 
 def _next_release(context: ReconcileContext, desired: Desired) -> Object | None:
@@ -163,7 +105,7 @@ def _next_release(context: ReconcileContext, desired: Desired) -> Object | None:
     failed_model = (
         newest is not None
         and newest.status.stage is Stage.FAILED
-        and newest.status.failed_stage in _BEFORE_THE_VERDICT
+        and not facts_of(newest.status.failed_stage).judged
         and desired.has_model_of(newest)
     )
     if failed_model and newest is not None and source is None:
@@ -211,14 +153,14 @@ def _drop_strays(context: ReconcileContext) -> None:
     """At most one release is on its way. Two are only after a crash or a restored backup."""
     candidate = context.candidate
     for release in context.releases:
-        stray = release.status.stage in UNFINISHED
+        stray = facts_of(release.status.stage).on_its_way
         if candidate is None or not stray or release.name == candidate.name:
             continue
         if release.status.promoted_at is not None:
-            context.enter(release.name, Stage.RETAINED, finished_at=release.status.finished_at)
+            apply(context, release.name, keeps_its_place(release))
         else:
-            told = f"was given up: {short_name(candidate.name)} is on its way instead"
-            context.end(release.name, Outcome.SUPERSEDED, Reason.SUPERSEDED, told)
+            why = f"was given up: {short_name(candidate.name)} is on its way instead"
+            apply(context, release.name, End(Outcome.SUPERSEDED, Stage.SUPERSEDED, why))
 
 
 def _replace_lost_stable(context: ReconcileContext) -> None:
@@ -228,7 +170,7 @@ def _replace_lost_stable(context: ReconcileContext) -> None:
     if context.stable is not None or moving or not context.retained:
         return
     kept = context.retained[0]
-    if upkeep(context, kept).whole:
+    if health_of(context, kept).ready:
         return_to(context, kept)
         told = f"the record of the release that served is gone: {short_name(kept.name)} takes over"
         context.event(Reason.ROLLED_BACK, told, warning=True)

@@ -4,65 +4,87 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Literal
 
 from lockstep_core.protocol import labels
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.decide.context.context import ENDED, ReconcileContext
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference, reference
+from lockstep_operator.decide.context.transitions import Enter, Note
 from lockstep_operator.decide.jobs.job_status import is_over
+from lockstep_operator.decide.stage_table import facts_of
+from lockstep_operator.decide.stages.apply import apply
+from lockstep_operator.decide.stages.finalizing import replaced
 from lockstep_operator.decide.vocabulary import clock
-from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.decide.workloads.children import AUTOSCALER, upkeep
+from lockstep_operator.decide.workloads.children import AUTOSCALER
 from lockstep_operator.manifests import JobKind, encoder_name, short_name
 
 # A replaced release answers what reached it before every node had heard of the switch.
 DRAIN_SECONDS = 30.0
 # Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
 KEPT_JOBS = 3
-_SERVE = (Stage.FINALIZING, Stage.SERVING)
 _KINDS = (AUTOSCALER, "Deployment", "Service")
 
 
-def retain(context: ReconcileContext) -> None:
-    """Keeps replaced releases inside the rollback window whole, and retires the others."""
+def retire(context: ReconcileContext) -> None:
+    """Retires kept releases that left the rollback window: their pods go, their records stay."""
     window = context.model.spec.rollout.rollback_window
     for place, release in enumerate(context.retained):
         since = release.status.finished_at or context.now
         age = clock.seconds_since(since, context.snapshot.now)
         limit = float(window.seconds) if place < window.releases else 0.0
         left = max(limit, DRAIN_SECONDS) - age
-        if left <= 0:
-            context.enter(release.name, Stage.RETIRED)
-            told = "left the rollback window: its pods are deleted, its record stays"
-            context.say(release.name, Reason.RETIRED, told)
-            context.event(Reason.RETIRED, f"{short_name(release.name)} {told}")
+        if left > 0:
+            context.wake_in(left)
             continue
-        context.wake_in(left)
-        pair = upkeep(context, release)
-        lacking = f", but not whole: {pair.told()}" if pair.lacking else ""
-        told = f"is kept for a rollback{lacking}"
-        context.say(release.name, Reason.RETAINED, told, ready=pair.whole)
+        apply(context, release.name, _retires(context, release))
 
 
-def sweep(context: ReconcileContext) -> None:
+def _retires(context: ReconcileContext, release: Release) -> Enter[Literal[Stage.RETIRED]]:
+    message = "left the rollback window: its pods are deleted, its record stays"
+    context.event(Stage.RETIRED, f"{short_name(release.name)} {message}")
+    return Enter(Stage.RETIRED, note=Note(Stage.RETIRED, message))
+
+
+def retain_replaced(context: ReconcileContext) -> None:
+    """Every other release that held the entry point is kept, with how it lost it.
+
+    Two hold it in the pass that reads a switch back, and after a crash between its two writes.
+    """
+    stable = context.stable
+    for other in context.releases:
+        if stable is None or other.name == stable.name:
+            continue
+        if facts_of(other.status.stage).serves:
+            apply(context, other.name, replaced(context, other, stable))
+
+
+def plan_removals(context: ReconcileContext) -> None:
+    """Plans the end of what nobody needs any more, by the final records of the pass."""
+    _sweep(context)
+    _trim_history(context)
+
+
+def _sweep(context: ReconcileContext) -> None:
     """Deletes children of ended releases, and of every release the Jobs that are too many.
 
     Ended Jobs of what lives or failed are evidence, so the last few of each task stay.
     """
     for release in context.releases:
         stage = release.status.stage
+        facts = facts_of(stage)
         jobs = context.snapshot.children("Job", release.uid)
-        found: list[Object] = []
-        if stage in ENDED:
-            found += _servers(context, release)
-            found += [job for job in jobs if stage is not Stage.FAILED or not is_over(job)]
-        if stage in _SERVE or stage is Stage.RETAINED:
-            found += [job for job in jobs if _is_useless(job, release)]
-        if stage not in ENDED or stage is Stage.FAILED:
-            found += _old_evidence(job for job in jobs if not _is_measurement(job, release))
+        surplus: list[Object] = []
+        if facts.ended:
+            surplus += _servers(context, release)
+            surplus += [job for job in jobs if stage is not Stage.FAILED or not is_over(job)]
+        if facts.serves or stage is Stage.RETAINED:
+            surplus += [job for job in jobs if _is_useless(job, release)]
+        if not facts.ended or stage is Stage.FAILED:
+            surplus += _old_evidence(job for job in jobs if not _is_measurement(job, release))
         context.delete.extend(
-            reference(child) for child in found if "deletionTimestamp" not in child["metadata"]
+            reference(child) for child in surplus if "deletionTimestamp" not in child["metadata"]
         )
 
 
@@ -80,7 +102,9 @@ def _is_measurement(job: Object, release: Release) -> bool:
     """Whether the Job counts in an analysis that is under way."""
     made_for = str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS, ""))
     status = release.status
-    watched = status.stage in _SERVE and status.watch is not None and status.watch.verdict is None
+    watched = (
+        facts_of(status.stage).serves and status.watch is not None and status.watch.verdict is None
+    )
     under_way = (status.step, status.watch if watched else None)
     return any(record and made_for.startswith(f"{record.analysis}/") for record in under_way)
 
@@ -111,12 +135,12 @@ def _old_evidence(jobs: Iterable[Object]) -> list[Object]:
     ]
 
 
-def trim_history(context: ReconcileContext) -> None:
+def _trim_history(context: ReconcileContext) -> None:
     """Deletes the oldest records beyond `revisionHistoryLimit`.
 
     Never the newest release: its number and its hashes say what comes next.
     """
-    ended = [r for r in context.releases[:-1] if r.status.stage in ENDED]
+    ended = [r for r in context.releases[:-1] if facts_of(r.status.stage).ended]
     surplus = len(ended) - context.model.spec.revision_history_limit
     context.delete.extend(_record(release) for release in ended[: max(0, surplus)])
 

@@ -12,19 +12,21 @@ from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Attempts, Stage, Watch
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.context.context import UNFINISHED, ReconcileContext
+from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import resume
+from lockstep_operator.decide.context.transitions import Enter
 from lockstep_operator.decide.jobs import attempts
+from lockstep_operator.decide.stage_table import Retried, facts_of
+from lockstep_operator.decide.stages.apply import apply
 from lockstep_operator.decide.stages.ending import give_up
-from lockstep_operator.decide.stages.rolling_back import stay
+from lockstep_operator.decide.stages.returning import return_to, stop_return
+from lockstep_operator.decide.stages.rolling_back import keep_traffic
 from lockstep_operator.decide.traffic.steps import describe, plan_of
-from lockstep_operator.decide.traffic.traffic import selected_release
 from lockstep_operator.decide.vocabulary.hints import Verb, annotation, number_of
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
-from lockstep_operator.decide.workloads.children import upkeep
+from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import JobKind, release_name, short_name
 
-_WITH_TRAFFIC = (Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
 # The Jobs of a stage that starts again. Later stages need the builds.
 _JOBS = {
@@ -76,7 +78,7 @@ def _abort(context: ReconcileContext, release: Release) -> Answer:
         return f"accepted: {short} is being aborted already", Reason.ABORTED
     if stage is Stage.CANARY and context.stable is None:
         return _refused(f"{short} is all that serves: the release beside it is gone")
-    if stage in UNFINISHED:
+    if facts_of(stage).on_its_way:
         told = "was aborted by a person"
         ended = give_up(context, release, Outcome.ABORTED, Reason.ABORTED, told)
         after = "" if ended else ", and gives its traffic back"
@@ -91,7 +93,7 @@ def _abort(context: ReconcileContext, release: Release) -> Answer:
 def _abort_promoting(context: ReconcileContext, release: Release) -> Answer:
     short = short_name(release.name)
     if release.status.promoted_at is not None:
-        if not _stop_return(context, release):
+        if not stop_return(context, release):
             return None  # the switch is being read back; then it is stable, and abort means that
         return f"accepted: {short} stays a kept release", Reason.ABORTED
     if context.stable is None:
@@ -104,7 +106,7 @@ def _abort_promoting(context: ReconcileContext, release: Release) -> Answer:
 def _rollback(context: ReconcileContext, release: Release) -> Answer:
     stage, short = release.status.stage, short_name(release.name)
     candidate = context.candidate
-    if stage in (Stage.SERVING, Stage.FINALIZING):
+    if facts_of(stage).serves:
         if candidate is None:
             return f"accepted: {short} serves already", Reason.ROLLBACK_REQUESTED
         if not _give_up(context, candidate, f"for a rollback to {short}"):
@@ -126,21 +128,16 @@ def _rollback(context: ReconcileContext, release: Release) -> Answer:
 def _give_up(context: ReconcileContext, candidate: Release, why: str) -> bool:
     """Aborts the candidate; False while its entry point must be brought back first."""
     if candidate.status.promoted_at is not None:
-        return _stop_return(context, candidate)
+        return stop_return(context, candidate)
     return give_up(context, candidate, Outcome.ABORTED, Reason.ABORTED, f"was aborted {why}")
 
 
 def _return_to(context: ReconcileContext, release: Release) -> Answer:
-    short, pair = short_name(release.name), upkeep(context, release)
-    if not pair.whole:
-        return _refused(f"{short} is kept, but it is not whole now: {pair.told()}")
+    short, health = short_name(release.name), health_of(context, release)
+    if not health.ready:
+        return _refused(f"{short} is kept, but it is not whole now: {health.sentence()}")
     return_to(context, release)
     return f"accepted: the entry point moves to {short}", Reason.ROLLBACK_REQUESTED
-
-
-def return_to(context: ReconcileContext, release: Release) -> None:
-    """Starts the switch to a kept release; its stage does the rest."""
-    context.enter(release.name, Stage.PROMOTING)
 
 
 def _retry(context: ReconcileContext, release: Release) -> Answer:
@@ -149,7 +146,7 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
     if status.pause_reason == Reason.GATE_INCONCLUSIVE:
         if status.step is not None and status.stage is Stage.CANARY:
             # Another analysis: what was measured for the one before does not count.
-            anew = status.step.model_copy(update={"started_at": context.now})
+            anew = status.step.replace(started_at=context.now)
             context.change(release.name, step=anew, gates=_offline(context, release))
         else:
             book = _fresh(release, Stage.EVALUATING)
@@ -177,12 +174,18 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
     fields: dict[str, object] = {"attempts": _fresh(release, status.failed_stage)}
     if status.failed_stage is Stage.EVALUATING and _must_measure(context, release):
         fields["evaluation"] = None
-    if status.failed_stage in _WITH_TRAFFIC:
+    failed_at = facts_of(status.failed_stage)
+    if failed_at.may_take_share:
         fields["gates"] = _offline(context, release)
-    # What was aborted while it was promoted must show again that it is whole.
-    stage = Stage.WARMING if status.failed_stage in _WITH_TRAFFIC else status.failed_stage
-    context.enter(release.name, stage, outcome=None, finished_at=None, failed_stage=None, **fields)
+    assert failed_at.retry_from is not None
+    apply(context, release.name, _tried_again(failed_at.retry_from, fields))
     return accepted, Reason.RETRY_REQUESTED
+
+
+def _tried_again(stage: Retried, record: dict[str, object]) -> Enter[Retried]:
+    """It has not ended any more."""
+    anew = {"outcome": None, "finished_at": None, "failed_stage": None}
+    return Enter(stage, {**anew, **record})
 
 
 def _fresh(release: Release, stage: Stage) -> Attempts:
@@ -204,20 +207,12 @@ def _must_measure(context: ReconcileContext, release: Release) -> bool:
     return any(gate.neighbours not in measured for gate in gates)
 
 
-def _stop_return(context: ReconcileContext, kept: Release) -> bool:
-    """Ends the way back to a kept release; False once that has the entry point."""
-    if selected_release(context) == kept.name:
-        return False
-    context.enter(kept.name, Stage.RETAINED, finished_at=kept.status.finished_at)
-    return True
-
-
 def _stays(context: ReconcileContext) -> bool:
     """Whether stable stays where it is: a kept release that takes its place is stopped, if it can
     be."""
     candidate = context.candidate
     returns = candidate is not None and candidate.status.promoted_at is not None
-    return candidate is None or not returns or _stop_return(context, candidate)
+    return candidate is None or not returns or stop_return(context, candidate)
 
 
 def _promote(context: ReconcileContext, release: Release) -> Answer:
@@ -230,7 +225,7 @@ def _promote(context: ReconcileContext, release: Release) -> Answer:
         if not _stays(context):
             return _refused(f"another release takes the place of {short}")
         # What its gates said is not in its way any more, and no verdict on it.
-        context.change(release.name, watch=None, gates=_offline(context, release))
+        context.change(release.name, after_promotion=None, gates=_offline(context, release))
         return f"accepted: {short} is judged no more", Reason.PROMOTE_REQUESTED
     if status.pause_reason != Reason.GATE_INCONCLUSIVE:
         return _refused(f"{short} is {release.status.stage or 'new'} and does not wait at a gate")
@@ -254,18 +249,19 @@ def _promote_canary(context: ReconcileContext, release: Release) -> Answer:
     waits = status.pause_reason == Reason.GATE_INCONCLUSIVE
     if step.pause is None and not waits:
         return _refused(f"{short} is at step {at + 1} ({describe(step)}), which waits for nobody")
-    context.change(release.name, step=status.step.model_copy(update={"passed": True}))
+    context.change(release.name, step=status.step.replace(passed=True))
     return f"accepted: {short} goes on past step {at + 1}", Reason.PROMOTE_REQUESTED
 
 
 def _promote_what_stays(context: ReconcileContext, release: Release) -> Answer:
     """Of two releases the one that answers, where stable does not: a person may settle for it."""
     short, stable = short_name(release.name), context.stable
-    if stable is not None and upkeep(context, stable).serving:
+    if stable is not None and health_of(context, stable).serving:
         return _refused(f"{short} gives its traffic back to {short_name(stable.name)}")
-    if not upkeep(context, release).serving:
-        return _refused(f"{short} cannot answer: {upkeep(context, release).told()}")
-    stay(context, release, "a person asked for it, and stable cannot answer")
+    if not health_of(context, release).serving:
+        return _refused(f"{short} cannot answer: {health_of(context, release).sentence()}")
+    why = "a person asked for it, and stable cannot answer"
+    apply(context, release.name, keep_traffic(context, release, why))
     return f"accepted: {short} keeps its traffic and is promoted", Reason.PROMOTE_REQUESTED
 
 

@@ -1,66 +1,85 @@
-"""How a candidate ends: at once where it never had traffic, else after its traffic went back."""
+"""How a release ends: at once where it never had requests, else after they went back to stable."""
 
 from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Ending, Stage, Weights
-from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.context import MESSAGE_LIMIT, ReconcileContext
+from lockstep_operator.decide.context.traffic import Traffic
+from lockstep_operator.decide.context.transitions import End, Fail, RollBack
 from lockstep_operator.decide.traffic.routers.choice import router_of
-from lockstep_operator.decide.traffic.routers.router import Traffic
 from lockstep_operator.decide.traffic.traffic import selected_release
-from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason, Word
 from lockstep_operator.manifests import short_name
 
 
 def give_up(
-    context: ReconcileContext, release: Release, outcome: Outcome, reason: Reason, message: str
+    context: ReconcileContext, release: Release, outcome: Outcome, reason: Word, message: str
 ) -> bool:
-    """Ends a candidate; False while its traffic must be brought back first."""
+    """Ends a candidate that nobody wants any more; False while its requests must go back first."""
     status = release.status
     if status.stage is Stage.ROLLING_BACK:
         return False
     promoting = status.stage is Stage.PROMOTING and status.promoted_at is None
     if status.stage is not Stage.CANARY and not promoting:
-        context.end(release.name, outcome, reason, message)
+        end(context, release.name, End(outcome, reason, message))
         return True
-    _enter(
-        context,
-        release,
-        Ending(stage=status.stage, outcome=outcome, reason=reason, message=message),
-    )
+    roll_back(context, release.name, RollBack(reason, message, outcome=outcome))
     return False
 
 
-def roll_back(
-    context: ReconcileContext,
-    release: Release,
-    reason: str,
-    message: str,
-    *,
-    exit_code: int | None = None,
-    pod: str | None = None,
-) -> None:
-    """The candidate failed while it had traffic: stable takes that back, then it is Failed."""
-    stage = release.status.stage
-    assert stage is not None
-    ending = Ending(
-        stage=stage,
-        outcome=Outcome.FAILED,
-        reason=reason,
-        message=message[:2000],
-        exit_code=exit_code,
-        pod=pod,
+def end(context: ReconcileContext, name: str, asked: End) -> None:
+    """Superseded, without pods. Where it was is kept, for a retry."""
+    context.enter(
+        name,
+        Stage.SUPERSEDED,
+        failed_stage=asked.stage or context.release(name).status.stage,
+        outcome=asked.outcome,
+        finished_at=context.now,
+        ending=None,
     )
-    _enter(context, release, ending)
+    context.say(name, asked.reason, asked.message)
+    context.event(asked.reason, f"{short_name(name)} {asked.message}")
 
 
-def _enter(context: ReconcileContext, release: Release, ending: Ending) -> None:
-    name = release.name
+def fail(context: ReconcileContext, name: str, asked: Fail) -> None:
+    """Failed, with what happened and where to look."""
+    stage = asked.stage or context.release(name).status.stage
+    assert stage is not None
+    failure = context.failure(
+        name, asked.reason, asked.message, exit_code=asked.exit_code, pod=asked.pod
+    ).replace(stage=stage)
+    context.enter(
+        name,
+        Stage.FAILED,
+        failed_stage=stage,
+        outcome=Outcome.FAILED,
+        finished_at=context.now,
+        last_failure=failure,
+        ending=None,
+    )
+    message = f"failed at {stage}: {asked.reason}: {failure.message}"
+    context.say(name, asked.reason, message, stalled=True)
+    context.event(Reason.RELEASE_FAILED, f"{short_name(name)} {message}", warning=True)
+
+
+def roll_back(context: ReconcileContext, name: str, asked: RollBack) -> None:
+    """RollingBack, with how it ends once it has no requests any more."""
+    release = context.release(name)
+    assert release.status.stage is not None
+    ending = Ending(
+        stage=release.status.stage,
+        outcome=asked.outcome,
+        reason=asked.reason,
+        message=asked.message[:MESSAGE_LIMIT],
+        exit_code=asked.exit_code,
+        pod=asked.pod,
+    )
     context.enter(name, Stage.ROLLING_BACK, ending=ending, weights=_taken(context, release))
-    told = f"gives its traffic back: {ending.reason}: {ending.message}"
-    context.say(name, Reason.ROLLING_BACK, told)
+    message = f"gives its traffic back: {ending.reason}: {ending.message}"
+    context.say(name, Stage.ROLLING_BACK, message)
     failed = ending.outcome == Outcome.FAILED
-    context.event(Reason.ROLLING_BACK, f"{short_name(name)} {told}", warning=failed)
+    context.event(Stage.ROLLING_BACK, f"{short_name(name)} {message}", warning=failed)
 
 
 def _taken(context: ReconcileContext, release: Release) -> Weights | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from lockstep_core.protocol.result import Result
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
@@ -9,54 +12,60 @@ from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import gates
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import forward, pause, resume
+from lockstep_operator.decide.context.transitions import Enter, Fail, Stay, stay
 from lockstep_operator.decide.jobs import attempts, job_runner
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JobKind, short_name
 
 
-def evaluating(context: ReconcileContext, release: Release) -> None:
+def evaluating(
+    context: ReconcileContext, release: Release
+) -> Stay | Enter[Literal[Stage.INDEXING, Stage.WARMING]] | Fail:
     name = release.name
-    if release.status.evaluation is None and not _measure(context, name):
-        return
-    if release.status.gates_passed_at is None and not _judge(context, name):
-        return
-    to_indexing(context, name)
+    in_the_way: Stay | Fail | None = None
+    if release.status.evaluation is None:
+        in_the_way = _measure(context, name)
+    if in_the_way is None and release.status.gates_passed_at is None:
+        in_the_way = _judge(context, name)
+    return in_the_way or to_indexing(context, name)
 
 
-def to_indexing(context: ReconcileContext, name: str) -> None:
+def to_indexing(
+    context: ReconcileContext, name: str
+) -> Stay | Enter[Literal[Stage.INDEXING, Stage.WARMING]]:
     """The model may be used: its indexes are built next, where it has any."""
     indexes = context.release(name).spec.indexes
     if not indexes:
-        forward(context, name, Stage.WARMING)
-        return
+        return forward(context, name, Stage.WARMING)
     book = attempts.book(context.release(name).status)
     for index in indexes:
         first = book.indexing.get(index.name, 1)
         book = attempts.start(book, JobKind.BUILD, index.name, first)
-    forward(context, name, Stage.INDEXING, attempts=book)
+    return forward(context, name, Stage.INDEXING, attempts=book)
 
 
-def _measure(context: ReconcileContext, name: str) -> bool:
-    result = job_runner.run(context, name, job_runner.task(context, name, JobKind.EVALUATE))
-    if result is None:
-        return False
+def _measure(context: ReconcileContext, name: str) -> Stay | Fail | None:
+    """None once the evaluation's facts are in the record."""
+    task = job_runner.task(context, name, JobKind.EVALUATE)
+    result = job_runner.run(context, name, task)
+    if not isinstance(result, Result):
+        return result
     facts, training = result.evaluation, context.release(name).status.training
     if facts is None or training is None:
         message = "the evaluation ended well without any measurement"
-        context.fail(name, Reason.INVALID_RESULT, message)
-        return False
+        return Fail(Reason.INVALID_RESULT, message)
     if facts.artifact_digest != training.artifact_digest:
         message = (
             f"the evaluation measured {facts.artifact_digest}, but the model of this release is"
             f" {training.artifact_digest}"
         )
-        context.fail(name, Reason.RESULT_MISMATCH, message)
-        return False
+        return Fail(Reason.RESULT_MISMATCH, message)
     context.change(name, evaluation=facts)
-    return True
+    return None
 
 
-def _judge(context: ReconcileContext, name: str) -> bool:
+def _judge(context: ReconcileContext, name: str) -> Stay | Fail | None:
+    """None once the gates were passed."""
     status = context.release(name).status
     assert status.evaluation is not None
     verdicts = gates.judge(
@@ -68,21 +77,19 @@ def _judge(context: ReconcileContext, name: str) -> bool:
     )
     context.change(name, gates=verdicts)
     verdict = gates.overall(verdicts)
-    told = "; ".join(f"{found.name}: {found.line}" for found in verdicts if _counts(found, verdict))
+    lines = "; ".join(f"{one.name}: {one.line}" for one in verdicts if _counts(one, verdict))
     if verdict is Verdict.FAIL:
-        context.fail(name, Reason.GATE_FAILED, told)
-        return False
+        return Fail(Reason.GATE_FAILED, lines)
     if verdict is not Verdict.PASS:
         if status.pause_reason != Reason.GATE_INCONCLUSIVE:
             pause(context, name, Reason.GATE_INCONCLUSIVE)
-            context.event(Reason.GATE_INCONCLUSIVE, f"{short_name(name)}: {told}", warning=True)
-        context.say(name, Reason.GATE_INCONCLUSIVE, f"waits for a person at gate {told}")
-        return False
+            context.event(Reason.GATE_INCONCLUSIVE, f"{short_name(name)}: {lines}", warning=True)
+        return stay(Reason.GATE_INCONCLUSIVE, f"waits for a person at gate {lines}")
     if status.pause_reason == Reason.GATE_INCONCLUSIVE:
         resume(context, name)
     context.change(name, gates_passed_at=context.now)
-    context.event(Reason.GATES_PASSED, f"{short_name(name)}: {told}")
-    return True
+    context.event(Reason.GATES_PASSED, f"{short_name(name)}: {lines}")
+    return None
 
 
 def _counts(found: GateVerdict, verdict: Verdict) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Ending, Stage, Weights
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import seconds_left
+from lockstep_operator.decide.context.traffic import Traffic
+from lockstep_operator.decide.context.transitions import End, Enter, Fail, Note, Stay, stay
 from lockstep_operator.decide.jobs import pod_status
-from lockstep_operator.decide.traffic.routers.router import Traffic
 from lockstep_operator.decide.traffic.traffic import has_all_requests, selected_release
 from lockstep_operator.decide.vocabulary import clock
-from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
-from lockstep_operator.decide.workloads.children import upkeep
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason, word_of
+from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import short_name
 
 _ABORTED = Ending(
@@ -22,59 +25,60 @@ _ABORTED = Ending(
 )
 
 
-def rolling_back(context: ReconcileContext, release: Release) -> None:
+def rolling_back(
+    context: ReconcileContext, release: Release
+) -> Stay | Enter[Literal[Stage.PROMOTING]] | Fail | End:
     """Traffic never goes to a release that cannot take it: it stays where it is until it can.
 
     Stable's capacity returns before its traffic does; the candidate's weight only ever falls.
     """
     name, stable = release.name, context.stable
     ending = release.status.ending or _ABORTED
-    here = upkeep(context, release)
     if stable is None:
-        if here.serving:
-            stay(context, release, "the release that it should give its traffic back to is gone")
-        else:
-            _end(context, name, ending)
-        return
+        if health_of(context, release).serving:
+            why = "the release that it should give its traffic back to is gone"
+            return keep_traffic(context, release, why)
+        return _end(context, name, ending)
     if has_all_requests(context, stable.name):
-        _drain(context, release, ending)
-        return
+        return _drain(context, release, ending)
     why = f"{ending.reason}: {ending.message}"
     if _must_stay(context, release, stable):
-        told = f"keeps its traffic, as {short_name(stable.name)} lacks pods to take it ({why})"
-    else:
-        context.traffic = Traffic(stable.name)
-        told = f"gives its traffic back to {short_name(stable.name)} ({why})"
-    context.say(name, Reason.ROLLING_BACK, told)
+        message = f"keeps its traffic, as {short_name(stable.name)} lacks pods to take it ({why})"
+        return stay(Stage.ROLLING_BACK, message, traffic=_kept_share(context, release, stable))
+    message = f"gives its traffic back to {short_name(stable.name)} ({why})"
+    return stay(Stage.ROLLING_BACK, message, traffic=Traffic(stable.name))
 
 
-def stay(context: ReconcileContext, release: Release, why: str) -> None:
+def keep_traffic(
+    context: ReconcileContext, release: Release, why: str
+) -> Enter[Literal[Stage.PROMOTING]]:
     """The better one of two keeps the traffic for good, and takes the rest of it."""
-    context.enter(release.name, Stage.PROMOTING, ending=None)
-    told = f"keeps its traffic and takes the rest: {why}"
-    context.say(release.name, Reason.PROMOTING, told)
-    context.event(Reason.PROMOTING, f"{short_name(release.name)} {told}", warning=True)
+    message = f"keeps its traffic and takes the rest: {why}"
+    context.event(Stage.PROMOTING, f"{short_name(release.name)} {message}", warning=True)
+    return Enter(Stage.PROMOTING, {"ending": None}, Note(Stage.PROMOTING, message))
 
 
 def _must_stay(context: ReconcileContext, release: Release, stable: Release) -> bool:
     """Whether stable cannot take the traffic yet, and the candidate still answers it."""
-    here, there = upkeep(context, release), upkeep(context, stable)
+    here, there = health_of(context, release), health_of(context, stable)
     if not here.serving:
         return False
-    switched = selected_release(context) == release.name
-    if there.serving and (there.whole or switched):
+    if there.serving and (there.ready or selected_release(context) == release.name):
         return False
     left = seconds_left(context, release.name, release.status.stage_started_at or context.now)
     if there.serving and (_has_no_room(context, stable) or (left is not None and left <= 0)):
         return False
     if left is not None:
         context.wake_in(left)
-    weights = release.status.weights
-    if switched:
-        context.traffic = Traffic(release.name)
-    elif weights is not None:
-        context.traffic = Traffic(stable.name, release.name, weights.asked)
     return True
+
+
+def _kept_share(context: ReconcileContext, release: Release, stable: Release) -> Traffic | None:
+    """The traffic as it is."""
+    if selected_release(context) == release.name:
+        return Traffic(release.name)
+    weights = release.status.weights
+    return None if weights is None else Traffic(stable.name, release.name, weights.asked)
 
 
 def _has_no_room(context: ReconcileContext, stable: Release) -> bool:
@@ -83,37 +87,26 @@ def _has_no_room(context: ReconcileContext, stable: Release) -> bool:
     return stuck is not None and stuck.reason is Reason.UNSCHEDULABLE
 
 
-def _drain(context: ReconcileContext, release: Release, ending: Ending) -> None:
+def _drain(context: ReconcileContext, release: Release, ending: Ending) -> Stay | Fail | End:
     """What reached the candidate before every node had heard of it is still answered."""
     name, weights = release.name, release.status.weights
-    told = "has no traffic any more, and ends when it has answered what reached it"
-    context.say(name, Reason.ROLLING_BACK, f"{told} ({ending.reason}: {ending.message})")
     if weights is None:
         # It took none in the first place.
-        _end(context, name, ending)
-        return
+        return _end(context, name, ending)
     if weights.achieved or weights.asked:
         weights = Weights(asked=0, achieved=0, since=context.now)
         context.change(name, weights=weights)
     limit = context.model.spec.rollout.abort_scale_down_delay_seconds
     left = limit - clock.seconds_since(weights.since, context.snapshot.now)
-    if left > 0:
-        context.wake_in(left)
-        return
-    _end(context, name, ending)
+    if left <= 0:
+        return _end(context, name, ending)
+    context.wake_in(left)
+    message = "has no traffic any more, and ends when it has answered what reached it"
+    return stay(Stage.ROLLING_BACK, f"{message} ({ending.reason}: {ending.message})")
 
 
-def _end(context: ReconcileContext, name: str, ending: Ending) -> None:
-    fields = {"step": None, "weights": None, "approved_at": None}
-    context.change(name, **fields)
+def _end(context: ReconcileContext, name: str, ending: Ending) -> Fail | End:
+    context.change(name, canary=None)
     if ending.outcome == Outcome.FAILED:
-        context.fail(
-            name,
-            ending.reason,
-            ending.message,
-            exit_code=ending.exit_code,
-            pod=ending.pod,
-            stage=ending.stage,
-        )
-        return
-    context.end(name, ending.outcome, Reason(ending.reason), ending.message, stage=ending.stage)
+        return Fail(ending.reason, ending.message, ending.exit_code, ending.pod, ending.stage)
+    return End(ending.outcome, word_of(ending.reason), ending.message, ending.stage)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from lockstep_core.protocol.result import BuildFacts
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import FrozenIndex, Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import forward
+from lockstep_operator.decide.context.transitions import Enter, Fail, Stay
 from lockstep_operator.decide.vocabulary.formatting import index_recall, index_recall_text
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests.facts import build_facts, training_facts
 
 
-def verifying(context: ReconcileContext, release: Release) -> None:
+def verifying(
+    context: ReconcileContext, release: Release
+) -> Stay | Enter[Literal[Stage.WARMING]] | Fail:
     space = training_facts(release).space_id
     for frozen in release.spec.indexes:
-        found = _fault(frozen, build_facts(release, frozen.name), space)
-        if found is not None:
-            reason, message = found
-            context.fail(release.name, reason, f"index {frozen.name}: {message}")
-            return
-    forward(context, release.name, Stage.WARMING)
+        fault = _fault(frozen, build_facts(release, frozen.name), space)
+        if fault is not None:
+            reason, message = fault
+            return Fail(reason, f"index {frozen.name}: {message}")
+    return forward(context, release.name, Stage.WARMING)
 
 
 def _fault(frozen: FrozenIndex, build: BuildFacts, space: str) -> tuple[Reason, str] | None:

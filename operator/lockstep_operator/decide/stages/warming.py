@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from lockstep_core.protocol.exitcodes import RETRYABLE, UNCOUNTED, ExitCode
 from lockstep_core.protocol.result import Program
 from lockstep_operator.api.objects import Release
@@ -9,66 +11,60 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.health import ReleaseHealth
 from lockstep_operator.decide.context.pauses import forward, resume, seconds_left, wait_for_person
+from lockstep_operator.decide.context.transitions import Enter, Fail, Stay, stay
 from lockstep_operator.decide.jobs import pod_status
 from lockstep_operator.decide.traffic import feasibility
-from lockstep_operator.decide.traffic.steps import begin_at, has_canary, plan_of, say_step
+from lockstep_operator.decide.traffic.steps import begin_at, has_canary, plan_of
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.decide.workloads.children import upkeep
+from lockstep_operator.decide.workloads.children import health_of
 
 _SERVERS = (Program.SERVE_ENCODER, Program.SERVE_INDEX)
 _TRANSIENT = {ExitCode.OK, *RETRYABLE, *UNCOUNTED}
 
 
-def warming(context: ReconcileContext, release: Release) -> None:
+def warming(
+    context: ReconcileContext, release: Release
+) -> Stay | Enter[Literal[Stage.CANARY, Stage.PROMOTING]] | Fail:
     name, stable = release.name, context.stable
     canary = has_canary(context, release)
     if canary and stable is not None and release.status.canary_of != stable.name:
         context.change(name, canary_of=stable.name)
         release = context.release(name)
-    pair = upkeep(context, release)
-    if pair.conflict is not None:
-        context.fail(name, Reason.NAME_CONFLICT, pair.conflict)
-        return
+    health = health_of(context, release)
+    if health.conflict is not None:
+        return Fail(Reason.NAME_CONFLICT, health.conflict)
     crash = fatal_crash(context, release)
     if crash is not None and crash.result is not None:
-        result = crash.result
-        context.fail(name, result.reason, result.message, exit_code=crash.exit_code, pod=crash.pod)
-        return
-    if not pair.whole:
-        _wait(context, release, pair)
-        return
+        return Fail(crash.result.reason, crash.result.message, crash.exit_code, crash.pod)
+    if not health.ready:
+        return _wait(context, release, health)
     refused = feasibility.problem(context) if canary else None
     if refused is not None:
-        told = f"is whole, and waits: {refused}"
-        wait_for_person(context, name, Reason.STEPS_REFUSED, told)
-        return
+        message = f"is whole, and waits: {refused}"
+        return wait_for_person(context, name, Reason.STEPS_REFUSED, message)
     if release.status.pause_reason == Reason.STEPS_REFUSED:
         resume(context, name)
     if not canary:
-        forward(context, name, Stage.PROMOTING)
-        return
-    steps = plan_of(context)
-    if forward(context, name, Stage.CANARY, step=begin_at(0, steps, context.now)):
-        say_step(context, name, steps)
+        return forward(context, name, Stage.PROMOTING)
+    return forward(context, name, Stage.CANARY, step=begin_at(0, plan_of(context), context.now))
 
 
-def _wait(context: ReconcileContext, release: Release, pair: ReleaseHealth) -> None:
-    name = release.name
-    stuck = pod_status.find_stuck(context.snapshot.serving_pods(name))
-    missing = pair.told()
-    told = f"{missing}; {stuck.sentence()}" if stuck else missing
+def _wait(context: ReconcileContext, release: Release, health: ReleaseHealth) -> Stay | Fail:
+    stuck = pod_status.find_stuck(context.snapshot.serving_pods(release.name))
+    missing = health.sentence()
+    if stuck is not None:
+        missing = f"{missing}; {stuck.sentence()}"
     assert release.status.stage_started_at is not None
-    left = seconds_left(context, name, release.status.stage_started_at)
+    left = seconds_left(context, release.name, release.status.stage_started_at)
     if left is None or left > 0:
         if left is not None:
             context.wake_in(left)
-        context.say(name, stuck.reason if stuck else Reason.WARMING, f"starts its pods: {told}")
-        return
+        return stay(stuck.reason if stuck else Stage.WARMING, f"starts its pods: {missing}")
     seconds = context.model.spec.rollout.progress_deadline_seconds
     detail = f" ({stuck.detail})" if stuck and stuck.detail else ""
-    message = f"after {seconds} s (`spec.rollout.progressDeadlineSeconds`): {told}{detail}"
+    message = f"after {seconds} s (`spec.rollout.progressDeadlineSeconds`): {missing}{detail}"
     pod = stuck.pod if stuck else None
-    context.fail(name, Reason.PROGRESS_DEADLINE_EXCEEDED, message, pod=pod)
+    return Fail(Reason.PROGRESS_DEADLINE_EXCEEDED, message, pod=pod)
 
 
 def fatal_crash(context: ReconcileContext, release: Release) -> pod_status.Ended | None:

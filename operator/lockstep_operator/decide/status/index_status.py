@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pydantic import ValidationError
 
 from lockstep_core.protocol.result import BuildFacts
@@ -14,32 +12,21 @@ from lockstep_operator.api.objects import Index, Object, Release
 from lockstep_operator.api.release import FrozenIndex, Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.snapshot.desired import frozen_of, unreachable
+from lockstep_operator.decide.status.kstatus import Summary, other_states
 from lockstep_operator.decide.vocabulary.conditions import State, conditions, true_or_false
 from lockstep_operator.decide.vocabulary.formatting import index_recall, index_recall_text
 from lockstep_operator.decide.vocabulary.hashing import recipe
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.decide.workloads.children import upkeep
+from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import index_name, short_name
 from lockstep_operator.manifests.metadata import Component, selector_labels, selector_text
-
-
-@dataclass(frozen=True)
-class View:
-    """What is said of an index. The kstatus pair as in `summary.Summary`."""
-
-    phase: Phase
-    reason: str
-    message: str
-    ready: bool = False
-    reconciling: bool = False
-    stalled: bool = False
 
 
 def project_index(context: ReconcileContext, index: Index) -> VectorIndexStatus:
     stable, candidate = context.stable, context.candidate
     serving = _carried(stable, index.name)
     building = _carried(candidate, index.name)
-    view = _view(context, index)
+    summary = _summarize(context, index)
     status = VectorIndexStatus(
         serving=_pointer(stable, serving),
         candidate=_pointer(candidate, building),
@@ -48,7 +35,7 @@ def project_index(context: ReconcileContext, index: Index) -> VectorIndexStatus:
         last_built_at=_last_built_at(stable, candidate, serving, building),
     )
     extra = [_built(serving, building), _recall_met(serving, building)]
-    return _with_view(status, index.status, index.generation, view, extra, context.now)
+    return _with_summary(status, index.status, index.generation, summary, extra, context.now)
 
 
 def without_model(index: Index, model: str, now: str) -> VectorIndexStatus:
@@ -57,8 +44,8 @@ def without_model(index: Index, model: str, now: str) -> VectorIndexStatus:
         f"`spec.modelRef.name` is {model}, and there is no EmbeddingModel of that name in"
         f" namespace {index.namespace}: apply it, or make a VectorIndex for another model."
     )
-    view = View(Phase.PENDING, Reason.MODEL_NOT_FOUND, message)
-    return _with_view(VectorIndexStatus(), index.status, index.generation, view, [], now)
+    summary = Summary(Phase.PENDING, Reason.MODEL_NOT_FOUND, message)
+    return _with_summary(VectorIndexStatus(), index.status, index.generation, summary, [], now)
 
 
 def broken(raw: Object, problem: str, now: str) -> VectorIndexStatus:
@@ -68,69 +55,60 @@ def broken(raw: Object, problem: str, now: str) -> VectorIndexStatus:
     except ValidationError:
         before = VectorIndexStatus()
     message = f"{problem}. What serves goes on serving."
-    view = View(Phase.DEGRADED, Reason.INVALID_SPEC, message, stalled=True)
-    kept = [
-        State(found.type, found.status, found.reason, found.message)
-        for found in before.conditions or ()
-        if found.type not in ("Ready", "Reconciling", "Stalled")
-    ]
+    summary = Summary(Phase.DEGRADED, Reason.INVALID_SPEC, message, stalled=True)
+    kept = other_states(before.conditions or ())
     generation = int(raw["metadata"].get("generation", 0))
-    return _with_view(before, before, generation, view, kept, now)
+    return _with_summary(before, before, generation, summary, kept, now)
 
 
-def _with_view(
+def _with_summary(
     status: VectorIndexStatus,
     before: VectorIndexStatus,
     generation: int,
-    view: View,
+    summary: Summary,
     extra: list[State],
     now: str,
 ) -> VectorIndexStatus:
-    states = [true_or_false("Ready", view.ready, view.reason, view.message), *extra]
-    if view.reconciling:
-        states.append(true_or_false("Reconciling", True, view.reason, view.message))
-    if view.stalled:
-        states.append(true_or_false("Stalled", True, view.reason, view.message))
-    fields = {
-        "observed_generation": generation,
-        "phase": str(view.phase),
-        "message": view.message,
-        "conditions": conditions(states, before.conditions, generation, now),
-    }
-    return status.model_copy(update=fields)
+    states = [*summary.states(), *extra]
+    return status.replace(
+        observed_generation=generation,
+        phase=str(summary.phase),
+        message=summary.message,
+        conditions=conditions(states, before.conditions, generation, now),
+    )
 
 
-def _view(context: ReconcileContext, index: Index) -> View:
+def _summarize(context: ReconcileContext, index: Index) -> Summary:
     spec, model = index.spec, context.model
     if model.spec.indexing is Indexing.NONE:
         message = (
             f"EmbeddingModel {model.name} has `spec.indexing: None`, so it is released without"
             " indexes: set it to Required."
         )
-        return View(Phase.PENDING, Reason.INDEXING_DISABLED, message)
+        return Summary(Phase.PENDING, Reason.INDEXING_DISABLED, message)
     wrong = unreachable(model.spec.artifacts, spec.source.uri, "spec.source.uri")
     if wrong is not None:
-        return View(Phase.DEGRADED, Reason.INVALID_SPEC, f"{wrong}.", stalled=True)
+        return Summary(Phase.DEGRADED, Reason.INVALID_SPEC, f"{wrong}.", stalled=True)
     if _is_of(context.stable, index):
         return _served(context, index)
     return _on_its_way(context, index)
 
 
-def _served(context: ReconcileContext, index: Index) -> View:
+def _served(context: ReconcileContext, index: Index) -> Summary:
     stable = context.stable
     assert stable is not None
-    short, pair = short_name(stable.name), upkeep(context, stable)
+    short, health = short_name(stable.name), health_of(context, stable)
     name = index_name(stable.name, index.name)
-    lacking = [line for line in pair.lacking if f" {name} " in line]
+    lacking = [line for line in health.missing if f" {name} " in line]
     if lacking:
         message = f"{short} carries it, but {'; '.join(lacking)}."
-        phase = Phase.PROGRESSING if pair.rolling else Phase.DEGRADED
-        reason = Reason.ROLLING_IN_PLACE if pair.rolling else Reason.PODS_NOT_READY
-        return View(phase, reason, message, reconciling=pair.rolling)
-    return View(Phase.HEALTHY, Reason.HEALTHY, f"{short} serves it.", ready=True)
+        phase = Phase.PROGRESSING if health.rolling else Phase.DEGRADED
+        reason = Reason.ROLLING_IN_PLACE if health.rolling else Reason.PODS_NOT_READY
+        return Summary(phase, reason, message, reconciling=health.rolling)
+    return Summary(Phase.HEALTHY, Reason.HEALTHY, f"{short} serves it.", ready=True)
 
 
-def _on_its_way(context: ReconcileContext, index: Index) -> View:
+def _on_its_way(context: ReconcileContext, index: Index) -> Summary:
     """The recipe, as it is now, does not serve: who will carry it?"""
     candidate, newest, stable = context.candidate, context.newest, context.stable
     now = ""
@@ -138,16 +116,18 @@ def _on_its_way(context: ReconcileContext, index: Index) -> View:
         now = f" {short_name(stable.name)} serves an earlier build."
     if candidate is not None and _is_of(candidate, index):
         message = f"{short_name(candidate.name)} carries it and is {candidate.status.stage}.{now}"
-        return View(Phase.PROGRESSING, str(candidate.status.stage), message, reconciling=True)
+        return Summary(Phase.PROGRESSING, str(candidate.status.stage), message, reconciling=True)
     if newest is not None and newest.status.stage is Stage.FAILED and _is_of(newest, index):
         failure = newest.status.last_failure
         reason = failure.reason if failure else Reason.RELEASE_FAILED
         told = f"{short_name(newest.name)} carried it and failed: {reason}"
         message = f"{told}; see em/{context.model.name}.{now}"
-        return View(Phase.DEGRADED, reason, message, stalled=True)
+        return Summary(Phase.DEGRADED, reason, message, stalled=True)
     why = context.change_waits or "a release that carries it is not made yet"
     message = f"Waits: {why}.{now}"
-    return View(Phase.PENDING, Reason.CHANGE_WAITS, message, reconciling=bool(context.change_waits))
+    return Summary(
+        Phase.PENDING, Reason.CHANGE_WAITS, message, reconciling=bool(context.change_waits)
+    )
 
 
 def _is_of(release: Release | None, index: Index) -> bool:

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from lockstep_operator.api.model import (
     EmbeddingModelStatus,
-    Indexing,
     Phase,
     Pointer,
     StepStatus,
 )
 from lockstep_operator.api.objects import API_VERSION, Object, Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.api.status import Condition, ConditionStatus, GateVerdict, HistoryEntry
+from lockstep_operator.api.status import Condition, GateVerdict, HistoryEntry
 from lockstep_operator.decide import gates
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference, StatusWrite
-from lockstep_operator.decide.snapshot.desired import frozen_of
 from lockstep_operator.decide.snapshot.observed import Observed
 from lockstep_operator.decide.snapshot.snapshot import Problem, Snapshot
-from lockstep_operator.decide.stages.serving import has_failed, is_turned_down
-from lockstep_operator.decide.status.release_status import gates_state
-from lockstep_operator.decide.status.summary import Summary, is_asked, serving_sentence, summarize
-from lockstep_operator.decide.traffic import entry, feasibility
+from lockstep_operator.decide.stage_table import facts_of
+from lockstep_operator.decide.stages.watched import is_turned_down
+from lockstep_operator.decide.status.kstatus import kstatus, other_states
+from lockstep_operator.decide.status.model_conditions import judged, states_of
+from lockstep_operator.decide.status.summary import summarize
 from lockstep_operator.decide.traffic.steps import describe, plan_of, under_way, weight_at
-from lockstep_operator.decide.traffic.traffic import selected_release, shares
+from lockstep_operator.decide.traffic.traffic import shares
 from lockstep_operator.decide.vocabulary import clock
-from lockstep_operator.decide.vocabulary.conditions import State, conditions, true_or_false
-from lockstep_operator.decide.vocabulary.hashing import recipe
+from lockstep_operator.decide.vocabulary.conditions import conditions
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.decide.workloads.children import upkeep
-from lockstep_operator.manifests import encoder_name, short_name
+from lockstep_operator.decide.workloads.children import health_of
+from lockstep_operator.manifests import encoder_name
 from lockstep_operator.manifests.metadata import Component, selector_labels, selector_text
 
 HISTORY_LIMIT = 10
@@ -38,7 +36,7 @@ HISTORY_LIMIT = 10
 def project_model(context: ReconcileContext) -> EmbeddingModelStatus:
     model, summary = context.model, summarize(context)
     stable, candidate = context.stable, context.candidate
-    shown, step = _judged(context), _step(context, candidate) if candidate else None
+    shown, step = judged(context), _step(context, candidate) if candidate else None
     verdicts = (shown.status.gates if shown else None) or None
     return EmbeddingModelStatus(
         observed_generation=model.generation,
@@ -57,7 +55,7 @@ def project_model(context: ReconcileContext) -> EmbeddingModelStatus:
         last_handled=sorted(context.handled.values(), key=lambda entry: entry.verb) or None,
         history=_history(context) or None,
         conditions=conditions(
-            _states(context, summary), model.status.conditions, model.generation, context.now
+            states_of(context, summary), model.status.conditions, model.generation, context.now
         ),
     )
 
@@ -70,11 +68,15 @@ def write_of(kind: str, raw: Object, status: Object) -> StatusWrite:
 def terminating(snapshot: Snapshot) -> EmbeddingModelStatus:
     """Ownership deletes all that is the model's; the status says what is going on."""
     message = "Is being deleted, with its releases, their pods and the entry point."
-    states = [true_or_false("Ready", False, Reason.TERMINATING, message)]
+    states = kstatus(Reason.TERMINATING, message, ready=False, reconciling=False, stalled=False)
     status, now = snapshot.model.status, clock.text(snapshot.now)
     found = conditions(states, status.conditions, snapshot.model.generation, now)
-    fields = {"phase": Phase.TERMINATING, "message": message, "conditions": found}
-    return status.model_copy(update=fields | {"observed_generation": snapshot.model.generation})
+    return status.replace(
+        phase=Phase.TERMINATING,
+        message=message,
+        conditions=found,
+        observed_generation=snapshot.model.generation,
+    )
 
 
 def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
@@ -85,13 +87,8 @@ def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
     generation = int(raw["metadata"].get("generation", 0))
     known = [Condition.model_validate(found) for found in before.get("conditions") or []]
     message = f"{problem.message}. What serves goes on serving; nothing else is done."
-    states = [
-        State(found.type, found.status, found.reason, found.message)
-        for found in known
-        if found.type not in ("Ready", "Reconciling", "Stalled")
-    ]
-    states.append(true_or_false("Ready", False, problem.reason, message))
-    states.append(true_or_false("Stalled", True, problem.reason, message))
+    about = kstatus(problem.reason, message, ready=False, reconciling=False, stalled=True)
+    states = [*other_states(known), *about]
     found = conditions(states, known, generation, now)
     return {
         **before,
@@ -100,18 +97,6 @@ def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
         "message": message,
         "conditions": [condition.to_wire() for condition in found],
     }
-
-
-def _judged(context: ReconcileContext) -> Release | None:
-    """The release whose gates are shown: what is on its way, what just failed, what serves."""
-    newest, stable = context.newest, context.stable
-    failed = newest if newest and is_turned_down(newest) else None
-    if stable is not None and is_asked(context, stable):
-        failed = None  # the spec asks for it no more
-    # While a kept release takes over, what matters is why.
-    first = [stable] if stable is not None and has_failed(stable) else []
-    found = [*first, context.candidate, failed, stable]
-    return next((r for r in found if r is not None and r.status.gates), None)
 
 
 def _first_value(verdicts: list[GateVerdict]) -> str | None:
@@ -130,27 +115,20 @@ def _pointer(release: Release) -> Pointer:
 
 
 def _stable_pointer(context: ReconcileContext, stable: Release) -> Pointer:
-    ready = upkeep(context, stable).ready
-    fields = {
-        "since": stable.status.promoted_at,
-        "ready_replicas": ready,
-        "weight": shares(context)[0],
-    }
-    return _pointer(stable).model_copy(update=fields)
+    ready = health_of(context, stable).ready_pods
+    return _pointer(stable).replace(
+        since=stable.status.promoted_at, ready_replicas=ready, weight=shares(context)[0]
+    )
 
 
 def _candidate_pointer(context: ReconcileContext, candidate: Release) -> Pointer:
-    return _pointer(candidate).model_copy(update={"weight": shares(context)[1]})
+    return _pointer(candidate).replace(weight=shares(context)[1])
 
 
 def _step(context: ReconcileContext, candidate: Release) -> StepStatus | None:
     """Where the candidate is; the weight that was read back is that of the last step done."""
     status, steps = candidate.status, plan_of(context)
-    if (
-        status.step is None
-        or not steps.declared
-        or status.stage not in (Stage.CANARY, Stage.PROMOTING)
-    ):
+    if status.step is None or not steps.declared or not facts_of(status.stage).shows_step:
         return None
     at, begun = status.step.index, under_way(context, candidate)
     done = at >= len(steps.steps)
@@ -207,99 +185,3 @@ def _reason_of(release: Release) -> str:
         ready = (c.reason for c in status.conditions or () if c.type == "Ready")
         return next(ready, str(status.outcome))
     return str(release.spec.cause)
-
-
-def _states(context: ReconcileContext, summary: Summary) -> list[State]:
-    found = [
-        true_or_false("Ready", summary.ready, summary.reason, summary.message),
-        _serving(context),
-        _paired(context),
-        _gates(context),
-    ]
-    if context.model.spec.indexing is Indexing.REQUIRED:
-        found.append(_index_fresh(context))
-    if context.model.spec.rollout.steps or feasibility.problem(context) is not None:
-        found.append(_steps_accepted(context))
-    if summary.reconciling:
-        found.append(true_or_false("Reconciling", True, summary.reason, summary.message))
-    if summary.stalled:
-        found.append(true_or_false("Stalled", True, summary.reason, summary.message))
-    return found
-
-
-def _steps_accepted(context: ReconcileContext) -> State:
-    refused = feasibility.problem(context)
-    told = refused or f"Each of the {len(context.model.spec.rollout.steps)} steps can be taken."
-    reason = Reason.STEPS_ACCEPTED if refused is None else Reason.STEPS_REFUSED
-    return true_or_false("StepsAccepted", refused is None, reason, told)
-
-
-def _selected(context: ReconcileContext) -> Release | None:
-    name = selected_release(context)
-    return next((release for release in context.releases if release.name == name), None)
-
-
-def _serving(context: ReconcileContext) -> State:
-    release, told = _selected(context), serving_sentence(context)
-    if release is not None:
-        pair = context.pairs.get(release.name)
-        serving = pair is not None and pair.serving
-        reason = Reason.SERVING if serving else Reason.PODS_NOT_READY
-        return true_or_false("Serving", serving, reason, told)
-    conflict = entry.conflict(context)
-    if conflict is not None:
-        return true_or_false("Serving", False, Reason.NAME_CONFLICT, conflict)
-    reason = Reason.ENTRY_MISSING if context.stable else Reason.NO_RELEASE
-    return true_or_false("Serving", False, reason, told)
-
-
-def _paired(context: ReconcileContext) -> State:
-    release = _selected(context)
-    if release is None or release.status.training is None:
-        return true_or_false("Paired", False, Reason.NO_RELEASE, "No release has the entry point.")
-    short, space = short_name(release.name), release.status.training.space_id
-    builds = release.status.builds or []
-    strange = [build.index for build in builds if build.space_id != space]
-    if strange:
-        told = f"{short} is of space {space}, but not its {', '.join(strange)}."
-        return true_or_false("Paired", False, Reason.SPACE_MISMATCH, told)
-    pair = context.pairs.get(release.name)
-    if pair is None or not pair.serving:
-        told = f"{short}: {pair.told() if pair else 'not looked at'}."
-        return true_or_false("Paired", False, Reason.PODS_NOT_READY, told)
-    what = "the encoder alone" if not builds else "encoder and indexes"
-    return true_or_false("Paired", True, Reason.SERVING, f"{short}: {what} of space {space}.")
-
-
-def _gates(context: ReconcileContext) -> State:
-    shown = _judged(context) or context.candidate or context.stable
-    found = gates_state(shown) if shown else None
-    if found is not None:
-        return found
-    told = "No release was measured yet."
-    return State("GatesPassed", ConditionStatus.UNKNOWN, Reason.GATES_NOT_JUDGED, told)
-
-
-def _index_fresh(context: ReconcileContext) -> State:
-    stable = context.stable
-    if stable is None:
-        return true_or_false("IndexFresh", False, Reason.NO_RELEASE, "No release serves yet.")
-    if isinstance(context.desired, Problem) and context.desired.reason is Reason.INVALID_INDEX:
-        return true_or_false("IndexFresh", False, Reason.INVALID_INDEX, context.desired.message)
-    frozen = {index.name: index for index in stable.spec.indexes}
-    live = {index.name: index for index in context.snapshot.indexes}
-    deleted = [name for name in frozen if name not in live]
-    changed = [
-        name
-        for name, index in live.items()
-        if name not in frozen or recipe(frozen[name]) != recipe(frozen_of(index))
-    ]
-    short = short_name(stable.name)
-    if changed:
-        told = f"{short} serves another build than {', '.join(changed)} asks for."
-        return true_or_false("IndexFresh", False, Reason.INDEX_CHANGED, told)
-    if deleted:
-        told = f"{short} serves {', '.join(deleted)}, whose VectorIndex was deleted."
-        return true_or_false("IndexFresh", False, Reason.INDEX_DELETED, told)
-    told = f"Each index of {short} is what its VectorIndex asks for."
-    return true_or_false("IndexFresh", True, Reason.UP_TO_DATE, told)

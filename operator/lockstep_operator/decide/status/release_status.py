@@ -5,55 +5,72 @@ from __future__ import annotations
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.status import ConditionStatus
-from lockstep_operator.decide.context.context import UNFINISHED, Note, ReconcileContext
+from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.transitions import Note
 from lockstep_operator.decide.gates import overall
-from lockstep_operator.decide.vocabulary.conditions import State, conditions, true_or_false
+from lockstep_operator.decide.stage_table import facts_of
+from lockstep_operator.decide.status.kstatus import kstatus
+from lockstep_operator.decide.vocabulary.conditions import State, conditions
 from lockstep_operator.decide.vocabulary.formatting import UNMEASURED
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.decide.workloads.children import upkeep
+from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import short_name
 
 
-def note_stable(context: ReconcileContext) -> None:
-    """Keeps the release that serves as it should be, and says how it is."""
-    stable = context.stable
-    if stable is None:
-        return
-    pair = upkeep(context, stable)
-    if stable.status.stage is not Stage.SERVING:
-        return
-    if pair.whole:
-        context.say(stable.name, Reason.SERVING, "answers all requests", ready=True)
-        return
-    reason = Reason.ROLLING_IN_PLACE if pair.rolling else Reason.PODS_NOT_READY
-    context.say(stable.name, reason, f"serves, but {pair.told()}", ready=False)
-
-
-def write_records(context: ReconcileContext) -> None:
+def describe_releases(context: ReconcileContext) -> None:
     """Turns the notes of this pass into each release's message and conditions.
 
     A release without a note ended earlier: what it said last still holds.
     """
+    _note_stable(context)
+    _note_retained(context)
     for name, note in context.notes.items():
         release = context.release(name)
         message = f"{short_name(name)} {note.message}"
-        found = conditions(
-            _states(release, note, message),
-            release.status.conditions,
-            release.generation,
-            context.now,
+        context.describe(
+            name,
+            message=message,
+            conditions=conditions(
+                _states(release, note, message),
+                release.status.conditions,
+                release.generation,
+                context.now,
+            ),
+            observed_generation=release.generation,
         )
-        context.change(
-            name, message=message, conditions=found, observed_generation=release.generation
+
+
+def _note_stable(context: ReconcileContext) -> None:
+    stable = context.stable
+    if stable is None or stable.status.stage is not Stage.SERVING:
+        return
+    health = health_of(context, stable)
+    if health.ready:
+        context.say(stable.name, Stage.SERVING, "answers all requests", ready=True)
+        return
+    reason = Reason.ROLLING_IN_PLACE if health.rolling else Reason.PODS_NOT_READY
+    context.say(stable.name, reason, f"serves, but {health.sentence()}")
+
+
+def _note_retained(context: ReconcileContext) -> None:
+    for release in context.retained:
+        health = health_of(context, release)
+        but = f", but not whole: {health.sentence()}" if health.missing else ""
+        context.say(
+            release.name, Stage.RETAINED, f"is kept for a rollback{but}", ready=health.ready
         )
 
 
 def _states(release: Release, note: Note, message: str) -> list[State]:
-    found = [true_or_false("Ready", note.ready, note.reason, message)]
-    if note.stalled:
-        found.append(true_or_false("Stalled", True, note.reason, message))
-    elif release.status.stage in UNFINISHED or release.status.stage is Stage.FINALIZING:
-        found.append(true_or_false("Reconciling", True, note.reason, message))
+    stage = release.status.stage
+    goes_on = facts_of(stage).on_its_way or stage is Stage.FINALIZING
+    found = kstatus(
+        note.reason,
+        message,
+        ready=note.ready,
+        reconciling=goes_on and not note.stalled,
+        stalled=note.stalled,
+    )
     gates = gates_state(release)
     return found if gates is None else [*found, gates]
 

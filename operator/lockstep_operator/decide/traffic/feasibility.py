@@ -23,3 +23,11 @@ def problem(context: ReconcileContext) -> str | None:
             " counts them; set `spec.rollout.traffic.router: GatewayAPI`, or remove one of both"
         )
     return router_of(context).problem(context)
+
+
+def look_again_in(context: ReconcileContext) -> float | None:
+    """Seconds after which what is in the way may have passed, where no event tells of it."""
+    spec = context.model.spec
+    if not spec.rollout.steps and spec.rollout.traffic.router is RouterName.REPLICAS:
+        return None
+    return router_of(context).look_again_in(context)

@@ -11,8 +11,10 @@ from lockstep_operator.api.release import Stage, StepRecord
 from lockstep_operator.api.rollout import Promotion, Step
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import paused_seconds
+from lockstep_operator.decide.context.transitions import Stay, stay
+from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.vocabulary import clock
-from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.vocabulary.reasons import Reason, Word
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def has_canary(context: ReconcileContext, release: Release) -> bool:
     stable = context.stable
     if stable is None or release.status.promoted_at is not None:
         return False
-    if release.status.stage in (Stage.CANARY, Stage.ROLLING_BACK):
+    if facts_of(release.status.stage).beside_stable:
         return True
     waits = context.model.spec.rollout.promotion is Promotion.MANUAL
     return waits or bool(plan_of(context).steps)
@@ -94,21 +96,21 @@ def place(record: StepRecord, steps: Steps) -> str:
     return f"{min(record.index + 1, steps.declared)}/{steps.declared}"
 
 
-def say_step(context: ReconcileContext, name: str, steps: Steps, trouble: str = "") -> None:
+def at_step(context: ReconcileContext, name: str, steps: Steps, trouble: str = "") -> Stay:
     """The same words from the first to the last look at a step: each change would be a write."""
     record = context.release(name).status.step
     assert record is not None
     if record.index >= len(steps.steps):
-        context.say(name, Reason.CANARY, "took all of its steps")
-        return
+        return stay(Stage.CANARY, "took all of its steps")
     step = steps.steps[record.index]
-    told, reason = f"takes step {place(record, steps)}: {describe(step)}", Reason.CANARY
+    reason: Word = Stage.CANARY
+    message = f"takes step {place(record, steps)}: {describe(step)}"
     if step.pause is not None and step.pause.seconds is not None:
         reason = Reason.STEP_PAUSE
         spent = paused_seconds(context, context.release(name).status)
         until = clock.later(clock.parse(record.started_at), step.pause.seconds + spent)
-        told += f", until {until}"
-    context.say(name, reason, f"{told}; {trouble}" if trouble else told)
+        message += f", until {until}"
+    return stay(reason, f"{message}; {trouble}" if trouble else message)
 
 
 def begin_at(index: int, steps: Steps, now: str) -> StepRecord:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from lockstep_operator.api.release import Stage, Weights
 from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.traffic import entry
+from lockstep_operator.decide.context.traffic import Traffic
+from lockstep_operator.decide.stage_table import facts_of
+from lockstep_operator.decide.traffic import entry, feasibility
 from lockstep_operator.decide.traffic.routers.choice import router_of
 from lockstep_operator.decide.traffic.routers.gateway import withdraw
-from lockstep_operator.decide.traffic.routers.router import Traffic
-from lockstep_operator.decide.workloads.children import upkeep
-
-_WITH_WEIGHT = (Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
 def selected_release(context: ReconcileContext) -> str | None:
@@ -34,36 +31,21 @@ def shares(context: ReconcileContext) -> tuple[int, int]:
         return 0, 100
     if stable is None:
         return 0, 0
-    takes = candidate is not None and candidate.status.stage in _WITH_WEIGHT
+    takes = candidate is not None and facts_of(candidate.status.stage).may_take_share
     weights = candidate.status.weights if candidate is not None and takes else None
     found = weights.achieved if weights else 0
     return (100 - found if found or holder == stable.name else 0), found
 
 
-def record_weight(context: ReconcileContext, name: str, wanted: Traffic) -> None:
-    """Records a weight that moved with no step of its own: by other steps, a hold, other replicas.
-
-    Written once the pods of both have settled, so that a pod that comes and goes is no write.
-    """
-    weights = context.release(name).status.weights
-    had = (weights.asked, weights.achieved) if weights else (0, 0)
-    both = (context.release(wanted.holder), context.release(name))
-    if wanted.weight and not all(upkeep(context, release).whole for release in both):
-        return
-    routed = router_of(context).verify(context, wanted)
-    found = wanted.weight, routed.achieved
-    if found != had and (routed.holds or wanted.weight == had[0]):
-        weights = Weights(asked=found[0], achieved=found[1], since=context.now)
-        context.change(name, weights=weights)
-        context.replan()
-
-
-def steer(context: ReconcileContext) -> None:
-    """Brings the traffic to what a stage of this pass chose, else to the stable release.
+def plan_traffic(context: ReconcileContext) -> None:
+    """Plans the traffic that a stage of this pass chose, else all of it to the stable release.
 
     So a hand edit is undone, and nothing else than a stage of the candidate ever moves it.
     """
     withdraw(context)
+    problem_passes = feasibility.look_again_in(context)
+    if problem_passes is not None:
+        context.wake_in(problem_passes)
     wanted = context.traffic
     if wanted is None and context.stable is not None:
         wanted = Traffic(context.stable.name)

@@ -1,4 +1,5 @@
-"""Every reason that a condition, an Event or a failure of the operator's own can carry.
+"""Every reason that a condition, an Event or a failure of the operator's own can carry, beside the
+words of `api.release.Stage`: what a release is doing is the name of its stage.
 
 Reasons are part of the interface: alerts and scripts match them. A program's own reason (see
 `lockstep_core.protocol.result.Result`) may stand in `lastFailure.reason` besides these.
@@ -8,21 +9,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from lockstep_operator.api.release import Stage
+
 
 class Reason(StrEnum):
     """One CamelCase word each; the comment says what it means to the person on call."""
-
-    # What a release is doing: the name of its stage.
-    TRAINING = "Training"
-    IMPORTING = "Importing"
-    EVALUATING = "Evaluating"
-    INDEXING = "Indexing"
-    VERIFYING = "Verifying"
-    WARMING = "Warming"
-    CANARY = "Canary"
-    PROMOTING = "Promoting"
-    FINALIZING = "Finalizing"
-    ROLLING_BACK = "RollingBack"
 
     # What a release waits for.
     QUEUED = "Queued"  # its Job has no pod: suspended by a queue, or out of quota
@@ -36,16 +27,12 @@ class Reason(StrEnum):
     RESUMED = "Resumed"
 
     # How a release ended, or how it serves.
-    SERVING = "Serving"
-    RETAINED = "Retained"
-    RETIRED = "Retired"
     STEP_DONE = "StepDone"  # Event only
     STEPS_ACCEPTED = "StepsAccepted"
     PROMOTED = "Promoted"
     WATCHED = "Watched"  # judged on all requests after its promotion (`afterPromotion`)
     ROLLED_BACK = "RolledBack"
     ABORTED = "Aborted"
-    SUPERSEDED = "Superseded"
     REVERTED = "Reverted"
     RELEASE_FAILED = "ReleaseFailed"
 
@@ -118,3 +105,12 @@ class Outcome(StrEnum):
     ROLLED_BACK = "RolledBack"
     # It served, and the spec went back to an earlier release; it returns if the spec does.
     REVERTED = "Reverted"
+
+
+Word = Reason | Stage
+"""What a condition or an Event may carry."""
+
+
+def word_of(text: str) -> Word:
+    """The reason or the stage of that name. Raises ValueError for any other text."""
+    return Stage(text) if text in set(Stage) else Reason(text)

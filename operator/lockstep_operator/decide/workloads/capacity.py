@@ -12,6 +12,7 @@ from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Capacity, RouterName
 from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.traffic.routers.choice import router_of
 from lockstep_operator.decide.traffic.scaling import encoder_total, live_replicas
 from lockstep_operator.decide.traffic.steps import (
@@ -22,9 +23,6 @@ from lockstep_operator.decide.traffic.steps import (
     weight_at,
 )
 from lockstep_operator.manifests.scaling import Bounds
-
-_STARTING = (Stage.WARMING, Stage.PROMOTING)
-_BESIDE = (Stage.WARMING, Stage.CANARY, Stage.PROMOTING, Stage.ROLLING_BACK)
 
 
 def encoder_replicas(context: ReconcileContext, release: Release) -> int:
@@ -39,7 +37,7 @@ def encoder_replicas(context: ReconcileContext, release: Release) -> int:
         return 0
     if candidate is None or stable is None or release.name != stable.name:
         return total
-    if candidate.status.stage in (Stage.WARMING, Stage.CANARY, Stage.PROMOTING):
+    if facts_of(candidate.status.stage).takes_pods:
         # At least one: a release that answers requests is never scaled away.
         return max(1, total - _of_candidate(context, candidate, total))
     return total
@@ -57,7 +55,9 @@ def scaling_bounds(context: ReconcileContext, release: Release) -> Bounds | None
         return None
     candidate, stable = context.candidate, context.stable
     if stable is None or release.name == stable.name:
-        shrinks = stable is None or candidate is None or candidate.status.stage not in _BESIDE
+        shrinks = (
+            stable is None or candidate is None or not facts_of(candidate.status.stage).runs_pods
+        )
         return Bounds(scaling.min_replicas, scaling.max_replicas, shrinks)
     low = min(encoder_replicas(context, release), scaling.max_replicas)
     return Bounds(max(scaling.min_replicas, low), scaling.max_replicas)
@@ -86,7 +86,11 @@ def _of_candidate(context: ReconcileContext, release: Release, total: int) -> in
     if status.stage is Stage.PROMOTING and not _is_shared(context):
         return total
     if not has_canary(context, release):
-        return max(1, total // 2) if _is_shared(context) and status.stage in _STARTING else total
+        return (
+            max(1, total // 2)
+            if _is_shared(context) and facts_of(status.stage).takes_pods
+            else total
+        )
     return router_of(context).replicas_for(context, *_load(context, release))
 
 

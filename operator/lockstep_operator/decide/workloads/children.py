@@ -1,4 +1,4 @@
-"""The encoder, the index servers and their Services: planned where missing, read where there."""
+"""What a release should run, how that is, and the one place that plans what is missing of it."""
 
 from __future__ import annotations
 
@@ -11,33 +11,71 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.health import BEING_MADE, ReleaseHealth
 from lockstep_operator.decide.context.plan import reference
+from lockstep_operator.decide.context.waits import REMNANT_SECONDS
+from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.traffic.scaling import live_replicas
 from lockstep_operator.decide.vocabulary.compare import difference, was_applied
 from lockstep_operator.decide.workloads.capacity import encoder_replicas, scaling_bounds
 from lockstep_operator.manifests.metadata import Component, entry_label
 
-REMNANT_SECONDS = 5.0
 AUTOSCALER = "HorizontalPodAutoscaler"
 
 
-def upkeep(context: ReconcileContext, release: Release) -> ReleaseHealth:
-    """Plans what is missing or different of a release's children; tells how whole they are.
+def health_of(context: ReconcileContext, release: Release) -> ReleaseHealth:
+    """How a release is, by the records as this pass has left them. It plans nothing.
 
-    A pass plans the children of a release once, and answers from memory after that.
+    Answered from memory until a record changes: how many pods a release should have follows from
+    the stages and steps of all of them.
     """
-    known = context.pairs.get(release.name)
-    if known is not None:
-        return known
-    pair = ReleaseHealth()
-    for manifest in _desired_children(context, release):
-        _keep(context, release, manifest, pair)
-    if context.model.spec.serving.autoscaling is None:
-        found = context.snapshot.children(AUTOSCALER, release.uid)
-        context.delete.extend(
-            reference(child) for child in found if "deletionTimestamp" not in child["metadata"]
-        )
-    context.pairs[release.name] = pair
-    return pair
+    known = context.healths.get(release.name)
+    if known is None:
+        known = context.healths[release.name] = ReleaseHealth()
+        for manifest in _desired_children(context, release):
+            _look(context, release, manifest, known)
+    return known
+
+
+def plan_children(context: ReconcileContext) -> None:
+    """Plans what is missing or different, once, by the final records of the pass."""
+    for release in _that_run_pods(context):
+        health = health_of(context, release)
+        context.apply.extend(health.to_apply)
+        context.conflicts.extend(health.conflicts)
+        if health.awaits_removal:
+            context.wake_in(REMNANT_SECONDS)
+        if context.model.spec.serving.autoscaling is None:
+            _delete(context, context.snapshot.children(AUTOSCALER, release.uid))
+    candidate = context.candidate
+    if candidate is not None:
+        _plan_rendezvous(context, candidate)
+
+
+def _that_run_pods(context: ReconcileContext) -> list[Release]:
+    """What is on its way first, then what serves, then what is kept."""
+    candidate, stable = context.candidate, context.stable
+    first = [release for release in (candidate, stable) if release is not None]
+    return [
+        release
+        for release in (*first, *context.retained)
+        if facts_of(release.status.stage).runs_pods and release.name not in context.not_begun
+    ]
+
+
+def _plan_rendezvous(context: ReconcileContext, candidate: Release) -> None:
+    """The Service by which the pods of one training meet, as long as it trains."""
+    name, policy = manifests.meeting_name(candidate.name), context.model.spec.training
+    live = context.snapshot.child("Service", name, candidate.uid)
+    trains = candidate.status.stage is Stage.TRAINING and candidate.status.training is None
+    if not trains and live is not None:
+        _delete(context, [live])
+    elif trains and live is None and policy is not None and policy.distributed.pods > 1:
+        context.apply.append(manifests.meeting_service(candidate))
+
+
+def _delete(context: ReconcileContext, children: list[Object]) -> None:
+    context.delete.extend(
+        reference(child) for child in children if "deletionTimestamp" not in child["metadata"]
+    )
 
 
 def _desired_children(context: ReconcileContext, release: Release) -> Iterator[Object]:
@@ -77,8 +115,8 @@ def _beside(context: ReconcileContext, release: Release) -> str | None:
 
     A release that was replaced by the one whose candidate it had been must not, once there is
     another candidate: the joint selector of both would select it as a third. Until then its pods
-    are left alone: without its door a kept release would start them anew just when it should be
-    warm for the way forward.
+    are left alone: without its entry label a kept release would start them anew just when it
+    should be warm for the way forward.
     """
     stable, beside, candidate = context.stable, release.status.canary_of, context.candidate
     kept = release.status.stage is Stage.RETAINED
@@ -88,42 +126,42 @@ def _beside(context: ReconcileContext, release: Release) -> str | None:
         return None
     live = context.snapshot.child("Deployment", manifests.encoder_name(release.name), release.uid)
     template = ((live or {}).get("spec") or {}).get("template") or {}
-    doors = (template.get("metadata") or {}).get("labels") or {}
-    return beside if live is None or entry_label(beside) in doors else None
+    entry_labels = (template.get("metadata") or {}).get("labels") or {}
+    return beside if live is None or entry_label(beside) in entry_labels else None
 
 
-def _keep(
-    context: ReconcileContext, release: Release, manifest: Object, pair: ReleaseHealth
+def _look(
+    context: ReconcileContext, release: Release, manifest: Object, health: ReleaseHealth
 ) -> None:
+    """One child, as it is, into the health of its release."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     live = context.snapshot.child(kind, name, release.uid)
     remnant = context.snapshot.remnant(kind, name, release.uid)
     if remnant is not None:
-        pair.serving = pair.serving and kind == AUTOSCALER
-        pair.lacks(remnant)
-        context.wake_in(REMNANT_SECONDS)
+        health.serving = health.serving and kind == AUTOSCALER
+        health.lacks(remnant)
+        health.awaits_removal = True
         return
     conflict = context.snapshot.conflict(kind, name, release.uid)
     if conflict is not None:
-        pair.conflict = pair.conflict or conflict
-        context.conflicts.append(conflict)
+        health.conflicts.append(conflict)
     elif live is None:
-        context.apply.append(manifest)
+        health.to_apply.append(manifest)
     elif live is not manifest and difference(manifest, live) is not None:
-        context.apply.append(manifest)
+        health.to_apply.append(manifest)
         # A field that others keep rewriting is asked for again, and holds no release up.
         if not was_applied(manifest, live):
-            pair.rolling = True
-            pair.lacks(f"{kind} {name} is being changed")
+            health.rolling = True
+            health.lacks(f"{kind} {name} is being changed")
     refusal = context.snapshot.refusal(kind, name)
     if refusal is not None and conflict is None:
-        pair.lacks(f"{kind} {name} was refused by the API server: {refusal.message}")
+        health.lacks(f"{kind} {name} was refused by the API server: {refusal.message}")
     if live is None or "deletionTimestamp" in live["metadata"]:
-        pair.serving = pair.serving and kind == AUTOSCALER
+        health.serving = health.serving and kind == AUTOSCALER
         if refusal is None:
-            pair.lacks(f"{kind} {name}{_absence(release, live)}")
+            health.lacks(f"{kind} {name}{_absence(release, live)}")
     elif kind == "Deployment":
-        _count(pair, manifest, live, _wanted(context, release, manifest, live))
+        _count(health, manifest, live, _wanted(context, release, manifest, live))
 
 
 def _absence(release: Release, live: Object | None) -> str:
@@ -144,7 +182,7 @@ def _wanted(context: ReconcileContext, release: Release, manifest: Object, live:
     return found if bounds is None else max(found, bounds.low)
 
 
-def _count(pair: ReleaseHealth, manifest: Object, live: Object, wanted: int) -> None:
+def _count(health: ReleaseHealth, manifest: Object, live: Object, wanted: int) -> None:
     """Counts the pods of one workload by its own status."""
     kind, status = manifest["kind"], live.get("status") or {}
     ready = int(status.get("readyReplicas") or 0)
@@ -154,13 +192,13 @@ def _count(pair: ReleaseHealth, manifest: Object, live: Object, wanted: int) -> 
     seen = int(status.get("observedGeneration") or 0)
     stale = seen < int(live["metadata"].get("generation") or 0)
     if manifest["metadata"]["labels"][labels.COMPONENT] == Component.ENCODER:
-        pair.ready, pair.wanted = ready, wanted
-    pair.serving = pair.serving and ready > 0
+        health.ready_pods, health.wanted_pods = ready, wanted
+    health.serving = health.serving and ready > 0
     # Pods of the template before go when those of the new one are ready.
     old = max(0, int(status.get("replicas") or 0) - updated)
-    pair.rolling = pair.rolling or stale or updated < wanted or old > 0
+    health.rolling = health.rolling or stale or updated < wanted or old > 0
     name = manifest["metadata"]["name"]
     if stale or min(ready, updated) < wanted:
-        pair.lacks(f"{kind} {name} has {min(ready, updated, wanted)} of {wanted} pods ready")
+        health.lacks(f"{kind} {name} has {min(ready, updated, wanted)} of {wanted} pods ready")
     elif old:
-        pair.lacks(f"{kind} {name} keeps {old} of the pods of before its last change")
+        health.lacks(f"{kind} {name} keeps {old} of the pods of before its last change")

@@ -15,10 +15,10 @@ from lockstep_operator.api.objects import Object
 from lockstep_operator.api.rollout import Capacity, Mirroring, ParentRef, RouterName
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference
+from lockstep_operator.decide.context.traffic import Routed, Traffic
 from lockstep_operator.decide.traffic import entry
 from lockstep_operator.decide.traffic.routers import parents
 from lockstep_operator.decide.traffic.routers.parents import Stand
-from lockstep_operator.decide.traffic.routers.router import Routed, Traffic
 from lockstep_operator.decide.traffic.scaling import encoder_total
 from lockstep_operator.decide.vocabulary.compare import difference
 from lockstep_operator.manifests.routes import http_route
@@ -52,6 +52,9 @@ class GatewayAPI:
                 " `spec.rollout.traffic.gateway`"
             )
         return _mirror_problem(context) or _refused_by_parent(context)
+
+    def look_again_in(self, context: ReconcileContext) -> float | None:
+        return LOOK_AGAIN_SECONDS if _mirror_problem(context) is not None else None
 
     def replicas_for(self, context: ReconcileContext, weight: int, mirror: int) -> int:
         """The pods that the share needs, copies counted like requests; at least one."""
@@ -167,7 +170,6 @@ def _mirror_problem(context: ReconcileContext) -> str | None:
     for number, step in enumerate(context.model.spec.rollout.steps):
         why = _cannot_copy(context, step.mirror or 0)
         if why is not None:
-            context.wake_in(LOOK_AGAIN_SECONDS)
             return f"`spec.rollout.steps[{number}].mirror` is {step.mirror}, and {why}"
     return None
 

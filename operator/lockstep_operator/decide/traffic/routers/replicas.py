@@ -7,8 +7,8 @@ from __future__ import annotations
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.rollout import Capacity
 from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.traffic import Routed, Traffic
 from lockstep_operator.decide.traffic import entry
-from lockstep_operator.decide.traffic.routers.router import Routed, Traffic
 from lockstep_operator.manifests import encoder_name
 
 # Percentage points by which a step may miss its weight. Pods come whole.
@@ -40,6 +40,9 @@ class Replicas:
                     " `traffic.router: GatewayAPI`"
                 )
         return None
+
+    def look_again_in(self, context: ReconcileContext) -> float | None:
+        return None  # all that it depends on is watched
 
     def replicas_for(self, context: ReconcileContext, weight: int, mirror: int) -> int:
         total = context.model.spec.serving.replicas

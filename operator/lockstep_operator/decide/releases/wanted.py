@@ -1,0 +1,78 @@
+"""What the spec asks against the releases that there are: questions, no deeds."""
+
+from __future__ import annotations
+
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Stage
+from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.snapshot.desired import Desired
+from lockstep_operator.decide.snapshot.snapshot import Problem
+from lockstep_operator.decide.stage_table import facts_of
+from lockstep_operator.decide.vocabulary.reasons import Outcome
+from lockstep_operator.manifests.facts import is_same_store
+
+
+def is_asked(context: ReconcileContext, stable: Release) -> bool:
+    """Whether what the spec asks for is what serves."""
+    desired = context.desired
+    if isinstance(desired, Problem):
+        return True
+    return desired.is_release(stable) or desired.is_within(stable)
+
+
+def is_settled(context: ReconcileContext, desired: Desired) -> bool:
+    """Whether the newest release is what is asked and is on its way, or ended for good."""
+    newest = context.newest
+    if newest is None:
+        return False
+    if rolled_back(context, desired) is not None:
+        return True
+    on_its_way = facts_of(newest.status.stage).on_its_way
+    if desired.is_release(newest):
+        # A release that was superseded, not aborted, was given up for another spec: when the spec
+        # comes back to it, it is a new wish. One that was replaced by the spec's way back likewise.
+        stage, outcome = newest.status.stage, newest.status.outcome
+        given_up = stage is Stage.SUPERSEDED and outcome != Outcome.ABORTED
+        replaced = stage is Stage.RETAINED and outcome == Outcome.REVERTED
+        retired = stage is Stage.RETIRED and outcome == Outcome.REVERTED
+        return not (given_up or replaced or retired)
+    stable = context.stable
+    if stable is not None and desired.is_release(stable):
+        return False
+    return on_its_way and desired.is_within(newest)
+
+
+def rolled_back(context: ReconcileContext, desired: Desired) -> Release | None:
+    """The release that the spec asks for, where a person went back from it to what serves now."""
+    stable = context.stable
+    since = (stable.status.promoted_at if stable else None) or ""
+    return next(
+        (
+            release
+            for release in context.releases
+            if desired.is_release(release)
+            and release.status.stage in (Stage.RETAINED, Stage.RETIRED)
+            and release.status.outcome == Outcome.ROLLED_BACK
+            and (release.status.finished_at or "") >= since
+        ),
+        None,
+    )
+
+
+def may_return(release: Release, desired: Desired) -> bool:
+    return desired.is_release(release) and release.status.outcome != Outcome.ROLLED_BACK
+
+
+def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
+    """A release whose model is of the desired space and passed its gates: stable, else newest."""
+    stable = context.stable
+    found = [
+        release
+        for release in context.releases
+        if release.spec.space_hash == desired.space_hash
+        and is_same_store(release.spec.artifacts, desired.artifacts)
+        and release.status.training is not None
+        and release.status.gates_passed_at is not None
+    ]
+    preferred = [r for r in found if stable is not None and r.name == stable.name]
+    return next(reversed(preferred or found), None)

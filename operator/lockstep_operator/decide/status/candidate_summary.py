@@ -1,0 +1,74 @@
+"""A release is on its way: what it does, what serves meanwhile, what continues or stops it."""
+
+from __future__ import annotations
+
+from lockstep_operator.api.model import Phase
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Stage
+from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.pauses import how_to_continue, is_held
+from lockstep_operator.decide.status.kstatus import Summary
+from lockstep_operator.decide.status.sentences import refusal_sentence, watch_of_stable
+from lockstep_operator.decide.status.what_serves import serving_sentence
+from lockstep_operator.decide.traffic.steps import plan_of
+from lockstep_operator.decide.vocabulary.formatting import training_text
+from lockstep_operator.decide.vocabulary.hints import Verb, ask, raise_hold
+from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.workloads.children import health_of
+from lockstep_operator.manifests import short_name
+
+
+def with_candidate(context: ReconcileContext, candidate: Release) -> Summary:
+    short, status = short_name(candidate.name), candidate.status
+    note = context.notes.get(candidate.name)
+    reason = note.reason if note else str(status.stage)
+    told = f"{short} {note.message if note else f'entered {status.stage}'}."
+    if status.paused_at is not None and is_held(context, candidate):
+        told = f"{short} is paused by a person. It {told.partition(' ')[2]}"
+    found = training_text(status.training)
+    parts = [
+        told,
+        *_refusals(context, told),
+        *([found] if found else []),
+        serving_sentence(context),
+    ]
+    parts += [found] if (found := watch_of_stable(context)) else []
+    if context.change_waits:
+        parts.append(f"Another change of the spec is seen: {context.change_waits}.")
+    # No full stop after a command: people copy what stands there. A semicolon is the shell's own.
+    message = " ".join([*parts, "; ".join(_candidate_commands(context, candidate))]).strip()
+    if status.paused_at is not None:
+        return Summary(Phase.PAUSED, reason, message, reconciling=True)
+    stable = context.stable
+    broken = stable is not None and not health_of(context, stable).serving
+    phase = Phase.DEGRADED if broken else Phase.PROGRESSING
+    return Summary(phase, reason, message, reconciling=True)
+
+
+def _candidate_commands(context: ReconcileContext, candidate: Release) -> list[str]:
+    """What continues the candidate, the outermost hold first, and what stops it."""
+    model, name, status = context.model, candidate.name, candidate.status
+    ahead = f"Continue: {ask(model, Verb.PROMOTE, name)}"
+    if status.stage is Stage.ROLLING_BACK:
+        down = context.stable is not None and not health_of(context, context.stable).serving
+        return [f"Or settle for {short_name(name)}: {ask(model, Verb.PROMOTE, name)}"] * down
+    found = []
+    if status.paused_at is not None and is_held(context, candidate):
+        found.append(f"Continue: {how_to_continue(context, candidate)}")
+    elif status.pause_reason in (Reason.STEP_PAUSE, Reason.APPROVAL_REQUIRED):
+        found.append(ahead)
+    elif status.pause_reason == Reason.HELD_AT_STEP and status.step is not None:
+        at = status.step.index + 1
+        last = at > len(plan_of(context).steps)
+        found.append(f"Continue: {raise_hold(model, None if last else at)}")
+    elif status.pause_reason == Reason.GATE_INCONCLUSIVE:
+        found += [ahead, f"Measure again: {ask(model, Verb.RETRY, name)}"]
+    if status.stage is Stage.CANARY and context.stable is None:
+        return found  # it is all that serves
+    return [*found, f"Stop: {ask(model, Verb.ABORT, name)}"]
+
+
+def _refusals(context: ReconcileContext, told: str) -> list[str]:
+    """What the API server refused, where the sentence of the candidate does not say it."""
+    untold = (r for r in context.snapshot.observed.refusals if r.message not in told)
+    return [f"{refusal_sentence(found)} It is tried again." for found in untold][:1]

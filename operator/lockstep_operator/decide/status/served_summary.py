@@ -1,0 +1,88 @@
+"""What the spec asks for serves: is it whole, does the entry point select it, is it judged?"""
+
+from __future__ import annotations
+
+from lockstep_core.quality.verdicts import Verdict
+from lockstep_operator.api.model import Phase
+from lockstep_operator.api.objects import Release
+from lockstep_operator.api.release import Stage
+from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.stages.watched import after_promotion, has_failed
+from lockstep_operator.decide.status.kstatus import Summary
+from lockstep_operator.decide.status.sentences import change_the_spec, stalled, ways_back
+from lockstep_operator.decide.status.what_serves import serving_sentence
+from lockstep_operator.decide.traffic.traffic import selected_release
+from lockstep_operator.decide.vocabulary.formatting import training_short
+from lockstep_operator.decide.vocabulary.hints import Verb, ask
+from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.workloads.children import health_of
+from lockstep_operator.manifests import short_name
+
+
+def served(context: ReconcileContext, stable: Release) -> Summary:
+    """The stable release is what the spec asks: is it whole, and does the entry select it?"""
+    short, health = short_name(stable.name), health_of(context, stable)
+    if stable.status.stage is Stage.FINALIZING:
+        message = f"{short} has the entry point; what it replaced is kept for a rollback."
+        return Summary(Phase.PROGRESSING, Stage.FINALIZING, message, reconciling=True)
+    serving = serving_sentence(context)
+    selected = selected_release(context) == stable.name
+    if health.ready and selected:
+        if stable.status.watch is not None:
+            return _watched(context, stable, serving)
+        message = " ".join([serving, *_side_notes(context, stable)])
+        return Summary(Phase.HEALTHY, Reason.HEALTHY, message, ready=True)
+    lacking = health.sentence()
+    if health.serving and health.rolling and selected:
+        message = f"{serving} Its pods are changed in place: {lacking}."
+        return Summary(Phase.PROGRESSING, Reason.ROLLING_IN_PLACE, message, reconciling=True)
+    reason = Reason.PODS_NOT_READY if lacking else Reason.ENTRY_MISSING
+    message = " ".join([serving, *([f"{lacking}."] if lacking else []), *ways_back(context)])
+    return Summary(Phase.DEGRADED, reason, message)
+
+
+def _watched(context: ReconcileContext, stable: Release, serving: str) -> Summary:
+    """It answers all requests, and is judged on them or was."""
+    model, name, asked = context.model, stable.name, context.model.spec.rollout.after_promotion
+    verdict = stable.status.watch.verdict if stable.status.watch else None
+    parts = [serving, *_side_notes(context, stable)]
+    settle = f"Settle for it: {ask(model, Verb.PROMOTE, name)}"
+    again = f"Measure again: {ask(model, Verb.RETRY, name)}"
+    if verdict is None:
+        gates = ", ".join(asked.gates) if asked else ""
+        trouble = f"; {context.watch_trouble}" if context.watch_trouble else ""
+        back = [short_name(kept.name) for kept in context.retained[:1]]
+        way = f", and {back[0]} returns if it fails" if back else ""
+        parts.append(f"It is judged on them by {gates}{way}{trouble}.")
+        message = " ".join([*parts, settle])
+        return Summary(Phase.PROGRESSING, Reason.WATCHED, message, reconciling=True)
+    if verdict == Verdict.FAIL:
+        parts = [after_promotion(stable), f"It stays: {_why_it_stays(context, stable)}.", serving]
+        back = [f"{found};" for found in ways_back(context)]
+        return stalled(
+            Reason.GATE_FAILED, *parts, change_the_spec(context), *back, f"{settle}; {again}"
+        )
+    if verdict == Verdict.INCONCLUSIVE:
+        message = " ".join([*parts, after_promotion(stable), f"{settle}; {again}"])
+        return Summary(Phase.HEALTHY, Reason.GATE_INCONCLUSIVE, message, ready=True)
+    return Summary(Phase.HEALTHY, Reason.HEALTHY, " ".join(parts), ready=True)
+
+
+def _why_it_stays(context: ReconcileContext, stable: Release) -> str:
+    kept = next((r for r in context.retained if not has_failed(r)), None)
+    if stable.status.watch is not None and stable.status.watch.returned_at is not None:
+        return "the way back ended, and is not begun again by itself"
+    if kept is None:
+        return "no release is kept whole to go back to"
+    return f"{short_name(kept.name)} is not whole to go back to"
+
+
+def _side_notes(context: ReconcileContext, stable: Release) -> list[str]:
+    live = {index.name for index in context.snapshot.indexes}
+    deleted = [index.name for index in stable.spec.indexes if index.name not in live]
+    notes = []
+    if deleted:
+        notes.append(f"It still carries {', '.join(deleted)}, whose VectorIndex was deleted.")
+    if found := training_short(stable.status.training):
+        notes.append(f"Its training told {found}: see `status.training` of {stable.name}.")
+    return notes

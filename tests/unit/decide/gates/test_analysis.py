@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import math
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,19 +24,12 @@ from lockstep_operator.decide.snapshot.measurements import (
     Target,
     Unmeasured,
 )
+from lockstep_operator.decide.snapshot.observed import Refusal
 from lockstep_operator.decide.snapshot.snapshot import read
+from tests.unit.decide import worlds
 
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
 
 LATENCY = {
     "name": "latency",
@@ -420,7 +410,7 @@ def test_a_release_without_a_labelled_set_is_told_and_raises_nothing() -> None:
 def test_a_replay_that_the_server_refuses_is_told_and_ends_in_time() -> None:
     lab = Replays(RECALL)
     lab.world.remove("Job", lab.start())
-    refusal = worlds.Refusal("Job", "glyphs-r2-replay-live-1", "exceeded quota: pods", "Forbidden")
+    refusal = Refusal("Job", "glyphs-r2-replay-live-1", "exceeded quota: pods", "Forbidden")
     lab.world.refusals = (refusal,)
     told = "the API server refused Job glyphs-r2-replay-live-1: exceeded quota: pods"
     assert lab.look() == Analysis(None, [], f"live: {told}")

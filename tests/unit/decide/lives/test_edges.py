@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
+
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
-World = worlds.World
 
-
-def failed_second() -> Any:
+def failed_second() -> World:
     """r1 serves, r2 failed in training for good."""
     world = worlds.healthy()
     world.change_model("training.budget.maxSteps", 500).settle()

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lockstep_operator.decide.snapshot.observed import Refusal
+from lockstep_operator.api.release import Images
+from lockstep_operator.decide.snapshot.observed import Refusal, Settings
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
 
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
 
 CLAIM = {"uri": "file:///artifacts", "claimName": "lockstep-artifacts"}
 BUCKET = {"uri": "s3://models/glyphs", "secretRef": {"name": "old-keys"}}
 
 
-def in_a_bucket(world: Any = None) -> Any:
+def in_a_bucket(world: World | None = None) -> World:
     """r1 serves out of a bucket."""
     world = world or worlds.World()
     data = {"uri": "s3://models/glyphs.npz", "format": "NPZ"}
@@ -37,7 +28,7 @@ def in_a_bucket(world: Any = None) -> Any:
     return world.apply_model(artifacts=BUCKET, training=training).apply_index(source=data).run()
 
 
-def made_again(world: Any, *, children_stay: bool) -> Any:
+def made_again(world: World, *, children_stay: bool) -> Any:
     """Deletes the model and applies it again before garbage collection has seen to its children."""
     spec = world.objects["EmbeddingModel", "glyphs"]["spec"]
     remnants = {
@@ -54,7 +45,7 @@ def made_again(world: Any, *, children_stay: bool) -> Any:
     return remnants
 
 
-def collect(world: Any, remnants: dict[Any, Any]) -> None:
+def collect(world: World, remnants: dict[Any, Any]) -> None:
     for key, raw in remnants.items():
         if world.objects.get(key) is not None and (
             world.objects[key]["metadata"]["uid"] == raw["metadata"]["uid"]
@@ -192,7 +183,7 @@ def test_another_store_trains_anew_and_what_serves_keeps_reading_the_old_one(sto
     (container,) = world.objects["Deployment", "glyphs-r1-encoder"]["spec"]["template"]["spec"][
         "containers"
     ]
-    assert json.loads(worlds._env(container))["artifacts"] == CLAIM
+    assert json.loads(worlds.config_text(container))["artifacts"] == CLAIM
     assert world.run().entry() == "glyphs-r2"
 
 
@@ -258,8 +249,8 @@ def test_a_clock_that_is_set_back_ends_nothing_early_and_stops_nothing(stage: st
 
 def test_new_images_of_the_operator_roll_no_release_that_lives() -> None:
     world = worlds.two()
-    images = worlds.Images(trainer="trainer:2", encoder="encoder:2", indexer="indexer:2")
-    world.settings = worlds.Settings(images=images)
+    images = Images(trainer="trainer:2", encoder="encoder:2", indexer="indexer:2")
+    world.settings = Settings(images=images)
     world.restart()
     before = list(world.writes)
     assert world.settle().writes == before

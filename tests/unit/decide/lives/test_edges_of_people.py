@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+import copy
 from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.unit
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
-World = worlds.World
+pytestmark = pytest.mark.unit
 
 
 second, two = worlds.second, worlds.two
 
 
-def promoting() -> Any:
+def promoting() -> World:
     """r2 is about to get the entry point: recorded, and killed before the deed."""
     world = second("Warming").ready_all()
     with pytest.raises(worlds.Killed):
@@ -36,7 +26,7 @@ def promoting() -> Any:
     return world
 
 
-def handled(world: Any, verb: str) -> str:
+def handled(world: World, verb: str) -> str:
     return str(next(h["outcome"] for h in world.status["lastHandled"] if h["verb"] == verb))
 
 
@@ -698,7 +688,7 @@ def test_too_many_indexes_are_named() -> None:
 def test_two_releases_on_their_way_become_one() -> None:
     world = second("Training")
     world.edit("EmbeddingModel", "glyphs", lambda raw: None)
-    twin = worlds.copy.deepcopy(world.release(2))
+    twin = copy.deepcopy(world.release(2))
     twin["metadata"] = {
         "name": "glyphs-r3",
         "ownerReferences": twin["metadata"]["ownerReferences"],
@@ -769,7 +759,7 @@ def test_a_broken_index_of_a_model_that_is_gone_is_told_too() -> None:
 
 def test_two_live_jobs_of_one_kind_become_one_before_the_next_is_made() -> None:
     world = second("Training")
-    stray = worlds.copy.deepcopy(world.objects["Job", "glyphs-r2-train-1"])
+    stray = copy.deepcopy(world.objects["Job", "glyphs-r2-train-1"])
     stray["metadata"]["name"] = "glyphs-r2-train-7"
     world.create(stray)
     world.remove("Job", "glyphs-r2-train-1")
@@ -781,7 +771,7 @@ def test_two_live_jobs_of_one_kind_become_one_before_the_next_is_made() -> None:
 
 def test_a_mixed_pair_is_told_should_it_ever_be() -> None:
     world = worlds.healthy()
-    raw = worlds.copy.deepcopy(world.release(1))
+    raw = copy.deepcopy(world.release(1))
     raw["status"]["builds"][0]["spaceID"] = "ffffffffffff"
     world.put(raw)
     world.settle()

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
+
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
 
-
-def go_on(world: Any) -> Any:
+def go_on(world: World) -> World:
     """Pods become ready and time passes, once."""
     world.ready_all().settle()
     if world.look_again_after is not None:
@@ -30,7 +20,7 @@ def go_on(world: Any) -> Any:
     return world.settle()
 
 
-def writes_of(world: Any, act: Any) -> list[str]:
+def writes_of(world: World, act: Any) -> list[str]:
     before = len(world.writes)
     act()
     return list(world.writes[before:])

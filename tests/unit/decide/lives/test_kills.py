@@ -2,70 +2,60 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
+
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
 
-
-def first_release() -> tuple[Any, Callable[[Any], None]]:
+def first_release() -> tuple[World, Callable[[World], object]]:
     return worlds.World().apply_model().apply_index(), lambda world: world.run()
 
 
-def second_release() -> tuple[Any, Callable[[Any], None]]:
+def second_release() -> tuple[World, Callable[[World], object]]:
     world = worlds.healthy().change_model("training.seed", 7)
     return world, lambda world: world.run()
 
 
-def rollback() -> tuple[Any, Callable[[Any], None]]:
+def rollback() -> tuple[World, Callable[[World], object]]:
     return worlds.two().annotate("rollback", "r1"), lambda world: world.run()
 
 
-def late_abort() -> tuple[Any, Callable[[Any], None]]:
+def late_abort() -> tuple[World, Callable[[World], object]]:
     return worlds.two().annotate("abort", "r2"), lambda world: world.run()
 
 
-def rollback_past_a_candidate() -> tuple[Any, Callable[[Any], None]]:
+def rollback_past_a_candidate() -> tuple[World, Callable[[World], object]]:
     world = worlds.two().change_model("training.seed", 8).run_to("Indexing", 3)
     return world.annotate("rollback", "r1"), lambda world: world.run()
 
 
-def abort() -> tuple[Any, Callable[[Any], None]]:
+def abort() -> tuple[World, Callable[[World], object]]:
     return worlds.second("Warming").annotate("abort", "r2"), lambda world: world.run()
 
 
-def third_spec() -> tuple[Any, Callable[[Any], None]]:
+def third_spec() -> tuple[World, Callable[[World], object]]:
     world = worlds.second("Indexing").change_model("training.seed", 8)
     return world, lambda world: world.run()
 
 
-def revert() -> tuple[Any, Callable[[Any], None]]:
+def revert() -> tuple[World, Callable[[World], object]]:
     return worlds.two().change_model("training.seed", 0), lambda world: world.run()
 
 
-def retry() -> tuple[Any, Callable[[Any], None]]:
+def retry() -> tuple[World, Callable[[World], object]]:
     world = worlds.second("Training")
     world.end_job("glyphs-r2-train-1", code=2)
     return world.settle().annotate("retry", "r2"), lambda world: world.run()
 
 
-def failing_attempts() -> tuple[Any, Callable[[Any], None]]:
-    def go(world: Any) -> None:
+def failing_attempts() -> tuple[World, Callable[[World], object]]:
+    def go(world: World) -> None:
         for attempt in (1, 2, 3):
             world.end_job(f"glyphs-r2-train-{attempt}", code=70)
             world.settle().pass_time(2000).settle()
@@ -73,18 +63,18 @@ def failing_attempts() -> tuple[Any, Callable[[Any], None]]:
     return worlds.second("Training"), go
 
 
-def an_aborted_canary() -> tuple[Any, Callable[[Any], None]]:
+def an_aborted_canary() -> tuple[World, Callable[[World], object]]:
     world = worlds.canary(at=1).annotate("abort", "r2")
     return world, lambda world: world.settle().pass_time(31).settle()
 
 
-def a_canary_whose_stable_is_gone() -> tuple[Any, Callable[[Any], None]]:
+def a_canary_whose_stable_is_gone() -> tuple[World, Callable[[World], object]]:
     world = worlds.canary(at=1)
     world.remove("EmbeddingRelease", "glyphs-r1")
     return world, lambda world: world.settle().ready_all().settle()
 
 
-def leaving_the_window() -> tuple[Any, Callable[[Any], None]]:
+def leaving_the_window() -> tuple[World, Callable[[World], object]]:
     return worlds.two().pass_time(86401), lambda world: world.settle()
 
 
@@ -120,7 +110,7 @@ def test_a_kill_before_any_write_changes_nothing_in_the_end(scenario: Any) -> No
         assert comparable(killed) == comparable(calm), calm.writes[before + number]
 
 
-def comparable(world: Any) -> dict[Any, Any]:
+def comparable(world: World) -> dict[Any, Any]:
     """The world without what only tells how often things were written."""
     return {key: _clean(raw) for key, raw in world.objects.items() if key[0] != "Pod"}
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +11,10 @@ from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.decide.jobs.job_status import COMPLETION_INDEX, JobState, Retry, read_job
 from lockstep_operator.decide.vocabulary.hashing import space_hash
 from lockstep_operator.manifests import JobKind, meeting_name
+from tests.unit.decide import worlds
 
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 JOB = {"metadata": {"name": "j", "namespace": "n", "uid": "u"}, "spec": {}}

@@ -6,10 +6,7 @@ object and in any order; a restart lists all anew. See `worlds`.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,17 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
+
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
 
 ENDED = {"Failed", "Superseded", "Retired"}
 RESTING = ENDED | {"Serving", "Retained"}
@@ -47,7 +38,7 @@ IMPORTED = {
 }
 
 
-def routed() -> Any:
+def routed() -> World:
     """r2 takes a step through a Gateway, and is to be judged then."""
     spec = worlds.model_spec(serving={"replicas": 2})
     spec["rollout"] |= {"steps": JUDGED_STEPS, "gates": GATES, "traffic": ROUTE}
@@ -56,11 +47,11 @@ def routed() -> Any:
     return world.change_model("training.seed", 7).run_to("Canary", 2)
 
 
-def judged() -> Any:
+def judged() -> World:
     return worlds.canary(steps=JUDGED_STEPS, replicas=2, at=1, gates=GATES)
 
 
-def watched() -> Any:
+def watched() -> World:
     """r2 was just promoted, and is judged on all requests."""
     found = {"gates": GATES, "afterPromotion": {"gates": ["errors"]}}
     return worlds.healthy(rollout=found).change_model("training.seed", 7).run()

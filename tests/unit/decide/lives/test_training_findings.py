@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
+
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
 
 FINDINGS = [
     {
@@ -34,7 +24,7 @@ FINDINGS = [
 ]
 
 
-def trained_with_findings() -> Any:
+def trained_with_findings() -> World:
     world = worlds.second("Training")
     facts = json.loads(world.result("glyphs-r2-train-1"))["training"]
     told = world.result("glyphs-r2-train-1", training=facts | {"findings": FINDINGS})

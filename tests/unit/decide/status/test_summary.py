@@ -2,86 +2,76 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from typing import Any
-
 import pytest
+
+from lockstep_operator.decide.snapshot.observed import Refusal
+from tests.unit.decide import worlds
+from tests.unit.decide.worlds import World
 
 pytestmark = pytest.mark.unit
 
-if "decide_worlds" not in sys.modules:
-    _spec = importlib.util.spec_from_file_location(
-        "decide_worlds", Path(__file__).with_name("worlds.py")
-    )
-    assert _spec and _spec.loader
-    _module = importlib.util.module_from_spec(_spec)
-    sys.modules["decide_worlds"] = _module
-    _spec.loader.exec_module(_module)
-worlds: Any = sys.modules["decide_worlds"]
 
 ASK = "kubectl annotate em/glyphs -n shop --overwrite lockstep.dev/"
 CHANGE = "Change `spec.training`, `spec.artifacts` or an index, and a new release starts at once."
 
 
-def no_index() -> Any:
+def no_index() -> World:
     return worlds.World().apply_model().settle()
 
 
-def first_training() -> Any:
+def first_training() -> World:
     return worlds.World().apply_model().apply_index().settle()
 
 
-def attempt_failed() -> Any:
+def attempt_failed() -> World:
     world = worlds.second("Training")
     world.end_job("glyphs-r2-train-1", code=74)
     return world.settle()
 
 
-def bad_data() -> Any:
+def bad_data() -> World:
     world = worlds.second("Training")
     world.end_job("glyphs-r2-train-1", code=3)
     return world.settle()
 
 
-def gate_failed() -> Any:
+def gate_failed() -> World:
     world = worlds.healthy()
     world.recall = 0.884
     return world.change_model("training.seed", 7).run()
 
 
-def too_few_samples() -> Any:
+def too_few_samples() -> World:
     world = worlds.healthy()
     world.samples = 200
     return world.change_model("training.seed", 7).run()
 
 
-def interval_spans_the_bound() -> Any:
+def interval_spans_the_bound() -> World:
     world = worlds.healthy()
     world.recall, world.samples = 0.955, 400
     return world.change_model("training.seed", 7).run()
 
 
-def too_near_below_the_bound() -> Any:
+def too_near_below_the_bound() -> World:
     world = worlds.healthy()
     world.recall, world.samples = 0.945, 400
     return world.change_model("training.seed", 7).run()
 
 
-def no_data() -> Any:
+def no_data() -> World:
     world = worlds.healthy()
     world.samples = 0
     return world.change_model("training.seed", 7).run()
 
 
-def index_recall_low() -> Any:
+def index_recall_low() -> World:
     world = worlds.healthy()
     world.build_changes = {"recall": {"n": 1000, "mean": 0.93, "standardDeviation": 0.1}}
     return world.change_model("training.seed", 7).run()
 
 
-def pods_are_made() -> Any:
+def pods_are_made() -> World:
     """The write that makes them: nothing alarms, and an index is not told four times."""
     world = worlds.second("Indexing")
     world.end_jobs()
@@ -89,29 +79,29 @@ def pods_are_made() -> Any:
     return world
 
 
-def held_by_the_server() -> Any:
+def held_by_the_server() -> World:
     world = worlds.second("Warming").ready_all()
-    refusal = worlds.Refusal("Service", "glyphs", "exceeded quota: services.", "Forbidden")
+    refusal = Refusal("Service", "glyphs", "exceeded quota: services.", "Forbidden")
     world.refusals = (refusal,)
     world.step()
     return world
 
 
-def paused_whole() -> Any:
+def paused_whole() -> World:
     return worlds.second("Warming").annotate("pause", "r2").settle().ready_all().settle()
 
 
-def rolled_back_and_gone() -> Any:
+def rolled_back_and_gone() -> World:
     return worlds.two().annotate("rollback", "r1").run().pass_time(90_000).run()
 
 
-def unready() -> Any:
+def unready() -> World:
     world = worlds.two()
     world.ready("Deployment", "glyphs-r2-encoder", ready=0)
     return world.settle()
 
 
-def unready_while_another_comes() -> Any:
+def unready_while_another_comes() -> World:
     world = worlds.second("Training")
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
     return world.settle()

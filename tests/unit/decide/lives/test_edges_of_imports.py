@@ -10,7 +10,6 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_operator.decide.vocabulary.hashing import imported_space_hash
 from tests.unit.decide import worlds
 from tests.unit.decide.worlds import GATE, World
-from tests.unit.decide.worlds.results import imported
 
 pytestmark = pytest.mark.unit
 
@@ -108,7 +107,7 @@ def test_edge_5_and_6_what_another_attempt_mends_is_tried_again(
 
 def test_edge_6_another_artifact_than_was_asked_for_is_no_import() -> None:
     world = importing().settle()
-    facts = imported({"artifact": {"digest": OTHER}})["training"]
+    facts = world.imported({"artifact": {"digest": OTHER}})["training"]
     result = world.result("glyphs-r1-import-1", training=facts)
     world.end_job("glyphs-r1-import-1", message=result)
     world.settle()

@@ -6,12 +6,12 @@ import json
 from typing import Any, Self
 
 from lockstep_operator.api.objects import Object
-from tests.unit.decide.worlds import results
 from tests.unit.decide.worlds.api_server import ApiServer
 from tests.unit.decide.worlds.manifests import config_text, is_over, job_kind, owners
+from tests.unit.decide.worlds.programs import Programs
 
 
-class Jobs(ApiServer):
+class Jobs(ApiServer, Programs):
     """Jobs and their pods, from the first to the termination message."""
 
     def jobs(self, *, live_only: bool = True) -> list[str]:
@@ -83,4 +83,4 @@ class Jobs(ApiServer):
     def result(self, job: str, code: int = 0, **changes: Any) -> str:
         """What the program of a Job would report: the same facts for the same config."""
         kind = job_kind(self.objects["Job", job])
-        return results.report(self, kind, self.config(job), code, **changes)
+        return self.report(kind, self.config(job), code, **changes)

@@ -325,7 +325,9 @@ def _analysis(gate: Gate, failed: tuple[int, ...], step: int) -> str | None:
 
 
 def test_a_gate_with_one_look_says_the_confidence_alone() -> None:
-    said = errors.judge(limits(inconclusiveLimit=0), Tally({"200": 1204}))
+    said = errors.judge(
+        Gate.model_validate(ERRORS | {"inconclusiveLimit": 0}), Tally({"200": 1204})
+    )
     assert said.line == "5xx 0% <= 1% OK (95% upper 0.249%); n=1204"
 
 

@@ -40,11 +40,6 @@ def judged(world: World, failed: int = 0, times: int = 2) -> World:
     return world
 
 
-def handled(world: World, verb: str) -> str:
-    found = [e["outcome"] for e in world.status["lastHandled"] if e["verb"] == verb]
-    return str(found[-1])
-
-
 def test_edge_18b_a_promoted_release_is_judged_on_all_requests_and_stays() -> None:
     world = promoted()
     assert world.entry() == "glyphs-r2" and world.record(2)["watch"].get("verdict") is None
@@ -120,7 +115,7 @@ def test_data_that_do_not_decide_change_nothing_and_are_told() -> None:
     assert "Its gates after the promotion do not decide: errors: " in message
     assert "Measure again: kubectl annotate em/glyphs" in message
     world.annotate("retry", "r2").settle()
-    assert handled(world, "retry") == "accepted: r2 is judged anew"
+    assert world.handled("retry") == "accepted: r2 is judged anew"
     assert world.says("Ready") == ("False", "Watched") and world.plan.measure
 
 
@@ -136,7 +131,7 @@ def test_a_dry_run_takes_nothing_back() -> None:
 
 def test_a_person_settles_for_it() -> None:
     world = promoted().annotate("promote", "r2").settle()
-    assert handled(world, "promote") == "accepted: r2 is judged no more"
+    assert world.handled("promote") == "accepted: r2 is judged no more"
     judged(world, failed=300).run()
     assert world.entry() == "glyphs-r2" and world.status["phase"] == "Healthy"
     assert world.plan.measure == ()
@@ -294,7 +289,7 @@ def test_a_person_ends_the_way_back(verb: str, release: str, verdict: str | None
     world = judged(promoted(capacity="ResourceAware"), failed=300)
     assert (world.stage(1), world.stage(2)) == ("Promoting", "Serving")
     world.annotate(verb, release).settle()
-    assert handled(world, verb).startswith("accepted")
+    assert world.handled(verb).startswith("accepted")
     world.run()
     assert (world.entry(), world.stage(1)) == ("glyphs-r2", "Retained")
     watch = world.record(2).get("watch")

@@ -13,29 +13,12 @@ from tests.unit.decide.worlds import World
 pytestmark = pytest.mark.unit
 
 
-second, two = worlds.second, worlds.two
-
-
-def promoting() -> World:
-    """r2 is about to get the entry point: recorded, and killed before the deed."""
-    world = second("Warming").ready_all()
-    with pytest.raises(worlds.Killed):
-        world.step(kill_after=1)
-    assert world.stage(2) == "Promoting" and world.entry() == "glyphs-r1"
-    world.restart()
-    return world
-
-
-def handled(world: World, verb: str) -> str:
-    return str(next(h["outcome"] for h in world.status["lastHandled"] if h["verb"] == verb))
-
-
 # -- edge 12: pauses
 
 
 @pytest.mark.parametrize("how", ["annotation", "full name", "spec"])
 def test_edge_12_a_pause_holds_before_the_next_stage_and_jobs_go_on(how: str) -> None:
-    world = second("Training")
+    world = worlds.second("Training")
     if how == "spec":
         world.change_model("rollout.paused", True)
     else:
@@ -56,7 +39,7 @@ def test_edge_12_a_pause_holds_before_the_next_stage_and_jobs_go_on(how: str) ->
 
 
 def test_edge_12_the_deadline_clock_stands_still_while_paused() -> None:
-    world = second("Warming")
+    world = worlds.second("Warming")
     world.pass_time(600).annotate("pause", "r2").settle()
     assert world.look_again_after != 300
     world.pass_time(5000).settle()
@@ -69,9 +52,9 @@ def test_edge_12_the_deadline_clock_stands_still_while_paused() -> None:
 
 
 def test_edge_12_the_entry_never_moves_while_paused() -> None:
-    world = second("Warming").annotate("pause", "r2").run()
+    world = worlds.second("Warming").annotate("pause", "r2").run()
     assert world.stage(2) == "Warming" and world.entry() == "glyphs-r1"
-    world = promoting().annotate("pause", "r2").run()
+    world = worlds.promoting().annotate("pause", "r2").run()
     assert world.stage(2) == "Promoting" and world.entry() == "glyphs-r1"
     assert world.status["phase"] == "Paused"
     assert world.annotate("pause", None).run().entry() == "glyphs-r2"
@@ -87,12 +70,17 @@ def test_edge_12_a_paused_model_starts_no_release() -> None:
 
 
 def test_edge_12_a_pause_for_another_release_holds_nothing() -> None:
-    world = second("Training").annotate("pause", "r3").run()
+    world = worlds.second("Training").annotate("pause", "r3").run()
     assert world.entry() == "glyphs-r2"
 
 
 def test_edge_12_two_pauses_offer_both_commands_and_a_gate_may_wait_inside() -> None:
-    world = second("Training").annotate("pause", "r2").change_model("rollout.paused", True).settle()
+    world = (
+        worlds.second("Training")
+        .annotate("pause", "r2")
+        .change_model("rollout.paused", True)
+        .settle()
+    )
     assert "lockstep.dev/pause- && kubectl patch" in world.status["message"]
     world.samples = 200
     world.annotate("pause", None).change_model("rollout.paused", False).run()
@@ -107,12 +95,12 @@ def test_edge_12_two_pauses_offer_both_commands_and_a_gate_may_wait_inside() -> 
 
 @pytest.mark.parametrize("stage", ["Training", "Evaluating", "Indexing", "Warming"])
 def test_edge_15_abort_before_the_switch(stage: str) -> None:
-    world = second(stage).annotate("abort", "r2").run()
+    world = worlds.second(stage).annotate("abort", "r2").run()
     assert world.stage(2) == "Superseded" and world.record(2)["outcome"] == "Aborted"
     assert world.entry() == "glyphs-r1" and world.says("Serving") == ("True", "Serving")
     left = [key for key in world.objects if "glyphs-r2" in key[1] and key[0] != "EmbeddingRelease"]
     assert left == [], "its Jobs and pods are deleted"
-    assert handled(world, "abort") == "accepted: r2 is aborted"
+    assert world.handled("abort") == "accepted: r2 is aborted"
     assert world.says("Stalled") == ("True", "Aborted") and not world.has_release(3)
     assert world.reasons().count("Aborted") == 2, "one for the verb, one for the release"
     # It stays so, until someone asks for it again.
@@ -121,8 +109,8 @@ def test_edge_15_abort_before_the_switch(stage: str) -> None:
 
 @pytest.mark.parametrize("value", ["r1", "r9", "r2x", "other-r2", "glyphs"])
 def test_edge_15_an_abort_of_something_else_is_ignored_and_recorded(value: str) -> None:
-    world = second("Training").annotate("abort", value).settle()
-    assert world.stage(2) == "Training" and handled(world, "abort").startswith("refused: ")
+    world = worlds.second("Training").annotate("abort", value).settle()
+    assert world.stage(2) == "Training" and world.handled("abort").startswith("refused: ")
     assert "VerbRefused" in world.reasons()
     writes = len(world.writes)
     assert len(world.settle().writes) == writes
@@ -130,7 +118,7 @@ def test_edge_15_an_abort_of_something_else_is_ignored_and_recorded(value: str) 
 
 
 def test_edge_15_abort_while_promoting_brings_the_entry_back_first() -> None:
-    world = promoting()
+    world = worlds.promoting()
     world.step()
     assert world.entry() == "glyphs-r2"
     world.annotate("abort", "r2").step()
@@ -147,11 +135,11 @@ def test_edge_15_the_first_release_cannot_be_aborted_once_it_moves() -> None:
     world.step()
     assert world.stage(1) == "Promoting"
     world.annotate("abort", "r1").settle()
-    assert "nothing else can serve" in handled(world, "abort") and world.stage(1) == "Serving"
+    assert "nothing else can serve" in world.handled("abort") and world.stage(1) == "Serving"
 
 
 def test_edge_17_a_pair_that_breaks_before_the_switch_does_not_get_the_entry() -> None:
-    world = promoting()
+    world = worlds.promoting()
     world.ready("Deployment", "glyphs-r2-glyphs", ready=0)
     world.settle()
     assert world.stage(2) == "Warming" and world.entry() == "glyphs-r1"
@@ -161,7 +149,7 @@ def test_edge_17_a_pair_that_breaks_before_the_switch_does_not_get_the_entry() -
 
 
 def test_edge_17_after_the_switch_traffic_stays_and_the_model_is_degraded() -> None:
-    world = two()
+    world = worlds.two()
     world.ready("Deployment", "glyphs-r2-encoder", ready=0)
     world.settle()
     assert world.entry() == "glyphs-r2" and world.status["phase"] == "Degraded"
@@ -172,17 +160,17 @@ def test_edge_17_after_the_switch_traffic_stays_and_the_model_is_degraded() -> N
 
 
 def test_edge_18b_a_late_abort_is_a_rollback() -> None:
-    world = two().annotate("abort", "r2").run()
+    world = worlds.two().annotate("abort", "r2").run()
     assert world.entry() == "glyphs-r1" and world.record(2)["outcome"] == "RolledBack"
     world = worlds.healthy().annotate("abort", "r1").settle()
-    assert "no earlier release is kept" in handled(world, "abort")
+    assert "no earlier release is kept" in world.handled("abort")
 
 
 # -- edges 18, 19: what a switch leaves behind
 
 
 def test_edge_18_the_replaced_release_is_kept_whole_inside_the_window_then_a_record() -> None:
-    world = two()
+    world = worlds.two()
     assert world.stage(1) == "Retained" and len(world.workloads()) == 4
     assert world.look_again_after == 86400
     world.remove("Deployment", "glyphs-r1-encoder")
@@ -195,7 +183,7 @@ def test_edge_18_the_replaced_release_is_kept_whole_inside_the_window_then_a_rec
 
 
 def test_edge_18_the_window_counts_releases_and_lets_requests_drain() -> None:
-    world = two().change_model("training.seed", 8).run()
+    world = worlds.two().change_model("training.seed", 8).run()
     assert world.stage(2) == "Retained" and world.stage(1) == "Retained", "draining"
     world.pass_time(31).settle()
     assert (world.stage(1), world.stage(2), world.stage(3)) == ("Retired", "Retained", "Serving")
@@ -215,7 +203,7 @@ def test_edge_18_old_records_go_and_the_newest_stays() -> None:
 
 
 def test_edge_19_stable_takes_the_traffic_back_only_when_it_can() -> None:
-    world = promoting()
+    world = worlds.promoting()
     world.step()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
     world.annotate("abort", "r2").settle()
@@ -234,7 +222,7 @@ def test_edge_19_stable_takes_the_traffic_back_only_when_it_can() -> None:
 
 @pytest.mark.parametrize("stage", ["Training", "Evaluating", "Indexing", "Warming"])
 def test_edge_21_retry_enters_the_failed_stage_again_and_reuses_artifacts(stage: str) -> None:
-    world = second(stage)
+    world = worlds.second(stage)
     if stage == "Warming":
         world.pass_time(901).settle()
     else:
@@ -250,7 +238,7 @@ def test_edge_21_retry_enters_the_failed_stage_again_and_reuses_artifacts(stage:
 
 
 def test_edge_21_the_second_retry_has_a_token_of_its_own() -> None:
-    world = second("Training")
+    world = worlds.second("Training")
     world.end_job("glyphs-r2-train-1", code=2)
     world.settle().annotate("retry", "r2").settle()
     world.end_job("glyphs-r2-train-2", code=2)
@@ -284,15 +272,15 @@ def test_edge_21_a_failed_gate_is_judged_again_by_the_live_bounds() -> None:
     [("r1", "only what failed or was aborted"), ("r2", "not the newest"), ("r3", "is Training")],
 )
 def test_edge_21_retry_of_what_did_not_fail_is_refused(value: str, told: str) -> None:
-    world = second("Training")
+    world = worlds.second("Training")
     world.end_job("glyphs-r2-train-1", code=2)
     world.settle().change_model("training.seed", 8).settle()
     world.annotate("retry", value).settle()
-    assert told in handled(world, "retry") and world.stage(3) == "Training"
+    assert told in world.handled("retry") and world.stage(3) == "Training"
 
 
 def test_edge_22_a_new_spec_trains_at_once_after_a_failure() -> None:
-    world = second("Training")
+    world = worlds.second("Training")
     world.end_job("glyphs-r2-train-1", code=2)
     world.settle()
     writes = len(world.writes)
@@ -331,7 +319,7 @@ def test_edge_22_an_index_that_failed_is_left_out_when_it_is_deleted() -> None:
 
 @pytest.mark.parametrize("stage", ["Training", "Evaluating", "Indexing", "Warming"])
 def test_edge_23_a_revert_to_stable_gives_the_candidate_up(stage: str) -> None:
-    world = second(stage).change_model("training.seed", 0).run()
+    world = worlds.second(stage).change_model("training.seed", 0).run()
     assert world.stage(2) == "Superseded" and world.record(2)["outcome"] == "RolledBack"
     assert world.status["history"][0]["reason"] == "Reverted"
     assert world.status["phase"] == "Healthy" and not world.has_release(3)
@@ -343,7 +331,7 @@ def test_edge_23_a_revert_to_stable_gives_the_candidate_up(stage: str) -> None:
 
 
 def test_edge_23_a_revert_to_a_kept_release_returns_it_without_a_new_one_and_forth() -> None:
-    world = two().change_model("training.seed", 0).run()
+    world = worlds.two().change_model("training.seed", 0).run()
     assert world.entry() == "glyphs-r1" and not world.has_release(3)
     assert world.record(2)["outcome"] == "Reverted" and world.status["phase"] == "Healthy"
     world.change_model("training.seed", 7).run()
@@ -352,13 +340,13 @@ def test_edge_23_a_revert_to_a_kept_release_returns_it_without_a_new_one_and_for
 
 
 def test_edge_23_a_revert_to_a_kept_release_gives_a_candidate_up() -> None:
-    world = two().change_model("training.seed", 8).run_to("Training", 3)
+    world = worlds.two().change_model("training.seed", 8).run_to("Training", 3)
     world.change_model("training.seed", 0).run()
     assert world.entry() == "glyphs-r1" and world.stage(3) == "Superseded"
 
 
 def test_edge_23_a_kept_release_returns_when_it_is_whole_again() -> None:
-    world = two()
+    world = worlds.two()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
     world.change_model("training.seed", 0).settle()
     assert world.entry() == "glyphs-r2" and "r1 is what the spec asks" in world.status["message"]
@@ -366,7 +354,7 @@ def test_edge_23_a_kept_release_returns_when_it_is_whole_again() -> None:
 
 
 def test_edge_23_a_revert_to_a_retired_release_reuses_its_model() -> None:
-    world = two().pass_time(86401).run().change_model("training.seed", 0).settle()
+    world = worlds.two().pass_time(86401).run().change_model("training.seed", 0).settle()
     assert world.stage(3) == "Indexing" and world.release(3)["spec"]["cause"] == "ModelChanged"
     assert world.run().entry() == "glyphs-r3"
 
@@ -376,7 +364,7 @@ def test_edge_23_a_revert_to_a_retired_release_reuses_its_model() -> None:
 
 @pytest.mark.parametrize("stage", ["Training", "Evaluating", "Indexing", "Warming"])
 def test_edge_24_a_third_spec_supersedes_the_candidate(stage: str) -> None:
-    world = second(stage).change_model("training.seed", 8).settle()
+    world = worlds.second(stage).change_model("training.seed", 8).settle()
     assert world.stage(2) == "Superseded" and world.record(2)["outcome"] == "Superseded"
     assert world.stage(3) == "Training" and world.jobs() == ["glyphs-r3-train-1"]
     assert world.run().entry() == "glyphs-r3"
@@ -384,7 +372,7 @@ def test_edge_24_a_third_spec_supersedes_the_candidate(stage: str) -> None:
 
 
 def test_edge_24_while_the_entry_moves_a_third_spec_waits() -> None:
-    world = promoting().change_model("training.seed", 8)
+    world = worlds.promoting().change_model("training.seed", 8)
     world.step()
     assert world.stage(2) == "Promoting" and not world.has_release(3)
     world.run()
@@ -393,7 +381,7 @@ def test_edge_24_while_the_entry_moves_a_third_spec_waits() -> None:
 
 
 def test_edge_24_back_to_the_superseded_spec_before_the_third_was_made() -> None:
-    world = second("Training").change_model("training.seed", 8)
+    world = worlds.second("Training").change_model("training.seed", 8)
     world.step()
     assert world.stage(2) == "Superseded" and not world.has_release(3)
     world.change_model("training.seed", 7).settle()
@@ -413,7 +401,7 @@ def test_edge_24_a_release_of_which_nothing_was_recorded_can_be_superseded() -> 
 
 @pytest.mark.parametrize("value", ["r1", "glyphs-r1"])
 def test_edge_25_rollback_inside_the_window_is_one_switch(value: str) -> None:
-    world = two().annotate("rollback", value).run()
+    world = worlds.two().annotate("rollback", value).run()
     assert world.entry() == "glyphs-r1" and world.stage(2) == "Retained"
     assert world.record(2)["outcome"] == "RolledBack" and not world.has_release(3)
     assert world.status["phase"] == "Degraded" and world.says("Ready") == ("False", "RolledBack")
@@ -440,16 +428,16 @@ def test_edge_25_a_spec_that_is_a_rolled_back_release_does_not_fight_the_person(
 
 
 def test_edge_25_rollback_gives_a_candidate_up() -> None:
-    world = two().change_model("training.seed", 8).run_to("Indexing", 3)
+    world = worlds.two().change_model("training.seed", 8).run_to("Indexing", 3)
     world.annotate("rollback", "r1").run()
     assert world.entry() == "glyphs-r1" and world.record(3)["outcome"] == "Aborted"
-    world = second("Training").annotate("rollback", "r1").run()
+    world = worlds.second("Training").annotate("rollback", "r1").run()
     assert world.entry() == "glyphs-r1" and world.record(2)["outcome"] == "Aborted"
-    assert handled(world, "rollback") == "accepted: r1 serves already, r2 is aborted"
+    assert world.handled("rollback") == "accepted: r1 serves already, r2 is aborted"
 
 
 def test_edge_25_rollback_while_a_candidate_is_promoted_brings_the_entry_back_first() -> None:
-    world = promoting()
+    world = worlds.promoting()
     world.step()
     assert world.entry() == "glyphs-r2"
     world.annotate("rollback", "r1").step()
@@ -461,55 +449,55 @@ def test_edge_25_rollback_while_a_candidate_is_promoted_brings_the_entry_back_fi
 
 
 def test_edge_25_rollback_outside_the_window_says_what_to_do() -> None:
-    world = two().pass_time(86401).run().annotate("rollback", "r1").settle()
+    world = worlds.two().pass_time(86401).run().annotate("rollback", "r1").settle()
     assert world.entry() == "glyphs-r2"
-    assert handled(world, "rollback") == (
+    assert world.handled("rollback") == (
         "refused: r1 is Retired and not kept whole: apply its spec again, its model is reused"
         " where it passed its gates"
     )
-    world = two()
+    world = worlds.two()
     world.ready("Deployment", "glyphs-r1-glyphs", ready=0)
     world.annotate("rollback", "r1").settle()
-    assert "not whole now: Deployment glyphs-r1-glyphs has 0 of 1" in handled(world, "rollback")
+    assert "not whole now: Deployment glyphs-r1-glyphs has 0 of 1" in world.handled("rollback")
 
 
 def test_edge_25_a_rollback_is_not_held_by_a_paused_spec_and_by_its_own_pause_it_is() -> None:
-    world = two().change_model("rollout.paused", True).annotate("rollback", "r1").run()
+    world = worlds.two().change_model("rollout.paused", True).annotate("rollback", "r1").run()
     assert world.entry() == "glyphs-r1"
-    world = two().annotate("pause", "r1").annotate("rollback", "r1").run()
+    world = worlds.two().annotate("pause", "r1").annotate("rollback", "r1").run()
     assert world.entry() == "glyphs-r2" and world.stage(1) == "Promoting"
     world.annotate("abort", "r1").run()
     assert world.stage(1) == "Retained" and world.entry() == "glyphs-r2"
 
 
 def test_edge_25_a_kept_release_that_breaks_on_its_way_back_stays_kept() -> None:
-    world = two().annotate("pause", "r1").annotate("rollback", "r1").run()
+    world = worlds.two().annotate("pause", "r1").annotate("rollback", "r1").run()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
     world.settle()
     assert world.stage(1) == "Retained" and world.entry() == "glyphs-r2"
-    world = two().annotate("pause", "r1").annotate("rollback", "r1").run()
+    world = worlds.two().annotate("pause", "r1").annotate("rollback", "r1").run()
     world.annotate("rollback", "r2").run()
     assert world.stage(1) == "Retained" and world.entry() == "glyphs-r2"
-    assert handled(world, "rollback") == "accepted: r2 serves already, r1 is aborted"
+    assert world.handled("rollback") == "accepted: r2 serves already, r1 is aborted"
     world.annotate("pause", None).annotate("rollback", "r1.2").run()
     assert world.entry() == "glyphs-r1"
 
 
 def test_edge_25_the_one_that_serves_serves_already() -> None:
     world = worlds.healthy().annotate("rollback", "r1").run()
-    assert handled(world, "rollback") == "accepted: r1 serves already"
+    assert world.handled("rollback") == "accepted: r1 serves already"
 
 
 # -- edges 14 and 16, as far as they apply without weights
 
 
 def test_edge_14_promote_of_what_does_not_wait_is_refused() -> None:
-    world = second("Training").annotate("promote", "r2").settle()
-    assert handled(world, "promote") == "refused: r2 is Training and does not wait at a gate"
+    world = worlds.second("Training").annotate("promote", "r2").settle()
+    assert world.handled("promote") == "refused: r2 is Training and does not wait at a gate"
 
 
 def test_edge_16_the_swap_is_recorded_before_the_entry_moves_and_read_back_after() -> None:
-    world = second("Warming").ready_all()
+    world = worlds.second("Warming").ready_all()
     plan = world.step()
     kinds = [(write.of.name, write.status["stage"]) for write in plan.records]
     assert kinds == [("glyphs-r2", "Promoting")] and plan.apply[-1]["metadata"]["name"] == "glyphs"
@@ -526,13 +514,13 @@ def test_edge_16_the_swap_is_recorded_before_the_entry_moves_and_read_back_after
 
 @pytest.mark.parametrize("stage", ["Training", "Evaluating", "Indexing", "Warming"])
 def test_edge_27_a_restart_is_no_transition(stage: str) -> None:
-    world = second(stage)
+    world = worlds.second(stage)
     world.restart()
     assert worlds.is_empty(world.decide())
 
 
 def test_edge_28_children_deleted_by_hand_come_back() -> None:
-    world = two()
+    world = worlds.two()
     for key in [k for k in world.objects if k[0] in ("Deployment", "Service")]:
         before = worlds.served_space(world.objects[key]) if key[0] == "Deployment" else None
         world.remove(*key)
@@ -540,7 +528,7 @@ def test_edge_28_children_deleted_by_hand_come_back() -> None:
         assert key in world.objects and world.entry() == "glyphs-r2"
         assert before is None or worlds.served_space(world.objects[key]) == before
         world.run()
-    world = second("Training")
+    world = worlds.second("Training")
     world.remove("Job", "glyphs-r2-train-1")
     world.settle()
     assert world.jobs() == ["glyphs-r2-train-1"] and world.record(2)["attempts"]["training"] == 1
@@ -551,7 +539,7 @@ def test_edge_28_children_deleted_by_hand_come_back() -> None:
 
 
 def test_edge_28_the_entry_edited_by_hand_is_put_right() -> None:
-    world = two()
+    world = worlds.two()
 
     def point_at(release: str, **more: str) -> None:
         selector = {"lockstep.dev/release": release, "lockstep.dev/model": "glyphs", **more}
@@ -566,7 +554,7 @@ def test_edge_28_the_entry_edited_by_hand_is_put_right() -> None:
 
 
 def test_edge_28_a_record_deleted_by_hand_lets_the_kept_release_take_over() -> None:
-    world = two()
+    world = worlds.two()
     world.remove("EmbeddingRelease", "glyphs-r2")
     world.settle()
     assert world.entry() == "glyphs-r1" and world.stage(1) == "Serving"
@@ -576,7 +564,7 @@ def test_edge_28_a_record_deleted_by_hand_lets_the_kept_release_take_over() -> N
 
 
 def test_edge_29_a_model_that_is_deleted_writes_its_phase_and_nothing_else() -> None:
-    world = second("Indexing")
+    world = worlds.second("Indexing")
     stamp = {"deletionTimestamp": world.text()}
     world.edit("EmbeddingModel", "glyphs", lambda raw: raw["metadata"].update(stamp))
     plan = world.step()
@@ -670,7 +658,7 @@ def test_refusals_are_told_and_tried_again() -> None:
     world.run()
     assert world.entry() == "glyphs-r2"
 
-    world = second("Warming")
+    world = worlds.second("Warming")
     world.remove("Deployment", "glyphs-r2-encoder")
     world.refusals = (Refusal("Deployment", "glyphs-r2-encoder", "exceeded quota: pods"),)
     (write,) = [w for w in world.decide().projections if w.of.kind == "EmbeddingModel"]
@@ -686,7 +674,7 @@ def test_too_many_indexes_are_named() -> None:
 
 
 def test_two_releases_on_their_way_become_one() -> None:
-    world = second("Training")
+    world = worlds.second("Training")
     world.edit("EmbeddingModel", "glyphs", lambda raw: None)
     twin = copy.deepcopy(world.release(2))
     twin["metadata"] = {
@@ -701,7 +689,7 @@ def test_two_releases_on_their_way_become_one() -> None:
 
 
 def test_a_field_that_others_keep_rewriting_holds_no_release_up() -> None:
-    world = second("Warming")
+    world = worlds.second("Warming")
 
     def rewrite(raw: Any) -> None:
         raw["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 99
@@ -713,39 +701,39 @@ def test_a_field_that_others_keep_rewriting_holds_no_release_up() -> None:
 
 
 def test_edge_18b_abort_of_a_release_that_is_being_aborted_and_of_one_that_ended() -> None:
-    world = promoting()
+    world = worlds.promoting()
     world.step()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
     world.annotate("abort", "r2").settle()
     world.annotate("abort", "r2.2").settle()
-    assert handled(world, "abort") == "accepted: r2 is being aborted already"
+    assert world.handled("abort") == "accepted: r2 is being aborted already"
     world.annotate("rollback", "r1").settle()
     assert world.stage(2) == "RollingBack", "the entry point cannot go back yet"
     world.run()
     assert world.entry() == "glyphs-r1"
     world.pass_time(31).run()
     world.annotate("abort", "r2.3").settle()
-    assert handled(world, "abort") == "refused: r2 is Superseded: there is nothing to abort"
+    assert world.handled("abort") == "refused: r2 is Superseded: there is nothing to abort"
 
 
 def test_verbs_during_the_switch_back_wait_until_it_is_read_back() -> None:
     for verb, value, entry in (("abort", "r1", "glyphs-r2"), ("rollback", "r2", "glyphs-r2")):
-        world = two().annotate("rollback", "r1")
+        world = worlds.two().annotate("rollback", "r1")
         world.step()
         assert world.stage(1) == "Promoting" and world.entry() == "glyphs-r1"
         world.annotate(verb, value if verb == "abort" else "r2").run()
         assert world.entry() == entry and world.stage(2) == "Serving"
-    world = two().annotate("pause", "r1").annotate("rollback", "r1").run()
+    world = worlds.two().annotate("pause", "r1").annotate("rollback", "r1").run()
     world.annotate("rollback", "r1.2").settle()
-    assert handled(world, "rollback") == "accepted: the entry point is moving to r1"
+    assert world.handled("rollback") == "accepted: the entry point is moving to r1"
 
 
 def test_a_retry_waits_for_a_release_that_returns() -> None:
-    world = two().change_model("training.seed", 8).run_to("Training", 3)
+    world = worlds.two().change_model("training.seed", 8).run_to("Training", 3)
     world.end_job("glyphs-r3-train-1", code=2)
     world.settle().annotate("pause", "r1").annotate("rollback", "r1").settle()
     world.annotate("retry", "r3").settle()
-    assert handled(world, "retry") == "refused: r1 is on its way: wait, or abort it"
+    assert world.handled("retry") == "refused: r1 is on its way: wait, or abort it"
 
 
 def test_a_broken_index_of_a_model_that_is_gone_is_told_too() -> None:
@@ -758,7 +746,7 @@ def test_a_broken_index_of_a_model_that_is_gone_is_told_too() -> None:
 
 
 def test_two_live_jobs_of_one_kind_become_one_before_the_next_is_made() -> None:
-    world = second("Training")
+    world = worlds.second("Training")
     stray = copy.deepcopy(world.objects["Job", "glyphs-r2-train-1"])
     stray["metadata"]["name"] = "glyphs-r2-train-7"
     world.create(stray)

@@ -17,7 +17,7 @@ from tests.unit.decide.worlds.specs import (
     index_spec,
     model_spec,
 )
-from tests.unit.decide.worlds.starts import canary, healthy, second, two
+from tests.unit.decide.worlds.starts import canary, healthy, promoting, second, two
 from tests.unit.decide.worlds.world import World
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "index_spec",
     "is_empty",
     "model_spec",
+    "promoting",
     "second",
     "served_build",
     "served_space",

@@ -6,6 +6,9 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
+from tests.unit.decide.worlds.operator import Killed
 from tests.unit.decide.worlds.specs import STEPS, model_spec
 from tests.unit.decide.worlds.world import World
 
@@ -22,6 +25,16 @@ def second(stage: str) -> World:
     return _remembered(
         f"second {stage}", lambda: healthy().change_model("training.seed", 7).run_to(stage, 2)
     )
+
+
+def promoting() -> World:
+    """r2 is about to get the entry point: recorded, and killed before the deed."""
+    world = second("Warming").ready_all()
+    with pytest.raises(Killed):
+        world.step(kill_after=1)
+    assert world.stage(2) == "Promoting" and world.entry() == "glyphs-r1"
+    world.restart()
+    return world
 
 
 def canary(

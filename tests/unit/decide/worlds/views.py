@@ -39,6 +39,10 @@ class Views(State):
         found = self.condition(type_)
         return None if found is None else (found["status"], found["reason"])
 
+    def handled(self, verb: str) -> str:
+        """What became of the last annotation of this verb."""
+        return str(next(h["outcome"] for h in self.status["lastHandled"] if h["verb"] == verb))
+
     def index_status(self, name: str = MODEL) -> Object:
         found: Object = self.objects["VectorIndex", name]["status"]
         return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_operator.decide.snapshot.observed import Refusal
+from lockstep_operator.decide.vocabulary.reasons import Reason
 from tests.unit.decide import worlds
 from tests.unit.decide.worlds import World
 
 pytestmark = pytest.mark.unit
-
 
 ASK = "kubectl annotate em/glyphs -n shop --overwrite lockstep.dev/"
 CHANGE = "Change `spec.training`, `spec.artifacts` or an index, and a new release starts at once."
@@ -278,9 +279,6 @@ def test_every_status_obeys_the_contract() -> None:
 
 
 def test_every_reason_is_one_that_is_documented() -> None:
-    from lockstep_core.protocol.exitcodes import ExitCode
-    from lockstep_operator.decide.vocabulary.reasons import Reason
-
     programs = {code.name.title().replace("_", "") for code in ExitCode}
     known = {str(reason) for reason in Reason} | programs
     for make, _, _ in GOLDEN.values():
@@ -289,42 +287,3 @@ def test_every_reason_is_one_that_is_documented() -> None:
             if raw["kind"] in worlds.OWN:
                 assert {c["reason"] for c in raw["status"]["conditions"]} <= known
         assert set(world.reasons()) <= known
-
-
-def test_transition_times_move_only_with_the_status() -> None:
-    world = worlds.healthy()
-    since = world.condition("Serving")["lastTransitionTime"]
-    world.pass_time(500).change_model("training.seed", 7).settle()
-    assert world.condition("Serving")["lastTransitionTime"] == since
-    assert world.condition("Ready")["lastTransitionTime"] == world.text()
-
-
-def test_deciding_changes_nothing_that_it_was_given() -> None:
-    import copy
-
-    world = worlds.second("Warming")
-    before = copy.deepcopy(world.objects)
-    world.decide()
-    assert world.objects == before
-
-
-def test_the_indexes_tell_their_own_story() -> None:
-    world = worlds.second("Training")
-    assert world.index_status()["message"] == "r1 serves it."
-    world = worlds.healthy().change_index("index", {"type": "Flat"}).settle()
-    status = world.index_status()
-    assert status["message"] == "r2 carries it and is Indexing. r1 serves an earlier build."
-    assert status["phase"] == "Progressing" and status["serving"]["release"] == "glyphs-r1"
-    world.end_jobs().settle()
-    assert world.index_status()["candidate"]["release"] == "glyphs-r2"
-    assert world.index_status()["candidate"]["recall"] == (
-        "recall@10 0.998 >= 0.950 OK (95% lower 0.998; n=1000)"
-    )
-    world.run()
-    world.ready("Deployment", "glyphs-r2-glyphs", ready=0)
-    assert world.settle().index_status()["phase"] == "Degraded"
-    world.change_index("replicas", 2).settle()
-    assert world.index_status()["phase"] == "Progressing"
-    assert world.run().index_status()["replicas"] == 2
-    world.change_index("source.uri", "s3://elsewhere/x.npz").settle()
-    assert "must begin with file://" in world.index_status()["message"]

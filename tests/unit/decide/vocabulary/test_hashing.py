@@ -1,14 +1,23 @@
-"""The hash of a space over versions: fields that came later leave the old specs' hashes alone."""
+"""Hashes of what is asked for: what they cover, and what they do not depend on."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_operator.decide.vocabulary.hashing import space_hash
+from lockstep_operator.api.release import FrozenIndex
+from lockstep_operator.decide.vocabulary.hashing import index_hash, space_hash
 
 pytestmark = pytest.mark.unit
 
+TRAINING = {
+    "data": {"uri": "file:///artifacts/x.npz", "format": "NPZ"},
+    "encoder": {"kind": "CNN", "dimension": 64},
+    "budget": {"maxSteps": 400},
+}
+# The least that a training must name.
 LEAST = {
     "data": {"uri": "file:///artifacts/glyphs.npz", "format": "NPZ"},
     "encoder": {"kind": "CNN"},
@@ -16,6 +25,48 @@ LEAST = {
 }
 # What an API server filled in while `margin` and `distance` still had defaults in the schema.
 FILLED_IN = {"loss": {"name": "Triplet", "margin": "0.2", "distance": "Euclidean"}}
+
+
+def frozen(name: str, **changes: Any) -> FrozenIndex:
+    fields = {"source": TRAINING["data"], "index": {}, "objectives": {}} | changes
+    return FrozenIndex.model_validate({"name": name, **fields})
+
+
+def test_the_space_hash_covers_what_shapes_the_space_and_the_store() -> None:
+    one = space_hash(TrainingSpec.model_validate(TRAINING), "file:///artifacts")
+    assert one == space_hash(
+        TrainingSpec.model_validate({**TRAINING, "seed": 0}), "file:///artifacts"
+    )
+    assert one != space_hash(
+        TrainingSpec.model_validate({**TRAINING, "seed": 1}), "file:///artifacts"
+    )
+    assert one != space_hash(TrainingSpec.model_validate(TRAINING), "file:///elsewhere")
+    often = TrainingSpec.model_validate(TRAINING | {"checkpoint": {"everySteps": 5, "keep": 9}})
+    assert one == space_hash(often, "file:///artifacts")
+    gentle = TrainingSpec.model_validate(TRAINING | {"collapse": {"maxRewinds": 2}})
+    assert one != space_hash(gentle, "file:///artifacts")
+    # Stored releases carry it: another value would train every model anew.
+    assert one == "6ae1b50deeb03a49"
+
+
+def test_the_index_hash_does_not_depend_on_the_order() -> None:
+    a, b = frozen("a"), frozen("b", index={"type": "Flat"})
+    assert index_hash([a, b]) == index_hash([b, a]) != index_hash([a])
+    assert index_hash([a]) != index_hash([frozen("a", objectives={"recall": {"min": "0.9"}})])
+
+
+def test_how_many_processes_train_is_no_other_space() -> None:
+    plain = {
+        "data": {"uri": "file:///artifacts/x.npz", "format": "NPZ"},
+        "encoder": {"kind": "CNN", "dimension": 64},
+        "budget": {"maxSteps": 400},
+    }
+    many = TrainingSpec.model_validate(plain | {"distributed": {"pods": 2, "processesPerPod": 4}})
+    one = TrainingSpec.model_validate(plain)
+    assert space_hash(one, "file:///a") == space_hash(many, "file:///a")
+    with pytest.raises(ValueError, match=r"must not exceed `batch\.classes` x.*\(256 and 8\)"):
+        small = {"batch": {"classes": 2, "perClass": 4}, "distributed": {"pods": 256}}
+        TrainingSpec.model_validate(plain | small)
 
 
 def hashed(**parts: object) -> str:

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "release-machine.md").read_text()
-TESTS = "\n".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+TESTS = "\n".join(path.read_text() for path in Path(__file__).parent.rglob("test_*.py"))
 DECIDE = ROOT / "operator" / "lockstep_operator" / "decide"
 _ROW = re.compile(r"^\|(?: (\w+) \|)?.*\| `([\w/]+\.py):(\w+)` \| `(test_\w+)` \|$", re.MULTILINE)
 ROWS = [match.groups() for match in _ROW.finditer(PAGE)]

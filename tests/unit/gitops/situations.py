@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+from lockstep_operator.decide.snapshot.observed import Refusal
 from tests.unit.decide import worlds
 
 OWN = worlds.OWN
@@ -105,7 +106,7 @@ def rolling_in_place() -> worlds.World:
 
 def refused() -> worlds.World:
     world = worlds.second("Warming").ready_all()
-    refusal = worlds.Refusal("Service", "glyphs", "exceeded quota: services.", "Forbidden")
+    refusal = Refusal("Service", "glyphs", "exceeded quota: services.", "Forbidden")
     world.refusals = (refusal,)
     world.step()
     return world

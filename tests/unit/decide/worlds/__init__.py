@@ -1,0 +1,45 @@
+"""A tiny cluster for `decide`: an API of dicts, an applier that can be killed, and a slow watch.
+
+Nothing here is a test. A test begins in a world of `starts`, lets people and controllers act, and
+reads what became of it by `views`.
+"""
+
+from tests.unit.decide.worlds.manifests import config_text, served_build, served_space
+from tests.unit.decide.worlds.operator import Conflict, Killed, is_empty
+from tests.unit.decide.worlds.specs import (
+    DATA,
+    GATE,
+    MODEL,
+    NAMESPACE,
+    OWN,
+    START,
+    STEPS,
+    index_spec,
+    model_spec,
+)
+from tests.unit.decide.worlds.starts import canary, healthy, promoting, second, two
+from tests.unit.decide.worlds.world import World
+
+__all__ = [
+    "DATA",
+    "GATE",
+    "MODEL",
+    "NAMESPACE",
+    "OWN",
+    "START",
+    "STEPS",
+    "Conflict",
+    "Killed",
+    "World",
+    "canary",
+    "config_text",
+    "healthy",
+    "index_spec",
+    "is_empty",
+    "model_spec",
+    "promoting",
+    "second",
+    "served_build",
+    "served_space",
+    "two",
+]

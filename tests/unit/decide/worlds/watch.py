@@ -1,0 +1,54 @@
+"""The watch: what others do is seen when it tells it, and a restart lists everything anew."""
+
+from __future__ import annotations
+
+from lockstep_operator.api.objects import Object
+from lockstep_operator.decide.snapshot.observed import Observed
+from tests.unit.decide.worlds.specs import MODEL, NAMESPACE
+from tests.unit.decide.worlds.state import Key, State
+
+
+class Watch(State):
+    """What the operator knows of the objects, and how it learns the rest."""
+
+    def tell(self, key: Key) -> None:
+        if key in self.objects:
+            # Shared, never changed: a change of an object is another dict.
+            self.heard[key] = self.objects[key]
+        else:
+            self.heard.pop(key, None)
+
+    def behind(self) -> list[Key]:
+        """What the operator has not heard yet."""
+        keys = sorted({*self.objects, *self.heard})
+        return [key for key in keys if self.objects.get(key) != self.heard.get(key)]
+
+    def restart(self) -> None:
+        """A new process lists everything, and remembers no refusal."""
+        for key in self.behind():
+            self.tell(key)
+        self.refusals, self.measurements = (), {}
+
+    def observed(self) -> Observed:
+        def all_of(kind: str) -> tuple[Object, ...]:
+            names = sorted(name for found, name in self.heard if found == kind)
+            return tuple(self.heard[kind, name] for name in names)
+
+        model = self.heard.get(("EmbeddingModel", MODEL))
+        return Observed(
+            namespace=NAMESPACE,
+            name=MODEL,
+            model=model,
+            releases=all_of("EmbeddingRelease"),
+            indexes=all_of("VectorIndex"),
+            jobs=all_of("Job"),
+            pods=all_of("Pod"),
+            deployments=all_of("Deployment"),
+            services=all_of("Service"),
+            autoscalers=all_of("HorizontalPodAutoscaler"),
+            routes=all_of("HTTPRoute"),
+            gateway_api=self.gateway_api,
+            gateways=self.gateways,
+            refusals=self.refusals,
+            measurements=self.measurements,
+        )

@@ -44,7 +44,7 @@ def _dump(value: Any) -> str:
 def _actions() -> str:
     folder = HERE / "actions"
     definitions = [
-        {"name": name, "action.lua": _Block((folder / name / "action.lua").read_text())}
+        {"name": name, "action.lua": _Block((folder / f"{name}.lua").read_text())}
         for name in ACTIONS
     ]
     discovery = _Block((folder / "discovery.lua").read_text())

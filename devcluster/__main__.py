@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from devcluster import helm
-from devcluster.face import Build, Face, UpOptions, choose
+from devcluster.backend import Build, Face, UpOptions, choose
 from devcluster.host import binaries, envoy, gateway, metrics, packages, prometheus
-from devcluster.host.face import HostFace
+from devcluster.host.backend import HostFace
 from devcluster.host.programs import PROGRAMS
 from devcluster.host.s3 import DEFAULT_PORT, S3
 from devcluster.kind import KindFace

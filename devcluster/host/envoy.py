@@ -13,7 +13,7 @@ from typing import Any
 
 from devcluster.host import addons, binaries, gateway, wheels
 from devcluster.host.api import Api
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import Beside, answers
 from devcluster.host.state import Cluster, port_is_free, write_json
 from devcluster.report import DevclusterError, step
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from devcluster.host import addons, binaries
 from devcluster.host.api import Api
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import Beside, answers
 from devcluster.host.state import Cluster
 from devcluster.report import step
 

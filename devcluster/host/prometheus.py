@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.host import packages, targets
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import Beside, answers
 from devcluster.host.state import Cluster, free_port, write_json
 
 NAME = "prometheus"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from devcluster.host import binaries
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import Beside, answers
 from devcluster.layout import Layout
 
 NAME = "versitygw"

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from devcluster.host import envoy
-from devcluster.host.beside import Beside
+from devcluster.host.host_process import Beside
 from devcluster.host.binaries import source_hash
 from devcluster.host.gateway import GATEWAY
 from devcluster.layout import Layout, bin_dir

@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from devcluster.host import envoy
-from devcluster.host.beside import Beside
+from devcluster.host.host_process import Beside
 from devcluster.layout import DEFAULT_NAME, Layout
 from lockstep_core.protocol import labels
 from lockstep_core.protocol import metrics as names

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster import volumes
-from devcluster.face import Addon, Build, UpOptions
+from devcluster.backend import Addon, Build, UpOptions
 from devcluster.host import (
     addons,
     binaries,

@@ -27,7 +27,7 @@ from devcluster.host import (
     targets,
     wheels,
 )
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import Beside, answers
 from devcluster.host.processes import start_ticks
 from devcluster.host.programs import PROGRAMS, SOURCES, Edit, Trim
 from devcluster.host.state import PORTS, Cluster, Settings
@@ -289,7 +289,7 @@ def test_nothing_starts_beside_a_cluster_that_is_down(addon: Any) -> None:
 
 
 def test_every_addon_of_the_command_line_is_one_of_the_host_face() -> None:
-    from devcluster.host.face import ADDONS
+    from devcluster.host.backend import ADDONS
 
     assert set(ADDONS) == set(command_line._ADDONS)
 

@@ -81,16 +81,16 @@ def ratios(this: Side, that: Side, group: str, pairs: int) -> dict[str, Any]:
     for number in range(pairs):
         for side in (this, that) if number % 2 else (that, this):
             times[side].append(side.measure(group, passes=passes))
-    found = [a / b for a, b in zip(times[this], times[that], strict=True)]
-    interval = median_interval(found)
+    ratio = [a / b for a, b in zip(times[this], times[that], strict=True)]
+    interval = median_interval(ratio)
     return {
         "snapshots": this.hello["snapshots"][group],
         "thisMs": round(statistics.median(times[this]), 3),
         "otherMs": round(statistics.median(times[that]), 3),
-        "ratio": round(statistics.median(found), 4),
+        "ratio": round(statistics.median(ratio), 4),
         "interval95": None if interval is None else [round(bound, 4) for bound in interval],
-        "least": round(min(found), 4),
-        "most": round(max(found), 4),
+        "least": round(min(ratio), 4),
+        "most": round(max(ratio), 4),
         "pairs": pairs,
     }
 
@@ -173,8 +173,8 @@ def _line(process: subprocess.Popen[str]) -> dict[str, Any]:
     line = process.stdout.readline()
     if not line:
         raise RuntimeError(f"a measuring process ended with {process.wait()}")
-    found: dict[str, Any] = json.loads(line)
-    return found
+    answer: dict[str, Any] = json.loads(line)
+    return answer
 
 
 if __name__ == "__main__":

@@ -38,22 +38,22 @@ def main() -> int:
     images = Images(trainer="trainer:1", encoder="encoder:1", indexer="indexer:1")
     settings = observed.Settings(images=images)
     groups = {
-        group: [(built(raw, observed, measurements), now_of(raw)) for raw in found]
-        for group, found in json.loads(Path(sys.argv[1]).read_text()).items()
+        group: [(built(raw, observed, measurements), now_of(raw)) for raw in snapshots]
+        for group, snapshots in json.loads(Path(sys.argv[1]).read_text()).items()
     }
     plans = {
-        group: digest([decide(snapshot, settings, now) for snapshot, now in found])
-        for group, found in groups.items()
+        group: digest([decide(snapshot, settings, now) for snapshot, now in snapshots])
+        for group, snapshots in groups.items()
     }
-    counts = {group: len(found) for group, found in groups.items()}
+    counts = {group: len(snapshots) for group, snapshots in groups.items()}
     print(json.dumps({"code": package.__file__, "snapshots": counts, "plans": plans}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        found = groups[asked["group"]]
+        snapshots = groups[asked["group"]]
         gc.collect()  # what an earlier pass left is not this one's
         began = time.process_time_ns()
         for _ in range(asked["passes"]):
-            for snapshot, now in found:
+            for snapshot, now in snapshots:
                 decide(snapshot, settings, now)
         print(json.dumps({"ns": time.process_time_ns() - began}), flush=True)
     return 0
@@ -80,7 +80,7 @@ def built(raw: dict[str, Any], observed: ModuleType, measurements: ModuleType) -
         for name, value in raw["observed"].items()
     }
     series = {
-        measurements.SeriesKey(**found["key"]): tuple(
+        measurements.SeriesKey(**one["key"]): tuple(
             measurements.Measurement(
                 datetime.fromisoformat(reading["at"]),
                 measurements.Tally(
@@ -89,9 +89,9 @@ def built(raw: dict[str, Any], observed: ModuleType, measurements: ModuleType) -
                     reading["timed"],
                 ),
             )
-            for reading in found["readings"]
+            for reading in one["readings"]
         )
-        for found in raw["measurements"]
+        for one in raw["measurements"]
     }
     return observed.Observed(**fields, measurements=series)
 

@@ -37,13 +37,13 @@ class Sizes(NamedTuple):
 
 def snapshots(sizes: Sizes) -> dict[str, list[dict[str, Any]]]:
     """The snapshots of each group of `GROUPS`."""
-    found = {
+    groups = {
         "settled": [plain(worlds.healthy())] * sizes.models,
         "candidates": [plain(world) for world in candidates()],
         "many releases": [plain(many_releases(sizes.releases))],
     }
-    assert tuple(found) == GROUPS
-    return found
+    assert tuple(groups) == GROUPS
+    return groups
 
 
 def candidates() -> list[World]:
@@ -83,8 +83,7 @@ def plain(world: World) -> dict[str, Any]:
         {
             "key": dataclasses.asdict(key),
             "readings": [
-                {"at": found.at.isoformat(), **dataclasses.asdict(found.reading)}
-                for found in readings
+                {"at": one.at.isoformat(), **dataclasses.asdict(one.reading)} for one in readings
             ],
         }
         for key, readings in observed.measurements.items()

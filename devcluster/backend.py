@@ -1,4 +1,4 @@
-"""The one face that both kinds of cluster show, and the choice between them."""
+"""What a cluster can do, whatever runs it, and the choice between the two that can."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Build:
 
 
 class Addon(Protocol):
-    """A real part beside the cluster: a gateway, Prometheus, metrics-server."""
+    """A real part outside the cluster: a gateway, Prometheus, metrics-server."""
 
     def endpoint(self) -> str | None: ...
 
@@ -42,7 +42,7 @@ class Addon(Protocol):
     def down(self) -> None: ...
 
 
-class Face(Protocol):
+class Backend(Protocol):
     """What a cluster of either kind can do."""
 
     def up(self, options: UpOptions) -> None: ...

@@ -1,4 +1,4 @@
-"""The face for a machine with Docker: kind does the work."""
+"""The backend for a machine with Docker: kind does the work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _run(*command: str, stdin: str | None = None, show: bool = False) -> str:
     return done.stdout or ""
 
 
-class KindFace:
+class KindBackend:
     """A cluster of one node in a container."""
 
     def __init__(self, name: str) -> None:

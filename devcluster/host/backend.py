@@ -1,4 +1,4 @@
-"""The verbs on a machine without Docker."""
+"""The backend for a machine without Docker: the verbs, done with processes of the host."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ADDONS: dict[str, type[Gateway] | type[EnvoyGateway] | type[Prometheus] | type[M
 }
 
 
-class HostFace:
+class HostBackend:
     """A cluster of host processes."""
 
     def __init__(self, name: str) -> None:

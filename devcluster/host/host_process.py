@@ -1,5 +1,5 @@
-"""A program beside the cluster: a host process with a folder of its own in the cluster's,
-that pods reach at the node's address. It outlives a restart of the cluster."""
+"""A program that serves the cluster from outside: a process of the host with a folder of its own in
+the cluster's, that pods reach at the node's address. It outlives a restart of the cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from devcluster.layout import Layout
 from devcluster.report import DevclusterError, step
 
 
-class Beside:
+class HostProcess:
     """One such program: its process, its folder, its address."""
 
     def __init__(self, layout: Layout, name: str, *, folder: str = "") -> None:

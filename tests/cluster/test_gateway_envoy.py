@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from devcluster.host import envoy
-from devcluster.host.host_process import Beside
+from devcluster.host.host_process import HostProcess
 from devcluster.host.binaries import source_hash
 from devcluster.host.gateway import GATEWAY
 from devcluster.layout import Layout, bin_dir
@@ -178,7 +178,7 @@ def by_name(street: Street, encoders: Encoders) -> None:
 
 def waits_for_the_controller(canary: Canary, street: Street, name: str) -> None:
     """A weight counts when the controller has read it; Envoy goes on with what it was told."""
-    pid = Beside(Layout(name), envoy.NAME).processes.alive(envoy.NAME)
+    pid = HostProcess(Layout(name), envoy.NAME).processes.alive(envoy.NAME)
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -1,4 +1,4 @@
-"""What the programs beside the cluster are told, and what is believed of their answers."""
+"""What processes of the host get as their arguments, and what is believed of their answers."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from devcluster.host import (
     targets,
     wheels,
 )
-from devcluster.host.host_process import Beside, answers
+from devcluster.host.host_process import HostProcess, answers
 from devcluster.host.processes import start_ticks
 from devcluster.host.programs import PROGRAMS, SOURCES, Edit, Trim
 from devcluster.host.state import PORTS, Cluster, Settings
-from devcluster.kind import KindFace
+from devcluster.kind import KindBackend
 from devcluster.layout import Layout, exclusive
 from devcluster.report import DevclusterError
 
@@ -241,7 +241,7 @@ def test_only_an_answer_that_is_no_failure_of_the_server_is_an_answer(server: st
 
 
 def test_an_address_is_known_only_while_the_program_lives() -> None:
-    program = Beside(Layout("t1"), "sleeper")
+    program = HostProcess(Layout("t1"), "sleeper")
     program.make()
     assert program.address() is None
     alive: list[bool] = []
@@ -260,7 +260,7 @@ def test_an_address_is_known_only_while_the_program_lives() -> None:
 
 
 def test_a_program_that_ends_at_once_is_an_error_with_its_last_words() -> None:
-    program = Beside(Layout("t1"), "fails")
+    program = HostProcess(Layout("t1"), "fails")
     program.make()
     with pytest.raises(DevclusterError, match=r"fails ended; .*\n.*no such flag"):
         program.start(
@@ -274,7 +274,7 @@ def test_a_program_that_ends_at_once_is_an_error_with_its_last_words() -> None:
 def test_a_port_that_another_program_holds_is_refused(server: str) -> None:
     port = int(server.rpartition(":")[2])
     with pytest.raises(DevclusterError, match=f"port {port} is in use"):
-        Beside(Layout("t1"), "late").place(port)
+        HostProcess(Layout("t1"), "late").place(port)
 
 
 @pytest.mark.parametrize(
@@ -288,23 +288,23 @@ def test_nothing_starts_beside_a_cluster_that_is_down(addon: Any) -> None:
         addon(Cluster(layout, Settings("node"))).up(port=1)
 
 
-def test_every_addon_of_the_command_line_is_one_of_the_host_face() -> None:
+def test_every_addon_of_the_command_line_is_one_of_the_host_backend() -> None:
     from devcluster.host.backend import ADDONS
 
     assert set(ADDONS) == set(command_line._ADDONS)
 
 
-def test_kind_names_the_face_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kind_names_the_backend_that_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(DevclusterError, match="`gateway` needs the host face"):
-        KindFace("t1").addon("gateway")
+        KindBackend("t1").addon("gateway")
 
 
-def test_a_stray_sweep_knows_every_program_beside_the_cluster() -> None:
-    beside = {"versitygw-", "traefik-", "metrics-server-", "envoy-", "prometheus"}
-    assert set(cleanup.BESIDE) == beside
+def test_a_stray_sweep_knows_every_host_process() -> None:
+    names = {"versitygw-", "traefik-", "metrics-server-", "envoy-", "prometheus"}
+    assert set(cleanup.HOST_PROCESSES) == names
     outputs = [f"{output}-" for program in PROGRAMS.values() for output in program.outputs]
-    for name in (name for name in beside if name.endswith("-")):
+    for name in (name for name in names if name.endswith("-")):
         assert any(output.startswith(name) for output in outputs)
 
 

@@ -90,7 +90,7 @@ class Encoders:
             }
 
 
-class Street:
+class RoutedTraffic:
     """From a client through the Gateway to the servers."""
 
     def __init__(

@@ -54,8 +54,8 @@ def main() -> int:
 
 
 def compare(other: Path, sizes: Sizes, pairs: int) -> dict[str, Any]:
-    """The ratios of each group, and what was compared. Raises RuntimeError where a process does not
-    run the code of its checkout."""
+    """The ratios of each group, and what was compared. Raises RuntimeError where `other` is no
+    checkout, or a process does not run the code of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "snapshots.json"
         path.write_text(json.dumps(snapshots(sizes)))
@@ -144,6 +144,8 @@ class Side:
     @classmethod
     @contextmanager
     def start(cls, checkout: Path, snapshots: Path) -> Iterator[Side]:
+        if not (checkout / "operator/lockstep_operator").is_dir():
+            raise RuntimeError(f"{checkout} is no checkout of Lockstep")
         paths = [str(checkout / part) for part in ("core", "operator")]
         process = subprocess.Popen(
             [sys.executable, "-P", str(SIDE), str(snapshots)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks import decide
@@ -30,12 +32,10 @@ def test_a_checkout_beside_itself(
     assert "the same plans" in shown and all(group in shown for group in GROUPS)
 
 
-def test_a_process_that_runs_other_code_is_refused(tmp_path) -> None:
-    snapshots = tmp_path / "snapshots.json"
-    snapshots.write_text("{}")
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(RuntimeError, match=f"is not of {tmp_path}"),
-        Side.start(tmp_path, snapshots),
+        pytest.raises(RuntimeError, match=f"{tmp_path} is no checkout"),
+        Side.start(tmp_path, tmp_path / "snapshots.json"),
     ):
         pass
 

@@ -98,7 +98,7 @@ def built(raw: dict[str, Any], observed: ModuleType, measurements: ModuleType) -
 
 def digest(plans: list[Any]) -> str:
     """Equal where two versions plan the same, whatever their plan's parts are called in code."""
-    plain = json.dumps([values(plan) for plan in plans], default=str)
+    plain = json.dumps([values(plan) for plan in plans], default=str, sort_keys=True)
     return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 

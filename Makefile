@@ -73,6 +73,7 @@ lint: $(VENV)/.dev ## Style, types, import rules, generated files
 	@$(BIN)/mypy core operator trainer-image encoder-image indexer-image kubectl-lockstep devcluster examples benchmarks gitops/argo-cd/configmap.py
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m lockstep_operator.api.crd --check
+	@$(BIN)/python gitops/argo-cd/configmap.py --check
 
 # Only the check of the metrics' form needs it, and that says so where it cannot be had.
 .PHONY: promtool

@@ -126,11 +126,11 @@ def main() -> int:
             )
     if options.json:
         versions = {name: version(name) for name in ("torch", "numpy")}
-        found = {
+        result = {
             "rows": [asdict(row) for row in rows],
             "machine": {"cpu": platform.processor() or platform.machine(), **versions},
         }
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
     return 0
 
 

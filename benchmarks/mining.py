@@ -107,10 +107,10 @@ def ending(row: dict[str, Any]) -> str:
     return f"{row['timesLess']}x less" if "timesLess" in row else ""
 
 
-def line(found: dict[str, Any]) -> str:
-    if "failed" in found:
-        return f"FAILS ({found['failed']})"
-    return f"{found['cpuMs']:9.2f} ms {found['extraMiB']:7.1f} MiB"
+def line(cell: dict[str, Any]) -> str:
+    if "failed" in cell:
+        return f"FAILS ({cell['failed']})"
+    return f"{cell['cpuMs']:9.2f} ms {cell['extraMiB']:7.1f} MiB"
 
 
 def run(cell: Cell) -> dict[str, Any]:
@@ -125,8 +125,8 @@ def run(cell: Cell) -> dict[str, Any]:
         check=False,
     )
     if done.returncode == 0:
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return found
+        measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return measured
     last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
     memory = "alloc" in last.lower() or "memory" in last.lower()
     return {"failed": "over 8 GB" if memory else last[:120]}
@@ -149,14 +149,14 @@ def measure(cell: Cell) -> dict[str, Any]:
         began = time.process_time()
         step()
         times.append(time.process_time() - began)
-    found: dict[str, Any] = {
+    measured: dict[str, Any] = {
         "cpuMs": round(min(times) * 1e3, 3),
         "extraMiB": round(memory_mib("VmHWM") - before, 1),
         "passes": len(times),
     }
     if chunked:
-        found["gradient"] = step()
-    return found
+        measured["gradient"] = step()
+    return measured
 
 
 def our_step(cell: Cell) -> Callable[[], object]:
@@ -232,8 +232,8 @@ def network_step(cell: Cell) -> Callable[[], object]:
         chunk = 128 if cell.side == "chunked" else None
         backward(network, objective, images, labels, items, chunk=chunk)
         gradients = [part.grad.flatten() for part in network.parameters() if part.grad is not None]
-        found: list[float] = torch.cat(gradients).tolist()
-        return found
+        gradient: list[float] = torch.cat(gradients).tolist()
+        return gradient
 
     return step
 

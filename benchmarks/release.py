@@ -40,21 +40,21 @@ def run_demo() -> dict[str, float]:
         command = [sys.executable, "-m", "examples.glyphs.demo", "--releases", "1"]
         command += ["--times", str(times)]
         subprocess.run(command, check=True)
-        found: dict[str, float] = json.loads(times.read_text())["r1"]
-        return found
+        seconds: dict[str, float] = json.loads(times.read_text())["r1"]
+        return seconds
 
 
 def pod_memory(cluster: Cluster) -> dict[str, float]:
     """Working set of each pod in MiB, by the kubelet's summary."""
     nodes = json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]
-    found: dict[str, float] = {}
+    memory: dict[str, float] = {}
     for node in nodes:
         path = f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary"
         for pod in json.loads(cluster.kubectl("get", "--raw", path))["pods"]:
             if pod["podRef"]["namespace"] in (NAMESPACE, "lockstep-system"):
                 bytes_ = (pod.get("memory") or {}).get("workingSetBytes", 0)
-                found[pod["podRef"]["name"]] = round(bytes_ / 2**20, 1)
-    return found
+                memory[pod["podRef"]["name"]] = round(bytes_ / 2**20, 1)
+    return memory
 
 
 def image_sizes() -> dict[str, float]:

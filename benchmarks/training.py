@@ -70,9 +70,9 @@ def glyphs(fonts: Path) -> dict[str, Any]:
     except (FileNotFoundError, OSError) as error:
         return {"skipped": str(error)}
     inputs, labels = drawn(list(characters(faces, CHARACTERS, MIN_FONTS)))
-    found = quality(inputs, labels, spec(128, encoder={"kind": "CNN", "dimension": 64}))
-    met = found["recallAt1"] >= BAR["recallAt1"] and found["cpuSeconds"] <= BAR["cpuSeconds"]
-    return {**found, "bar": BAR, "met": met}
+    measured = quality(inputs, labels, spec(128, encoder={"kind": "CNN", "dimension": 64}))
+    met = measured["recallAt1"] >= BAR["recallAt1"] and measured["cpuSeconds"] <= BAR["cpuSeconds"]
+    return {**measured, "bar": BAR, "met": met}
 
 
 def quality(inputs: np.ndarray, labels: np.ndarray, wanted: TrainingSpec) -> dict[str, Any]:
@@ -85,14 +85,14 @@ def quality(inputs: np.ndarray, labels: np.ndarray, wanted: TrainingSpec) -> dic
     before = time.process_time()
     done = train(network, items, labels[~unseen], wanted, device=CPU)
     seconds = time.process_time() - before
-    found = measure(embed(network, inputs[unseen], device=CPU), labels[unseen])
+    measured = measure(embed(network, inputs[unseen], device=CPU), labels[unseen])
     return {
         "trainingItems": int((~unseen).sum()),
         "heldOutItems": int(unseen.sum()),
         "steps": done.steps,
         "cpuSeconds": round(seconds, 1),
-        "recallAt1": round(found.recall_at_1, 4),
-        "mapAtR": round(found.map_at_r, 4),
+        "recallAt1": round(measured.recall_at_1, 4),
+        "mapAtR": round(measured.map_at_r, 4),
     }
 
 
@@ -144,14 +144,16 @@ def metric_learning(batch: int, device: torch.device) -> Step:
 
     miner = TripletMarginMiner(margin=0.2, type_of_triplets="semihard")
     loss = TripletMarginLoss(margin=0.2)
-    return peer(batch, device, lambda found, labels: loss(found, labels, miner(found, labels)))
+    return peer(
+        batch, device, lambda vectors, labels: loss(vectors, labels, miner(vectors, labels))
+    )
 
 
 def sentence_transformers(batch: int, device: torch.device) -> Step:
     losses = importlib.import_module("sentence_transformers.losses")
     loss = losses.BatchSemiHardTripletLoss(nn.Identity(), margin=0.2)
     return peer(
-        batch, device, lambda found, labels: loss.batch_semi_hard_triplet_loss(labels, found)
+        batch, device, lambda vectors, labels: loss.batch_semi_hard_triplet_loss(labels, vectors)
     )
 
 
@@ -210,13 +212,13 @@ def cell(
 
 
 def machine() -> dict[str, Any]:
-    found: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform()}
+    versions: dict[str, Any] = {"python": platform.python_version(), "system": platform.platform()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
-    return found
+            versions[package] = None
+    return versions
 
 
 def table(result: dict[str, Any]) -> str:
@@ -235,8 +237,8 @@ def table(result: dict[str, Any]) -> str:
     lines += ["", f"| {gpu['device']} | batch | samples/s | peak MiB |", "|---|---|---|---|"]
     for row in gpu["rows"]:
         for one in row["cells"]:
-            told = one.get("samplesPerSecond", one.get("failed"))
-            lines.append(f"| {row['side']} | {one['batch']} | {told} | {one.get('peakMiB', '')} |")
+            speed = one.get("samplesPerSecond", one.get("failed"))
+            lines.append(f"| {row['side']} | {one['batch']} | {speed} | {one.get('peakMiB', '')} |")
     return "\n".join(lines)
 
 

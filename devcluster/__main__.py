@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from devcluster import helm
-from devcluster.face import Build, Face, UpOptions, choose
+from devcluster.backend import Backend, Build, UpOptions, choose
 from devcluster.host import binaries, envoy, gateway, metrics, packages, prometheus
-from devcluster.host.face import HostFace
+from devcluster.host.backend import HostBackend
 from devcluster.host.programs import PROGRAMS
 from devcluster.host.s3 import DEFAULT_PORT, S3
-from devcluster.kind import KindFace
+from devcluster.kind import KindBackend
 from devcluster.layout import DEFAULT_CONTROL_PLANE_NAME, DEFAULT_NAME, Layout
 from devcluster.report import DevclusterError
 
@@ -61,13 +61,13 @@ _ADDONS = {
 }
 
 
-def _face(arguments: argparse.Namespace) -> Face:
+def _backend(arguments: argparse.Namespace) -> Backend:
     only = getattr(arguments, "control_plane_only", False)
     name = arguments.name or (DEFAULT_CONTROL_PLANE_NAME if only else DEFAULT_NAME)
     # A cluster of host processes is there: it is meant, Docker or not.
     is_host = only or Layout(name).settings.exists()
     kind = choose(arguments.face, control_plane_only=is_host)
-    return KindFace(name) if kind == "kind" else HostFace(name)
+    return KindBackend(name) if kind == "kind" else HostBackend(name)
 
 
 def _up(arguments: argparse.Namespace) -> None:
@@ -77,15 +77,15 @@ def _up(arguments: argparse.Namespace) -> None:
         fresh=arguments.fresh,
         port=arguments.port,
     )
-    _face(arguments).up(options)
+    _backend(arguments).up(options)
 
 
 def _down(arguments: argparse.Namespace) -> None:
-    _face(arguments).down(purge=arguments.purge)
+    _backend(arguments).down(purge=arguments.purge)
 
 
 def _status(arguments: argparse.Namespace) -> None:
-    status = _face(arguments).status()
+    status = _backend(arguments).status()
     if arguments.json:
         print(json.dumps(status, indent=2))
         return
@@ -98,7 +98,7 @@ def _status(arguments: argparse.Namespace) -> None:
 
 
 def _kubeconfig(arguments: argparse.Namespace) -> None:
-    print(_face(arguments).kubeconfig())
+    print(_backend(arguments).kubeconfig())
 
 
 def _load(arguments: argparse.Namespace) -> None:
@@ -110,11 +110,11 @@ def _load(arguments: argparse.Namespace) -> None:
         build_args[name] = value
     context = Path(arguments.context).resolve()
     file = Path(arguments.file).resolve() if arguments.file else context / "Dockerfile"
-    _face(arguments).load(Build(arguments.image, file, context, build_args))
+    _backend(arguments).load(Build(arguments.image, file, context, build_args))
 
 
 def _images(arguments: argparse.Namespace) -> None:
-    images = _face(arguments).images()
+    images = _backend(arguments).images()
     if arguments.json:
         print(json.dumps(images, indent=2))
         return
@@ -124,9 +124,9 @@ def _images(arguments: argparse.Namespace) -> None:
 
 def _volume(arguments: argparse.Namespace) -> None:
     if arguments.delete:
-        _face(arguments).delete_volume(arguments.volume)
+        _backend(arguments).delete_volume(arguments.volume)
     else:
-        _face(arguments).create_volume(arguments.volume, arguments.claim)
+        _backend(arguments).create_volume(arguments.volume, arguments.claim)
 
 
 def _s3(arguments: argparse.Namespace) -> None:
@@ -147,7 +147,7 @@ def _s3(arguments: argparse.Namespace) -> None:
 
 
 def _addon(arguments: argparse.Namespace) -> None:
-    addon = _face(arguments).addon(arguments.verb)
+    addon = _backend(arguments).addon(arguments.verb)
     if arguments.action == "up":
         print(addon.up(port=arguments.port))
     elif arguments.action == "down":

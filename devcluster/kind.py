@@ -1,4 +1,4 @@
-"""The face for a machine with Docker: kind does the work."""
+"""The backend for a machine with Docker: kind does the work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster import volumes
-from devcluster.face import Addon, Build, UpOptions
+from devcluster.backend import Addon, Build, UpOptions
 from devcluster.layout import Layout
 from devcluster.report import DevclusterError, step
 
@@ -31,7 +31,7 @@ def _run(*command: str, stdin: str | None = None, show: bool = False) -> str:
     return done.stdout or ""
 
 
-class KindFace:
+class KindBackend:
     """A cluster of one node in a container."""
 
     def __init__(self, name: str) -> None:

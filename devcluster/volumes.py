@@ -42,10 +42,10 @@ def manifest(name: str, path: str, claim: str | None) -> dict[str, Any]:
 
 
 def _phase(kubectl: Kubectl, name: str) -> str | None:
-    found = kubectl("get", "pv", name, "--ignore-not-found", "-o", "json")
-    if not found.strip():
+    volume = kubectl("get", "pv", name, "--ignore-not-found", "-o", "json")
+    if not volume.strip():
         return None
-    return str(json.loads(found).get("status", {}).get("phase", "Pending"))
+    return str(json.loads(volume).get("status", {}).get("phase", "Pending"))
 
 
 def create(kubectl: Kubectl, name: str, path: str, claim: str | None = None) -> None:

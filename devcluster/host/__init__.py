@@ -1,1 +1,1 @@
-"""The face for a machine without Docker: every program is a process of the host."""
+"""The backend for a machine without Docker: every program is a process of the host."""

@@ -45,8 +45,8 @@ class Api:
 
     def node_ready(self, node: str, *, since: str = "") -> bool:
         """Whether the kubelet says Ready, and said so after `since` (UTC, RFC 3339)."""
-        found = self.get(f"/api/v1/nodes/{node}")
-        conditions = found["status"].get("conditions", []) if found else []
+        raw = self.get(f"/api/v1/nodes/{node}")
+        conditions = raw["status"].get("conditions", []) if raw else []
         return any(
             condition["type"] == "Ready"
             and condition["status"] == "True"
@@ -56,5 +56,5 @@ class Api:
 
     def volume_usable(self, name: str) -> bool:
         """Whether a volume is there and not held by a claim that is gone."""
-        found = self.get(f"/api/v1/persistentvolumes/{name}")
-        return bool(found) and found["status"].get("phase") in ("Available", "Bound")
+        volume = self.get(f"/api/v1/persistentvolumes/{name}")
+        return bool(volume) and volume["status"].get("phase") in ("Available", "Bound")

@@ -69,7 +69,7 @@ def bundle(name: str) -> Path:
     of the same module takes minutes.
     """
     for program in PROGRAMS.values():
-        for found in (found for found in program.bundles if found.output == name):
+        for wanted in (files for files in program.bundles if files.output == name):
             path = _cached(program, name)
             if path.exists():
                 return path
@@ -77,7 +77,7 @@ def bundle(name: str) -> Path:
             with exclusive(f"bundle-{name}"):
                 if not path.exists():
                     scratch = path.with_suffix(".new")
-                    scratch.write_text(_bundled(found, SOURCES / program.module))
+                    scratch.write_text(_bundled(wanted, SOURCES / program.module))
                     scratch.replace(path)
             return path
     raise DevclusterError(f"no bundle {name!r}")
@@ -98,8 +98,8 @@ def _ldflags(program: Program) -> str:
     flags = "-s -w"
     if program.version_of:
         text = (SOURCES / program.module / "go.mod").read_text()
-        found = re.search(rf"{re.escape(program.version_of)} (v\S+)", text)
-        version = found[1] if found else "v0.0.0"
+        required = re.search(rf"{re.escape(program.version_of)} (v\S+)", text)
+        version = required[1] if required else "v0.0.0"
         flags += "".join(f" -X {name}={version}" for name in program.version_variables)
     return flags
 

@@ -20,8 +20,8 @@ NFT_TABLE = "lockstep-devcluster"
 # The kubelet's own, and the one that BuildKit's containers are given.
 CGROUPS = ("kubepods", "lockstep-buildkit")
 SHIM = "containerd-shim-runc-v2"
-# Beginnings of the names of programs beside the cluster, each with a pid file of its own.
-BESIDE = ("versitygw-", "traefik-", "metrics-server-", "envoy-", "prometheus")
+# Beginnings of the names of programs that are a `HostProcess`, each with a pid file of its own.
+HOST_PROCESSES = ("versitygw-", "traefik-", "metrics-server-", "envoy-", "prometheus")
 RUNTIME = Path("/run/containerd")
 CNI_RESULTS = Path("/var/lib/cni/results")
 CONTAINER_LOGS = Path("/var/log/containers")
@@ -50,13 +50,13 @@ def processes_of(layout: Layout) -> list[int]:
     return [
         pid
         for pid in _pids()
-        if (Path(_executable(pid)).name.startswith(ours) or _is_beside(pid))
+        if (Path(_executable(pid)).name.startswith(ours) or _is_host_process(pid))
         and any(mark in argument for argument in command_line(pid))
     ]
 
 
-def _is_beside(pid: int) -> bool:
-    return Path(_executable(pid)).name.startswith(BESIDE) or _lists_targets(pid)
+def _is_host_process(pid: int) -> bool:
+    return Path(_executable(pid)).name.startswith(HOST_PROCESSES) or _lists_targets(pid)
 
 
 def _lists_targets(pid: int) -> bool:
@@ -98,14 +98,14 @@ def _cgroup_folders() -> list[Path]:
 
 def container_processes() -> list[int]:
     """Everything that runs in a pod or a build, whoever its parent is by now."""
-    found: set[int] = set()
+    pids: set[int] = set()
     for folder in _cgroup_folders():
         for path in folder.glob("**/cgroup.procs"):
             try:
-                found.update(int(line) for line in path.read_text().split())
+                pids.update(int(line) for line in path.read_text().split())
             except OSError:
                 continue
-    return sorted(found)
+    return sorted(pids)
 
 
 def _remove_cgroups() -> None:
@@ -200,20 +200,22 @@ def clear_node(cluster: Cluster) -> None:
 def end_strays(cluster: Cluster) -> None:
     """End programs that no pid file tells of any more: they hold ports and databases.
 
-    Shims have no pid file, and the programs beside the cluster keep their own: both stay.
+    Shims have no pid file, and every `HostProcess` keeps its own: both stay.
     """
     known = {cluster.processes.alive(name) for name in cluster.processes.names()}
     known.update(shims(cluster.layout))
     strays = [
-        pid for pid in processes_of(cluster.layout) if pid not in known and not _is_beside(pid)
+        pid
+        for pid in processes_of(cluster.layout)
+        if pid not in known and not _is_host_process(pid)
     ]
     kill_all(strays, grace=2)
 
 
 def leftovers(cluster: Cluster) -> list[str]:
     """What is still there of a cluster that should be down, in words."""
-    found = [f"process {pid}" for pid in processes_of(cluster.layout)]
-    found += [f"mount {point}" for point in mounts_below(cluster.layout.root)]
+    left = [f"process {pid}" for pid in processes_of(cluster.layout)]
+    left += [f"mount {point}" for point in mounts_below(cluster.layout.root)]
     if cluster.has_node:
-        found += [f"process {pid} in a pod" for pid in container_processes()]
-    return found
+        left += [f"process {pid} in a pod" for pid in container_processes()]
+    return left

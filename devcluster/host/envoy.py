@@ -13,7 +13,7 @@ from typing import Any
 
 from devcluster.host import addons, binaries, gateway, wheels
 from devcluster.host.api import Api
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import HostProcess, answers
 from devcluster.host.state import Cluster, port_is_free, write_json
 from devcluster.report import DevclusterError, step
 
@@ -71,7 +71,7 @@ class EnvoyGateway:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._server = Beside(cluster.layout, NAME)
+        self._server = HostProcess(cluster.layout, NAME)
 
     def endpoint(self) -> str | None:
         """URL of its listener, None when it does not run."""
@@ -157,8 +157,8 @@ class EnvoyGateway:
         if done.returncode != 0:
             raise DevclusterError(f"certificates: {(done.stdout + done.stderr).strip()[-1000:]}")
         for secret, place in (("envoy-gateway", "certs"), ("envoy", "home/certs/envoy")):
-            found = Api(self._cluster).get(f"/api/v1/namespaces/{SYSTEM}/secrets/{secret}")
+            stored = Api(self._cluster).get(f"/api/v1/namespaces/{SYSTEM}/secrets/{secret}")
             target = self._server.folder / place
             target.mkdir(parents=True, exist_ok=True, mode=0o700)
             for key in _KEYS:
-                (target / key).write_bytes(base64.b64decode(found["data"][key]))
+                (target / key).write_bytes(base64.b64decode(stored["data"][key]))

@@ -8,7 +8,7 @@ from typing import Any
 
 from devcluster.host import addons, binaries
 from devcluster.host.api import Api
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import HostProcess, answers
 from devcluster.host.state import Cluster, write_json
 from devcluster.report import DevclusterError, step
 
@@ -91,8 +91,8 @@ def apply(cluster: Cluster, objects: list[dict[str, Any]]) -> None:
 
 def find(cluster: Cluster, path: str) -> dict[str, Any] | None:
     """An object of the Gateway API."""
-    found: dict[str, Any] | None = Api(cluster).get(f"/apis/{_API}/{path}")
-    return found
+    raw: dict[str, Any] | None = Api(cluster).get(f"/apis/{_API}/{path}")
+    return raw
 
 
 def programmed(gateway: dict[str, Any] | None) -> bool:
@@ -113,7 +113,7 @@ class Gateway:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._server = Beside(cluster.layout, NAME, folder="gateway")
+        self._server = HostProcess(cluster.layout, NAME, folder="gateway")
 
     def endpoint(self) -> str | None:
         """URL of its listener, None when it does not run."""

@@ -70,10 +70,10 @@ def _all_names(cluster: Cluster) -> list[Image]:
     if done.returncode != 0:
         raise DevclusterError(f"the node's images cannot be listed: {done.stderr.strip()}")
     line = re.compile(r"(\S+)\s+\S+\s+(sha256:\S+)\s+([\d.]+) (B|KiB|MiB|GiB)\s")
-    found = [line.match(text) for text in done.stdout.splitlines()]
+    matches = [line.match(text) for text in done.stdout.splitlines()]
     return [
         Image(name=match[1], digest=match[2], size=int(float(match[3]) * _UNITS[match[4]]))
-        for match in found
+        for match in matches
         if match
     ]
 

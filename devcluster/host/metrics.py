@@ -1,4 +1,4 @@
-"""metrics-server beside the cluster: what `kubectl top` shows and an HPA reads."""
+"""metrics-server as a process of the host: what `kubectl top` shows and an HPA reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from devcluster.host import addons, binaries
 from devcluster.host.api import Api
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import HostProcess, answers
 from devcluster.host.state import Cluster
 from devcluster.report import step
 
@@ -64,7 +64,7 @@ class MetricsServer:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._server = Beside(cluster.layout, NAME)
+        self._server = HostProcess(cluster.layout, NAME)
 
     def endpoint(self) -> str | None:
         """URL that the API server calls, None when it does not run."""

@@ -1,4 +1,4 @@
-"""The Go programs of the host face: what is built from which of our Go modules."""
+"""The Go programs of the host backend: what is built from which of our Go modules."""
 
 from __future__ import annotations
 

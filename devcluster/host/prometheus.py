@@ -1,4 +1,4 @@
-"""Prometheus beside the cluster: it scrapes Lockstep's pods and answers queries."""
+"""Prometheus as a process of the host: it scrapes Lockstep's pods and answers queries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from devcluster.host import packages, targets
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import HostProcess, answers
 from devcluster.host.state import Cluster, free_port, write_json
 
 NAME = "prometheus"
@@ -29,8 +29,8 @@ class Prometheus:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._server = Beside(cluster.layout, NAME)
-        self._targets = Beside(cluster.layout, "targets", folder=NAME)
+        self._server = HostProcess(cluster.layout, NAME)
+        self._targets = HostProcess(cluster.layout, "targets", folder=NAME)
 
     def endpoint(self) -> str | None:
         """URL of the server, None when it does not run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from devcluster.host import binaries
-from devcluster.host.beside import Beside, answers
+from devcluster.host.host_process import HostProcess, answers
 from devcluster.layout import Layout
 
 NAME = "versitygw"
@@ -16,7 +16,7 @@ class S3:
     """The S3 server that belongs to a cluster's folder."""
 
     def __init__(self, layout: Layout) -> None:
-        self._server = Beside(layout, NAME, folder="s3")
+        self._server = HostProcess(layout, NAME, folder="s3")
 
     @property
     def data(self) -> Path:

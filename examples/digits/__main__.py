@@ -23,8 +23,8 @@ SIDE = 8
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     """uint8 [1797, 8, 8] and the labels "0" to "9"; UCI's digits, which scikit-learn carries."""
-    found = load_digits()
-    return (found.images * 15).astype(np.uint8), found.target.astype(np.str_)
+    digits = load_digits()
+    return (digits.images * 15).astype(np.uint8), digits.target.astype(np.str_)
 
 
 def training(steps: int = 180) -> Mapping[str, Any]:

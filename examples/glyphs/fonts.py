@@ -53,10 +53,10 @@ def unpacked(packages: Sequence[str], folder: Path) -> dict[str, Path]:
 
 def small_faces(places: dict[str, Path]) -> dict[str, tuple[Face, str]]:
     """By name: the faces of the demo, each with its package."""
-    found = {path.name: (path, name) for name, path in _files(places)}
-    if lacking := [name for name in FACES if name not in found]:
+    files = {path.name: (path, name) for name, path in _files(places)}
+    if lacking := [name for name in FACES if name not in files]:
         raise ExampleError(f"the packages hold no {', '.join(lacking)}")
-    chosen = [(Face(found[name][0]), found[name][1]) for name in FACES]
+    chosen = [(Face(files[name][0]), files[name][1]) for name in FACES]
     return {face.name: (face, package) for face, package in chosen}
 
 

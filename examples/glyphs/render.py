@@ -61,11 +61,11 @@ class Face:
 
 def find_faces(folder: Path) -> list[Face]:
     """The fonts of `FACES` below the folder. Raises FileNotFoundError that names a missing one."""
-    found = {path.name: path for path in folder.rglob("*.tt[cf]")}
-    missing = [name for name in FACES if name not in found]
+    paths = {path.name: path for path in folder.rglob("*.tt[cf]")}
+    missing = [name for name in FACES if name not in paths]
     if missing:
         raise FileNotFoundError(f"no {', '.join(missing)} below {folder}: install their packages")
-    return [Face(found[name]) for name in FACES]
+    return [Face(paths[name]) for name in FACES]
 
 
 def characters(faces: list[Face], count: int, min_fonts: int) -> Iterator[dict[str, Drawing]]:

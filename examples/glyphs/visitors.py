@@ -45,9 +45,9 @@ class Tally:
         Raises LookupError or TypeError when the answer does not say who gave it.
         """
         # A dict: of a header that is not there, the headers of urllib say None.
-        told = {name.lower(): value for name, value in headers.items()}
-        release = told["x-lockstep-release"]
-        spaces = {*(told[name] for name in SPACES), body["spaceID"], body["indexSpaceID"]}
+        lowered = {name.lower(): value for name, value in headers.items()}
+        release = lowered["x-lockstep-release"]
+        spaces = {*(lowered[name] for name in SPACES), body["spaceID"], body["indexSpaceID"]}
         with self._lock:
             self._answers[release] += 1
             self._mixed += len(spaces) != 1 or body["release"] != release
@@ -132,8 +132,8 @@ def main() -> None:
         # Each begins elsewhere among the drawings.
         first = number * len(bodies) // arguments.visitors
         options = {"first": first, "pause": arguments.pause}
-        found = (arguments.url, bodies, tally)
-        threading.Thread(target=visit, args=found, kwargs=options, daemon=True).start()
+        work = (arguments.url, bodies, tally)
+        threading.Thread(target=visit, args=work, kwargs=options, daemon=True).start()
     serve(tally, arguments.port).serve_forever()
 
 

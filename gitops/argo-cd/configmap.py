@@ -1,10 +1,13 @@
 """Writes `argocd-cm.yaml`: the Lua files of this folder as Argo CD's ConfigMap takes them.
 
-`python gitops/argo-cd/configmap.py` writes it, `--check` says whether it is current.
+`python gitops/argo-cd/configmap.py` writes it, `--check` says whether it is current. Argo CD runs
+each script alone, so what several scripts need is a file of `parts`: a line `-- include NAME` is
+replaced by it.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ HEADER = """# Teaches Argo CD the health and the actions of Lockstep's kinds. Me
 #   kubectl -n argocd patch configmap argocd-cm --patch-file gitops/argo-cd/argocd-cm.yaml
 # Made from the Lua files beside it by configmap.py.
 """
+_INCLUDE = re.compile(r"^-- include (\w+)\n", re.MULTILINE)
 
 
 class _Block(str):
@@ -41,19 +45,27 @@ def _dump(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=1000)
 
 
+def _script(path: Path) -> _Block:
+    """A script as Argo CD runs it, with its parts in it."""
+
+    def part(line: re.Match[str]) -> str:
+        return (HERE / "parts" / f"{line[1]}.lua").read_text()
+
+    return _Block(_INCLUDE.sub(part, path.read_text()))
+
+
 def _actions() -> str:
     folder = HERE / "actions"
     definitions = [
-        {"name": name, "action.lua": _Block((folder / name / "action.lua").read_text())}
-        for name in ACTIONS
+        {"name": name, "action.lua": _script(folder / f"{name}.lua")} for name in ACTIONS
     ]
-    discovery = _Block((folder / "discovery.lua").read_text())
+    discovery = _script(folder / "discovery.lua")
     return _dump({"discovery.lua": discovery, "definitions": definitions})
 
 
 def render() -> str:
     """The whole file."""
-    health = _Block((HERE / "health.lua").read_text())
+    health = _script(HERE / "health.lua")
     data: dict[str, str] = {
         f"resource.customizations.health.{GROUP}_{kind}": health for kind in KINDS
     }

@@ -20,16 +20,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from devcluster.host import envoy
-from devcluster.host.beside import Beside
 from devcluster.host.binaries import source_hash
 from devcluster.host.gateway import GATEWAY
+from devcluster.host.host_process import HostProcess
 from devcluster.layout import Layout, bin_dir
 from lockstep_operator.api.rollout import ParentRef
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.kubelet import Kubelet
 from tests.cluster.support.models import Cluster, Launch, model, no_crash
 from tests.cluster.support.operator_process import free_port, wait_for
-from tests.cluster.support.street import HOST, Encoders, Street, answered
+from tests.cluster.support.routed_traffic import HOST, Encoders, RoutedTraffic, answered
 
 ROOT = Path(__file__).parents[2]
 R1, R2 = "glyphs-r1", "glyphs-r2"
@@ -73,9 +73,11 @@ def encoders(gateway: str) -> Iterator[Encoders]:
 
 
 @pytest.fixture
-def street(control_plane: ControlPlane, namespace: str, gateway: str, encoders: Encoders) -> Street:
+def routed(
+    control_plane: ControlPlane, namespace: str, gateway: str, encoders: Encoders
+) -> RoutedTraffic:
     parent = ParentRef(name=GATEWAY, namespace=envoy.NAMESPACE)
-    found = Street(control_plane, namespace, address=gateway, parent=parent)
+    found = RoutedTraffic(control_plane, namespace, address=gateway, parent=parent)
     found.apply(*encoders.endpoints())
     return found
 
@@ -124,10 +126,10 @@ def steps_accepted(cluster: Cluster) -> tuple[str, str]:
 
 
 def test_copies_arrive_and_their_answers_reach_no_client(
-    cluster: Cluster, launch: Launch, kubelet: Kubelet, street: Street, encoders: Encoders
+    cluster: Cluster, launch: Launch, kubelet: Kubelet, routed: RoutedTraffic, encoders: Encoders
 ) -> None:
     operator = launch()
-    route = {"parentRefs": [street.parent.to_wire()], "hostnames": [HOST]}
+    route = {"parentRefs": [routed.parent.to_wire()], "hostnames": [HOST]}
     traffic = {"router": "GatewayAPI", "gateway": route}
     cluster.apply(model("glyphs", traffic=traffic, steps=STEPS))
     wait_for("the silence of a class is no yes", lambda: steps_accepted(cluster)[0] == "False", 60)
@@ -136,24 +138,24 @@ def test_copies_arrive_and_their_answers_reach_no_client(
     cluster.kubectl("patch", "em", "glyphs", "--type=merge", "-p", json.dumps({"spec": trusted}))
     wait_for("it is trusted", lambda: steps_accepted(cluster)[0] == "True", 60)
     cluster.healthy("glyphs", R1)
-    street.settles(answered(r1=20))
+    routed.settles(answered(r1=20))
 
     canary = Canary(cluster)
     canary.begin()
     canary.until(COPYING)
-    wait_for("a copy arrives", lambda: street.ask(10) and encoders.reached[R2] > 0)
+    wait_for("a copy arrives", lambda: routed.ask(10) and encoders.reached[R2] > 0)
     before = settled(encoders)
-    assert street.ask(ASKED) == answered(r1=ASKED), "no copy's answer, and no failure"
+    assert routed.ask(ASKED) == answered(r1=ASKED), "no copy's answer, and no failure"
     assert abs(settled(encoders) - before - ASKED / 2) < NEAR
-    by_name(street, encoders)
+    by_name(routed, encoders)
 
     canary.promote()
     canary.until(QUIET)
-    wait_for("copies end", lambda: copies_of(street, encoders, 20) == 0, 20)
-    assert copies_of(street, encoders, 100) == 0
+    wait_for("copies end", lambda: copies_of(routed, encoders, 20) == 0, 20)
+    assert copies_of(routed, encoders, 100) == 0
     assert canary.achieved() == 0
-    waits_for_the_controller(canary, street, cluster.control_plane.name)
-    answers = street.ask(ASKED)
+    waits_for_the_controller(canary, routed, cluster.control_plane.name)
+    answers = routed.ask(ASKED)
     assert {status for status, _ in answers} == {200}
     assert abs(answers[200, R2] - ASKED / 2) < NEAR
     assert canary.achieved() == 50
@@ -161,24 +163,24 @@ def test_copies_arrive_and_their_answers_reach_no_client(
     no_crash(operator)
 
 
-def copies_of(street: Street, encoders: Encoders, count: int) -> int:
+def copies_of(routed: RoutedTraffic, encoders: Encoders, count: int) -> int:
     """How many copies so many requests make, none of which r2 answers."""
     before = settled(encoders)
-    assert street.ask(count) == answered(r1=count)
+    assert routed.ask(count) == answered(r1=count)
     return settled(encoders) - before
 
 
-def by_name(street: Street, encoders: Encoders) -> None:
+def by_name(routed: RoutedTraffic, encoders: Encoders) -> None:
     """Who names a release reaches it, and what a tester asks is not copied."""
     before = settled(encoders)
-    assert street.ask(20, release="r2") == answered(r2=20)
-    assert street.ask(20, release=R1) == answered(r1=20)
+    assert routed.ask(20, release="r2") == answered(r2=20)
+    assert routed.ask(20, release=R1) == answered(r1=20)
     assert settled(encoders) - before == 20
 
 
-def waits_for_the_controller(canary: Canary, street: Street, name: str) -> None:
+def waits_for_the_controller(canary: Canary, routed: RoutedTraffic, name: str) -> None:
     """A weight counts when the controller has read it; Envoy goes on with what it was told."""
-    pid = Beside(Layout(name), envoy.NAME).processes.alive(envoy.NAME)
+    pid = HostProcess(Layout(name), envoy.NAME).processes.alive(envoy.NAME)
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -187,8 +189,8 @@ def waits_for_the_controller(canary: Canary, street: Street, name: str) -> None:
         time.sleep(5)
         assert canary.step() == WEIGHED
         assert canary.achieved() == 0
-        assert street.ask(50) == answered(r1=50)
+        assert routed.ask(50) == answered(r1=50)
     finally:
         os.kill(pid, signal.SIGCONT)
     canary.until(SHARED)
-    wait_for("r2 answers", lambda: street.ask(20)[200, R2] > 0, 20)
+    wait_for("r2 answers", lambda: routed.ask(20)[200, R2] > 0, 20)

@@ -23,7 +23,14 @@ from lockstep_operator.api.rollout import ParentRef
 from lockstep_operator.decide.traffic.routers.gateway import MIRROR
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.operator_process import free_port
-from tests.cluster.support.street import CANDIDATE, HOLDER, ROUTE, Encoders, Street, answered
+from tests.cluster.support.routed_traffic import (
+    CANDIDATE,
+    HOLDER,
+    ROUTE,
+    Encoders,
+    RoutedTraffic,
+    answered,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,51 +61,51 @@ def encoders(gateway: str) -> Iterator[Encoders]:
 
 
 @pytest.fixture
-def street(
+def routed(
     control_plane: ControlPlane, namespace: str, gateway: str, encoders: Encoders
-) -> Iterator[Street]:
+) -> Iterator[RoutedTraffic]:
     parent = ParentRef(name=GATEWAY, namespace=NAMESPACE)
-    found = Street(control_plane, namespace, address=gateway, parent=parent)
+    found = RoutedTraffic(control_plane, namespace, address=gateway, parent=parent)
     found.apply(*encoders.services(), *encoders.endpoints())
     yield found
     # Two routes of one host would share its requests with the next test.
     control_plane.kubectl("delete", ROUTE, "glyphs", "-n", namespace, "--ignore-not-found")
 
 
-def test_weights_are_shares_and_testers_reach_either_release(street: Street) -> None:
-    street.route()
-    street.settles(answered(r1=20))
+def test_weights_are_shares_and_testers_reach_either_release(routed: RoutedTraffic) -> None:
+    routed.route()
+    routed.settles(answered(r1=20))
     for weight in (10, 50):
-        street.route(candidate=CANDIDATE, weight=weight)
-        street.settles(answered(r1=2 * (100 - weight), r2=2 * weight))
-    street.route(candidate=CANDIDATE, weight=0)
-    street.settles(answered(r1=50))
+        routed.route(candidate=CANDIDATE, weight=weight)
+        routed.settles(answered(r1=2 * (100 - weight), r2=2 * weight))
+    routed.route(candidate=CANDIDATE, weight=0)
+    routed.settles(answered(r1=50))
     for name in ("r2", CANDIDATE):
-        assert street.ask(20, release=name) == answered(r2=20)
+        assert routed.ask(20, release=name) == answered(r2=20)
     for name in ("r1", HOLDER):
-        assert street.ask(20, release=name) == answered(r1=20)
+        assert routed.ask(20, release=name) == answered(r1=20)
     for stranger in ("r9", "glyphs-r9", "R2", "other-r2"):
-        assert street.ask(20, release=stranger) == answered(r1=20), "no header leads elsewhere"
-    street.route()
-    street.settles(answered(r1=20), release="r2")
+        assert routed.ask(20, release=stranger) == answered(r1=20), "no header leads elsewhere"
+    routed.route()
+    routed.settles(answered(r1=20), release="r2")
 
 
-def test_a_changed_weight_loses_no_request(street: Street) -> None:
-    street.route(candidate=CANDIDATE, weight=0)
-    street.settles(answered(r1=20))
+def test_a_changed_weight_loses_no_request(routed: RoutedTraffic) -> None:
+    routed.route(candidate=CANDIDATE, weight=0)
+    routed.settles(answered(r1=20))
     answers: Counter[tuple[int, str | None]] = Counter()
     enough = threading.Event()
 
     def clients() -> None:
         while not enough.is_set():
-            answers.update(street.ask(50))
+            answers.update(routed.ask(50))
 
     threads = [threading.Thread(target=clients) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
         for weight in (25, 50, 100, 0):
-            street.route(candidate=CANDIDATE, weight=weight)
+            routed.route(candidate=CANDIDATE, weight=weight)
     finally:
         enough.set()
         for thread in threads:
@@ -108,7 +115,7 @@ def test_a_changed_weight_loses_no_request(street: Street) -> None:
 
 
 def test_why_a_class_is_asked_before_it_copies(
-    street: Street, control_plane: ControlPlane, encoders: Encoders
+    routed: RoutedTraffic, control_plane: ControlPlane, encoders: Encoders
 ) -> None:
     """This Gateway accepts a RequestMirror that it cannot do, and then answers nobody.
 
@@ -117,8 +124,8 @@ def test_why_a_class_is_asked_before_it_copies(
     listed = control_plane.get("gatewayclass", CLASS, "default")["status"]["supportedFeatures"]
     if MIRROR in {feature["name"] for feature in listed}:
         pytest.skip("this Traefik can copy requests")
-    street.route(candidate=CANDIDATE)
-    street.settles(answered(r1=20))
-    street.route(candidate=CANDIDATE, mirror=50)
-    street.settles(Counter({(500, None): 20}))
+    routed.route(candidate=CANDIDATE)
+    routed.settles(answered(r1=20))
+    routed.route(candidate=CANDIDATE, mirror=50)
+    routed.settles(Counter({(500, None): 20}))
     assert not encoders.reached[CANDIDATE]

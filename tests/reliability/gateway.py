@@ -1,4 +1,4 @@
-"""Scenarios of the Gateway API: weights of requests instead of pods, and a door for testers."""
+"""Scenarios of the Gateway API: weights of requests instead of pods, and a header for testers."""
 
 from __future__ import annotations
 

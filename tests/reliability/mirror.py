@@ -12,7 +12,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from devcluster.host import envoy
-from devcluster.host.beside import Beside
+from devcluster.host.host_process import HostProcess
 from devcluster.layout import DEFAULT_NAME, Layout
 from lockstep_core.protocol import labels
 from lockstep_core.protocol import metrics as names
@@ -174,7 +174,7 @@ def controller_away(story: Story) -> None:
     number = ground.release_next()
     ground.until_step(number, COPYING)
     promote(ground, number, QUIET)
-    controller = Beside(Layout(DEFAULT_NAME), envoy.NAME).processes.alive(envoy.NAME)
+    controller = HostProcess(Layout(DEFAULT_NAME), envoy.NAME).processes.alive(envoy.NAME)
     assert controller is not None
     os.kill(controller, signal.SIGSTOP)
     try:

@@ -87,8 +87,8 @@ def ask_for(act: Act, cluster: Cluster, console: Console) -> None:
         return
     change = ("-n", NAMESPACE, "patch", "em", MODEL, "--type=merge", "-p")
     console.print(f"\n== {act.title}", markup=False)
-    told = f"kubectl {' '.join(change)} \\\n  '{act.patch}'"
-    console.print(told, markup=False, soft_wrap=True)
+    command = f"kubectl {' '.join(change)} \\\n  '{act.patch}'"
+    console.print(command, markup=False, soft_wrap=True)
     cluster.kubectl(*change, act.patch)
 
 
@@ -105,9 +105,11 @@ def play(
                 visitors = Visitors(cluster, api)
                 leaving.callback(visitors.go)
                 visitors.come()
-            found = look(api)
+            snapshot = look(api)
             # The first release's file is applied again where it is on its way: it may say more now.
-            if act is story.FIRST or not story.is_asked_for(act, found.releases if found else ()):
+            if act is story.FIRST or not story.is_asked_for(
+                act, snapshot.releases if snapshot else ()
+            ):
                 ask_for(act, cluster, console)
             times[act.name] = view.watch(act, api, visitors, console, window).seconds()
             ended = look(api)
@@ -116,10 +118,10 @@ def play(
     return times
 
 
-def search_and_draw(cluster: Cluster, api: Api, found: Snapshot, count: int, path: Path) -> None:
+def search_and_draw(cluster: Cluster, api: Api, snapshot: Snapshot, count: int, path: Path) -> None:
     """Asks the entry point and writes the page."""
-    split = SplitSpec.model_validate(found.model["spec"]["training"]["data"]["split"])
-    release = found.model["status"]["stable"]["release"]
+    split = SplitSpec.model_validate(snapshot.model["spec"]["training"]["data"]["split"])
+    release = snapshot.model["status"]["stable"]["release"]
     with tempfile.TemporaryDirectory() as folder:
         glyphs = searches.fetch_glyphs(cluster, release, Path(folder))
     rows = searches.choose_queries(glyphs, split, count, seed=7)
@@ -128,10 +130,10 @@ def search_and_draw(cluster: Cluster, api: Api, found: Snapshot, count: int, pat
 
 def finish(cluster: Cluster, api: Api, arguments: argparse.Namespace, console: Console) -> int:
     """What is there now, the answers as a picture, and what to try next."""
-    found = look(api)
-    if found is None or not (found.model.get("status") or {}).get("stable"):
-        told = "nothing serves" if found is None else explain.status_of(found)
-        console.print(told, style="red", markup=False, soft_wrap=True)
+    snapshot = look(api)
+    if snapshot is None or not (snapshot.model.get("status") or {}).get("stable"):
+        problem = "nothing serves" if snapshot is None else explain.status_of(snapshot)
+        console.print(problem, style="red", markup=False, soft_wrap=True)
         return 1
     lines = cluster.kubectl("get", "em,er", "-n", NAMESPACE).decode()
     table = Text(f"\n$ kubectl get em,er -n {NAMESPACE}\n{lines}")
@@ -143,11 +145,11 @@ def finish(cluster: Cluster, api: Api, arguments: argparse.Namespace, console: C
         crop=console.is_terminal,
     )
     path: Path = arguments.page or cache_folder() / "glyphs.html"
-    search_and_draw(cluster, api, found, arguments.queries, path)
+    search_and_draw(cluster, api, snapshot, arguments.queries, path)
     console.print(f"The answers, as a picture: {path}", markup=False, soft_wrap=True)
     tools = f"{Path(sys.executable).parent}:{Path(cluster.kubectl_path).parent}"
-    told = explain.what_next(found, cluster.kubeconfig, tools)
-    console.print(told, markup=False, soft_wrap=True)
+    commands = explain.what_next(snapshot, cluster.kubeconfig, tools)
+    console.print(commands, markup=False, soft_wrap=True)
     return 0
 
 
@@ -157,13 +159,13 @@ def main() -> int:
     cluster = Cluster.find()
     api = cluster.api()
     install(cluster, api, console)
-    found = look(api)
-    model, releases = (found.model, found.releases) if found else (None, ())
+    snapshot = look(api)
+    model, releases = (snapshot.model, snapshot.releases) if snapshot else (None, ())
     try:
         acts = story.acts_left(model, releases, arguments.releases)
-        if found is not None and not acts:
+        if snapshot is not None and not acts:
             console.print("== The releases of the demo are there already\n")
-            console.print(tree(view_of(found), datetime.now(UTC)), crop=False)
+            console.print(tree(view_of(snapshot), datetime.now(UTC)), crop=False)
         times = play(acts, cluster, api, console, window)
     except (view.NotAsExpected, TimeoutError) as error:
         console.print(f"\n{error}", style="red", markup=False, soft_wrap=True)

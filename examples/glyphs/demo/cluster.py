@@ -85,10 +85,10 @@ def get(api: Api, path: str) -> Object | None:
 def look(api: Api) -> Snapshot | None:
     """The model with all that belongs to it; None while there is none, or no answer now."""
     try:
-        found = read(api, NAMESPACE, MODEL)
+        snapshots = read(api, NAMESPACE, MODEL)
     except (Unknown, ApiError):
         return None
-    return found[0] if found else None
+    return snapshots[0] if snapshots else None
 
 
 def binds_at_first_use(storage_class: Object | None) -> bool:

@@ -32,46 +32,46 @@ Remove everything:
 """
 
 
-def after(act: Act, found: Snapshot) -> str:
+def after(act: Act, snapshot: Snapshot) -> str:
     """What became of the act's release, and what to know of it."""
-    status = _record(found, act.number)
+    status = _record(snapshot, act.number)
     if act.is_bad:
-        return _stopped(act, found, status)
+        return _stopped(act, snapshot, status)
     gates = [f"  {gate.name}: {gate.line}" for gate in gates_of(status)]
-    kept = _kept(found)
-    told = f"{act.name} answers all requests." + (
+    kept = _kept(snapshot)
+    sentence = f"{act.name} answers all requests." + (
         f" {kept} is kept whole and warm: back to it is one move." if kept else ""
     )
-    return "\n".join([told, *gates])
+    return "\n".join([sentence, *gates])
 
 
-def status_of(found: Snapshot) -> str:
+def status_of(snapshot: Snapshot) -> str:
     """The model's message with its commands, each on a line of its own."""
-    message, commands = split_message((found.model.get("status") or {}).get("message") or "")
-    told = [message, *(f"  {each.label}: {each.command}" for each in commands)]
-    return "\n".join(part for part in told if part)
+    message, commands = split_message((snapshot.model.get("status") or {}).get("message") or "")
+    lines = [message, *(f"  {each.label}: {each.command}" for each in commands)]
+    return "\n".join(line for line in lines if line)
 
 
-def what_next(found: Snapshot, kubeconfig: str, tools: str) -> str:
+def what_next(snapshot: Snapshot, kubeconfig: str, tools: str) -> str:
     """Commands for the state that the model is in."""
-    stable = _stable(found)
-    newest = max(found.releases, key=lambda release: int(release["spec"]["number"]))
-    is_stopped = story.stage_of(story.COLLAPSE, found.model, (newest,)) == "Failed"
-    text = NEXT + ROLLBACK * bool(_kept(found)) + WAY_OUT * is_stopped + REMOVE
+    stable = _stable(snapshot)
+    newest = max(snapshot.releases, key=lambda release: int(release["spec"]["number"]))
+    is_stopped = story.stage_of(story.COLLAPSE, snapshot.model, (newest,)) == "Failed"
+    text = NEXT + ROLLBACK * bool(_kept(snapshot)) + WAY_OUT * is_stopped + REMOVE
     return text.format(
         kubeconfig=kubeconfig,
         tools=tools,
         namespace=NAMESPACE,
         model=MODEL,
         stable=stable,
-        kept=_kept(found),
+        kept=_kept(snapshot),
         way_out=story.WAY_OUT,
     )
 
 
-def _stopped(act: Act, found: Snapshot, status: Object) -> str:
-    stable = _stable(found)
-    ours, theirs = (_variance(s) for s in (status, _record(found, int(stable[1:]))))
+def _stopped(act: Act, snapshot: Snapshot, status: Object) -> str:
+    stable = _stable(snapshot)
+    ours, theirs = (_variance(s) for s in (status, _record(snapshot, int(stable[1:]))))
     geometry = ""
     if ours is not None and theirs is not None:
         geometry = (
@@ -80,26 +80,26 @@ def _stopped(act: Act, found: Snapshot, status: Object) -> str:
         )
     return (
         f"{act.name} was stopped before it answered anyone; {stable} serves.{geometry}\n"
-        f"The status says why, and what to do:\n{status_of(found)}"
+        f"The status says why, and what to do:\n{status_of(snapshot)}"
     )
 
 
 def _variance(status: Object) -> float | None:
-    found = (status.get("evaluation") or {}).get("variance")
-    return None if found is None else float(found)
+    variance = (status.get("evaluation") or {}).get("variance")
+    return None if variance is None else float(variance)
 
 
-def _record(found: Snapshot, number: int) -> Object:
+def _record(snapshot: Snapshot, number: int) -> Object:
     """The status of release `number`; empty where it is gone."""
-    records = (r for r in found.releases if r["spec"]["number"] == number)
+    records = (r for r in snapshot.releases if r["spec"]["number"] == number)
     return dict(next((r.get("status") or {} for r in records), {}))
 
 
-def _stable(found: Snapshot) -> str:
-    return short_name(found.model["status"]["stable"]["release"])
+def _stable(snapshot: Snapshot) -> str:
+    return short_name(snapshot.model["status"]["stable"]["release"])
 
 
-def _kept(found: Snapshot) -> str | None:
+def _kept(snapshot: Snapshot) -> str | None:
     """The newest release that is kept for a rollback."""
-    kept = [r for r in found.releases if (r.get("status") or {}).get("stage") == "Retained"]
+    kept = [r for r in snapshot.releases if (r.get("status") or {}).get("stage") == "Retained"]
     return short_name(kept[-1]["metadata"]["name"]) if kept else None

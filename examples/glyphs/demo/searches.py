@@ -82,13 +82,13 @@ def ask(api: Api, glyphs: Glyphs, rows: list[int], *, k: int = 12) -> list[Answe
     answers = []
     for row in rows:
         body = {"input": glyphs.data_uri(row), "k": k}
-        found = api.ask_entry(NAMESPACE, MODEL, "/v1/search", body)
+        answer = api.ask_entry(NAMESPACE, MODEL, "/v1/search", body)
         hits = [
             Hit(rows_by_id[h["id"]], h["label"], h["distance"], h["label"] == glyphs.labels[row])
-            for h in found["results"][0]
+            for h in answer["results"][0]
             if h["id"] != glyphs.ids[row]
         ]
         answers.append(
-            Answer(row, tuple(hits), found["release"], found["spaceID"], found["indexSpaceID"])
+            Answer(row, tuple(hits), answer["release"], answer["spaceID"], answer["indexSpaceID"])
         )
     return answers

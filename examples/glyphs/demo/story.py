@@ -90,7 +90,7 @@ def acts_left(model: Object | None, releases: Sequence[Object], last: int) -> tu
     change.
     """
     status = (model or {}).get("status") or {}
-    newest = max((int(found["spec"]["number"]) for found in releases), default=0)
+    newest = max((int(release["spec"]["number"]) for release in releases), default=0)
     if newest == 0:
         return ACTS[:last]
     under_way = (status.get("candidate") or {}).get("release") == _name(releases, newest)
@@ -104,7 +104,7 @@ def acts_left(model: Object | None, releases: Sequence[Object], last: int) -> tu
 
 def is_asked_for(act: Act, releases: Sequence[Object]) -> bool:
     """Whether the release of the act was made already."""
-    return any(found["spec"]["number"] >= act.number for found in releases)
+    return any(release["spec"]["number"] >= act.number for release in releases)
 
 
 def stage_of(act: Act, model: Object, releases: Sequence[Object]) -> str:
@@ -113,7 +113,7 @@ def stage_of(act: Act, model: Object, releases: Sequence[Object]) -> str:
     The records are read later than the model: its pointers fit its message. Pending until there is
     a release.
     """
-    record = next((found for found in releases if found["spec"]["number"] == act.number), None)
+    record = next((r for r in releases if r["spec"]["number"] == act.number), None)
     if record is None:
         return "Pending"
     status = model.get("status") or {}

@@ -47,13 +47,13 @@ class Timeline:
 
     def stage_seconds(self, stage: str) -> float | None:
         """Seconds in a stage, all steps of a canary together; None until it is over."""
-        found = [s for name, s in self.seconds().items() if name.split()[0] == stage]
-        return round(sum(found), 1) if found else None
+        seconds = [s for name, s in self.seconds().items() if name.split()[0] == stage]
+        return round(sum(seconds), 1) if seconds else None
 
 
-def moment(act: Act, found: Snapshot, view: ModelView) -> str:
+def moment(act: Act, snapshot: Snapshot, view: ModelView) -> str:
     """The stage of the act's release; within a canary, `Canary 2/5 pause 5 s`."""
-    stage = story.stage_of(act, found.model, found.releases)
+    stage = story.stage_of(act, snapshot.model, snapshot.releases)
     if stage != "Canary":
         return stage
     steps = next((release.steps for release in view.releases if release.role == "candidate"), ())
@@ -94,10 +94,10 @@ def render(
     )
 
 
-def line(timeline: Timeline, found: str, view: ModelView, window: Window) -> str:
+def line(timeline: Timeline, at: str, view: ModelView, window: Window) -> str:
     """A moment in one line, for a pipe."""
-    told = f"{timeline.seen[found]:6.1f} s  {found:24} {view.message}"
-    return f"{told}  [{window.latest.told()}]" if window.latest.total else told
+    text = f"{timeline.seen[at]:6.1f} s  {at:24} {view.message}"
+    return f"{text}  [{window.latest.told()}]" if window.latest.total else text
 
 
 class NotAsExpected(Exception):
@@ -114,8 +114,10 @@ def watch(
         live.start()
     try:
         while time.monotonic() - timeline.started < deadline:
-            found = look(api)
-            if found is not None and _show(act, found, timeline, visitors, window, live, console):
+            snapshot = look(api)
+            if snapshot is not None and _show(
+                act, snapshot, timeline, visitors, window, live, console
+            ):
                 return timeline
             time.sleep(LOOK_SECONDS)
     finally:
@@ -126,7 +128,7 @@ def watch(
 
 def _show(
     act: Act,
-    found: Snapshot,
+    snapshot: Snapshot,
     timeline: Timeline,
     visitors: Visitors | None,
     window: Window,
@@ -134,17 +136,17 @@ def _show(
     console: Console,
 ) -> bool:
     """Shows one look; whether it was the last one."""
-    view, stage = view_of(found), story.stage_of(act, found.model, found.releases)
+    view, stage = view_of(snapshot), story.stage_of(act, snapshot.model, snapshot.releases)
     counts = visitors.counts() if visitors else None
     if counts is not None:
         window.add(time.monotonic(), counts)
-    at = moment(act, found, view)
+    at = moment(act, snapshot, view)
     is_new = timeline.observe(at, time.monotonic())
     if live:
         live.update(render(act, view, timeline, stage, window, datetime.now(UTC)))
     elif is_new:
         console.print(line(timeline, at, view, window), markup=False, soft_wrap=True)
-    if not story.is_over(act, found.model, found.releases):
+    if not story.is_over(act, snapshot.model, snapshot.releases):
         return False
     if act.is_bad == (stage == story.SERVES):
         raise NotAsExpected(view.message)

@@ -98,8 +98,8 @@ class Visitors:
 
     def counts(self) -> Counts | None:
         """None while the pod does not answer."""
-        found = get(self._api, COUNTS)
-        return None if found is None else Counts.of(found)
+        raw = get(self._api, COUNTS)
+        return None if raw is None else Counts.of(raw)
 
 
 def picture(window: Window, weight: int | None, asked: int | None) -> Table:

@@ -2,7 +2,6 @@
 local status = obj.status or {}
 local annotations = obj.metadata.annotations or {}
 local candidate = status.candidate ~= nil
-local history = status.history or {}
 
 -- A release that waits for a person says so as the reason of its conditions.
 local waits, undecided = false, false
@@ -20,27 +19,18 @@ for _, condition in ipairs(status.conditions or {}) do
   end
 end
 
-local earlier, seen = false, false
-for _, entry in ipairs(history) do
-  if status.stable ~= nil and entry.release == status.stable.release then
-    seen = true
-  elseif seen and (entry.outcome == "Promoted" or entry.outcome == "Reverted") then
-    earlier = true
-  end
-end
+-- include earlier
 
-local ended = false
-if not candidate and history[1] ~= nil then
-  ended = history[1].outcome == "Failed" or history[1].outcome == "Aborted"
-end
+-- include ended
 
+local again = (candidate and undecided) or (not candidate and ended ~= nil) or open
 local held = annotations["lockstep.dev/pause"] ~= nil
 
 local actions = {}
 actions["promote"] = { ["disabled"] = not ((candidate and waits) or judged) }
 actions["abort"] = { ["disabled"] = not candidate }
-actions["rollback"] = { ["disabled"] = not earlier }
-actions["retry"] = { ["disabled"] = not ((candidate and undecided) or ended or open) }
+actions["rollback"] = { ["disabled"] = earlier == nil }
+actions["retry"] = { ["disabled"] = not again }
 actions["pause"] = { ["disabled"] = not candidate or held }
 actions["resume"] = { ["disabled"] = not held }
 return actions

@@ -65,9 +65,10 @@ def _move_records(context: ReconcileContext) -> Object | None:
     to_create = follow(context)
     if to_create is not None and not context.changed():
         return to_create
+    retain_replaced(context)  # left over by a crash between the two writes of a switch
     _advance_stable(context)
     _advance_candidate(context)
-    retain_replaced(context)
+    retain_replaced(context)  # by a switch that was read back in this pass
     retire(context)
     return None
 

@@ -13,7 +13,6 @@ from lockstep_core.protocol.config import (
     IndexServerConfig,
     TrainConfig,
 )
-from lockstep_operator import manifests
 from tests.unit.manifests.support import samples
 from tests.unit.manifests.support.built import config_of, container_of, jobs, pod_of, serving
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from lockstep_core.protocol.config import TrainConfig
-from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object
 from tests.unit.manifests.support import samples
 from tests.unit.manifests.support.built import (

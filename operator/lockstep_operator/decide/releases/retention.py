@@ -48,10 +48,7 @@ def _retires(context: ReconcileContext, release: Release) -> Enter[Literal[Stage
 
 
 def retain_replaced(context: ReconcileContext) -> None:
-    """Every other release that held the entry point is kept, with how it lost it.
-
-    Two hold it in the pass that reads a switch back, and after a crash between its two writes.
-    """
+    """Every other release that held the entry point is kept, with how it lost it."""
     stable = context.stable
     for other in context.releases:
         if stable is None or other.name == stable.name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.snapshot.observed import Refusal
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from tests.unit.decide import worlds
@@ -280,7 +281,7 @@ def test_every_status_obeys_the_contract() -> None:
 
 def test_every_reason_is_one_that_is_documented() -> None:
     programs = {code.name.title().replace("_", "") for code in ExitCode}
-    known = {str(reason) for reason in Reason} | programs
+    known = {str(word) for word in (*Reason, *Stage)} | programs
     for make, _, _ in GOLDEN.values():
         world = make()
         for raw in world.objects.values():

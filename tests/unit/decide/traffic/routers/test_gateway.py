@@ -175,7 +175,9 @@ def test_a_hand_edit_of_the_route_is_undone() -> None:
         raw["spec"]["rules"][0]["backendRefs"].append({**backend, "name": "stranger"})
 
     world.edit(*ROUTE, change)
-    assert ROUTER.verify(context(world), Traffic(R1)).told == "HTTPRoute glyphs is not as asked yet"
+    assert (
+        ROUTER.verify(context(world), Traffic(R1)).missing == "HTTPRoute glyphs is not as asked yet"
+    )
     world.settle()
     assert backends(world) == {R1: 100}
 
@@ -320,7 +322,7 @@ def test_a_weight_does_not_hold_before_every_parent_acts_on_it(
         world.set_status(*ROUTE, {"parents": []})
     routed = ROUTER.verify(context(world), Traffic(R1, R2, 5))
     assert (routed.holds, routed.achieved) == (False, 5)
-    assert told in routed.told
+    assert told in routed.missing
     assert ROUTER.problem(context(world)) is None, "it may pass by itself"
 
 
@@ -328,7 +330,9 @@ def test_the_word_on_an_earlier_generation_does_not_count() -> None:
     world = canary()
     before = world.objects[ROUTE]["metadata"]["generation"] - 1
     says(world, condition("Accepted"), condition("ResolvedRefs"), generation=before)
-    assert "has not read the last change" in ROUTER.verify(context(world), Traffic(R1, R2, 5)).told
+    assert (
+        "has not read the last change" in ROUTER.verify(context(world), Traffic(R1, R2, 5)).missing
+    )
     assert not ROUTER.verify(context(world), Traffic(R1, R2, 6)).holds
     acts(world)
     assert ROUTER.verify(context(world), Traffic(R1, R2, 5)).holds
@@ -338,10 +342,10 @@ def test_all_parents_must_act() -> None:
     gateway = {"parentRefs": [{"name": "edge", "namespace": "infra"}, {"name": "inner"}]}
     world = canary(traffic={"router": "GatewayAPI", "gateway": gateway})
     routed = ROUTER.verify(context(world), Traffic(R1, R2, 5))
-    assert "Gateway infra/edge" in routed.told
+    assert "Gateway infra/edge" in routed.missing
     acts(world)
     routed = ROUTER.verify(context(world), Traffic(R1, R2, 5))
-    assert "Gateway shop/inner has not taken up" in routed.told
+    assert "Gateway shop/inner has not taken up" in routed.missing
     (one,) = world.objects[ROUTE]["status"]["parents"]
     inner = {**one, "parentRef": {"name": "inner"}}
     world.set_status(*ROUTE, {"parents": [one, inner]})

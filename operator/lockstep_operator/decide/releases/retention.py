@@ -38,10 +38,11 @@ def retire(context: ReconcileContext) -> None:
         if left > 0:
             context.wake_in(left)
             continue
-        apply(context, release.name, _retires(context, release))
+        apply(context, release.name, retires(context, release))
 
 
-def _retires(context: ReconcileContext, release: Release) -> Enter[Literal[Stage.RETIRED]]:
+def retires(context: ReconcileContext, release: Release) -> Enter[Literal[Stage.RETIRED]]:
+    """Its pods go; what it was stays on record."""
     message = "left the rollback window: its pods are deleted, its record stays"
     context.event(Stage.RETIRED, f"{short_name(release.name)} {message}")
     return Enter(Stage.RETIRED, note=Note(Stage.RETIRED, message))

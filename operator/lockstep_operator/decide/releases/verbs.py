@@ -18,7 +18,7 @@ from lockstep_operator.decide.context.transitions import Enter
 from lockstep_operator.decide.jobs import attempts
 from lockstep_operator.decide.stage_table import Retried, facts_of
 from lockstep_operator.decide.stages.apply import apply
-from lockstep_operator.decide.stages.ending import give_up
+from lockstep_operator.decide.stages.giving_up import give_up
 from lockstep_operator.decide.stages.returning import return_to, stop_return
 from lockstep_operator.decide.stages.rolling_back import keep_traffic
 from lockstep_operator.decide.traffic.steps import describe, plan_of
@@ -178,11 +178,11 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
     if failed_at.may_take_share:
         fields["gates"] = _offline(context, release)
     assert failed_at.retry_from is not None
-    apply(context, release.name, _tried_again(failed_at.retry_from, fields))
+    apply(context, release.name, tried_again(failed_at.retry_from, fields))
     return accepted, Reason.RETRY_REQUESTED
 
 
-def _tried_again(stage: Retried, record: dict[str, object]) -> Enter[Retried]:
+def tried_again(stage: Retried, record: dict[str, object]) -> Enter[Retried]:
     """It has not ended any more."""
     anew = {"outcome": None, "finished_at": None, "failed_stage": None}
     return Enter(stage, {**anew, **record})

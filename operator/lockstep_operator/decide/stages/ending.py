@@ -1,4 +1,4 @@
-"""How a release ends: at once where it never had requests, else after they went back to stable."""
+"""Ends as they are written: superseded, failed, or on the way back to stable before either."""
 
 from __future__ import annotations
 
@@ -9,23 +9,8 @@ from lockstep_operator.decide.context.traffic import Traffic
 from lockstep_operator.decide.context.transitions import End, Fail, RollBack
 from lockstep_operator.decide.traffic.routers.choice import router_of
 from lockstep_operator.decide.traffic.traffic import selected_release
-from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason, Word
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 from lockstep_operator.manifests import short_name
-
-
-def give_up(
-    context: ReconcileContext, release: Release, outcome: Outcome, reason: Word, message: str
-) -> bool:
-    """Ends a candidate that nobody wants any more; False while its requests must go back first."""
-    status = release.status
-    if status.stage is Stage.ROLLING_BACK:
-        return False
-    promoting = status.stage is Stage.PROMOTING and status.promoted_at is None
-    if status.stage is not Stage.CANARY and not promoting:
-        end(context, release.name, End(outcome, reason, message))
-        return True
-    roll_back(context, release.name, RollBack(reason, message, outcome=outcome))
-    return False
 
 
 def end(context: ReconcileContext, name: str, asked: End) -> None:

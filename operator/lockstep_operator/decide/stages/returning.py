@@ -14,7 +14,7 @@ from lockstep_operator.decide.traffic.traffic import selected_release
 
 def return_to(context: ReconcileContext, kept: Release) -> None:
     """Starts the switch to a kept release; its stage does the rest."""
-    apply(context, kept.name, _returns())
+    apply(context, kept.name, takes_over())
 
 
 def stop_return(context: ReconcileContext, kept: Release) -> bool:
@@ -30,5 +30,6 @@ def keeps_its_place(kept: Release) -> Enter[Literal[Stage.RETAINED]]:
     return Enter(Stage.RETAINED, {"finished_at": kept.status.finished_at})
 
 
-def _returns() -> Enter[Literal[Stage.PROMOTING]]:
+def takes_over() -> Enter[Literal[Stage.PROMOTING]]:
+    """It gets the entry point back, if it is whole."""
     return Enter(Stage.PROMOTING)

@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.snapshot.snapshot import read
+from lockstep_operator.decide.status.index_status import project_index
+from lockstep_operator.decide.status.model_status import project_model
 from tests.unit.decide import worlds
 from tests.unit.decide.worlds import World
 
@@ -217,3 +221,24 @@ def test_a_mixed_pair_is_told_should_it_ever_be() -> None:
     world.put(raw)
     world.settle()
     assert world.says("Paired") == ("False", "SpaceMismatch")
+
+
+def test_a_repair_is_planned_in_the_pass_in_which_a_kept_release_leaves_its_window() -> None:
+    """What one release enters must not wipe what was planned for another."""
+    world = worlds.two().pass_time(86401)
+    world.remove("Deployment", "glyphs-r2-encoder")
+    plan = world.step()
+    assert world.stage(1) == "Retired"
+    assert [raw["metadata"]["name"] for raw in plan.apply] == ["glyphs-r2-encoder"]
+    assert [name for _, name in world.workloads()] == ["glyphs-r2-encoder", "glyphs-r2-glyphs"]
+
+
+def test_statuses_are_told_from_a_health_that_plans_nothing() -> None:
+    world = worlds.two()
+    world.remove("Deployment", "glyphs-r2-encoder")
+    context = ReconcileContext(read(world.observed(), world.settings, world.now))
+    project_model(context)
+    for index in context.snapshot.indexes:
+        project_index(context, index)
+    planned = (context.create, context.apply, context.delete, context.events, context.conflicts)
+    assert not any(planned) and context.look_again_after is None

@@ -15,7 +15,6 @@ from lockstep_core.protocol.result import Program
 from lockstep_operator.api.index import BuildSpec
 from lockstep_operator.api.objects import Index, Model, Object
 from lockstep_operator.api.pods import PodTemplate
-from lockstep_operator.api.release import Images
 from lockstep_operator.manifests.job_configs import (
     JobInputs,
     build_config,
@@ -27,6 +26,7 @@ from lockstep_operator.manifests.job_configs import (
 )
 from lockstep_operator.manifests.meeting import meeting_environment, spread
 from lockstep_operator.manifests.names import JobKind
+from lockstep_operator.manifests.programs import ENCODER, INDEXER, TRAINER, ProgramImage
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class JobRow:
     program: Program
     doing: str
     attempts: str | None
-    image: Callable[[Images], str]
+    image: ProgramImage
     command: tuple[str, ...]
     requests: Mapping[str, str]
     config: Callable[[JobInputs], Contract]
@@ -134,7 +134,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         program=Program.TRAIN,
         doing="trains",
         attempts="training",
-        image=lambda images: images.trainer,
+        image=TRAINER,
         command=("lockstep-train", "run"),
         check=("lockstep-train", "validate"),
         requests={"cpu": "250m", "memory": "512Mi"},
@@ -149,7 +149,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         program=Program.IMPORT,
         doing="is imported",
         attempts="importing",
-        image=lambda images: images.encoder,
+        image=ENCODER,
         command=("lockstep-encoder", "import"),
         requests={"cpu": "100m", "memory": "256Mi"},
         config=import_config,
@@ -160,7 +160,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         program=Program.EVALUATE,
         doing="is measured",
         attempts="evaluating",
-        image=lambda images: images.encoder,
+        image=ENCODER,
         command=("lockstep-encoder", "evaluate"),
         requests={"cpu": "100m", "memory": "256Mi"},
         config=evaluate_config,
@@ -172,7 +172,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         doing="is indexed",
         attempts="indexing",
         per_index=True,
-        image=lambda images: images.indexer,
+        image=INDEXER,
         command=("lockstep-indexer", "build"),
         requests={"cpu": "100m", "memory": "256Mi"},
         config=build_config,
@@ -183,7 +183,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         program=Program.REPLAY,
         doing="is measured live",
         attempts=None,
-        image=lambda images: images.encoder,
+        image=ENCODER,
         command=("lockstep-encoder", "replay"),
         requests={"cpu": "50m", "memory": "128Mi"},
         config=replay_config,

@@ -21,7 +21,8 @@ from lockstep_operator.manifests.metadata import (
     standard_labels,
 )
 from lockstep_operator.manifests.names import encoder_name, index_name
-from lockstep_operator.manifests.pods import HTTP_PORT, Program, pod_template
+from lockstep_operator.manifests.pods import HTTP_PORT, ProgramSpec, pod_template
+from lockstep_operator.manifests.programs import ENCODER, INDEXER
 
 ENCODER_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 INDEX_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
@@ -47,9 +48,9 @@ def encoder_deployment(
     selector = selector_labels(release.spec.model, release.name, Component.ENCODER)
     labels = standard_labels(release.spec.model, Component.ENCODER, release=release.name)
     doors = {entry_label(name): "true" for name in (release.name, beside) if name is not None}
-    program = Program(
+    program = ProgramSpec(
         command=("lockstep-encoder", "serve"),
-        image=release.spec.images.encoder,
+        image=ENCODER.of(release.spec.images),
         config=encoder_config(release),
         artifacts=release.spec.artifacts,
         writes_artifacts=False,
@@ -118,9 +119,9 @@ def index_deployment(
     labels = standard_labels(
         release.spec.model, Component.INDEX, release=release.name, index=frozen.name
     )
-    program = Program(
+    program = ProgramSpec(
         command=("lockstep-indexer", "serve"),
-        image=release.spec.images.indexer,
+        image=INDEXER.of(release.spec.images),
         config=IndexServerConfig(
             release=release.name,
             index=frozen.name,
@@ -258,7 +259,7 @@ def _probes() -> Object:
 
 
 def _pod(
-    program: Program,
+    program: ProgramSpec,
     template: PodTemplate,
     labels: Mapping[str, str],
     selector: Mapping[str, str],

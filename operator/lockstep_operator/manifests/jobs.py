@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lockstep_core.protocol.environment import PROGRESS_PORT
 from lockstep_core.protocol.exitcodes import UNCOUNTED
+from lockstep_operator.api.kinds import JOB
 from lockstep_operator.api.objects import Object
 from lockstep_operator.manifests.job_configs import JobInputs
 from lockstep_operator.manifests.job_table import JOBS, JobRow
@@ -34,8 +35,7 @@ def attempt_job(kind: JobKind, inputs: JobInputs, *, pull_secrets: Sequence[str]
         release.spec.model, kind, release=release.name, index=index, attempt=inputs.attempt
     )
     job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
+        **JOB.type_meta,
         "metadata": metadata(
             job_name(release.name, kind, inputs.attempt, suffix),
             release.namespace,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lockstep_core.protocol.environment import RENDEZVOUS_PORT
 from lockstep_core.protocol.training import DistributedSpec
+from lockstep_operator.api.kinds import SERVICE
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.manifests.metadata import (
     metadata,
@@ -49,8 +50,7 @@ def meeting_service(release: Release) -> Object:
     """Gives the pods of all attempts a name each, before they are ready."""
     labels = standard_labels(release.spec.model, JobKind.TRAIN, release=release.name)
     return {
-        "apiVersion": "v1",
-        "kind": "Service",
+        **SERVICE.type_meta,
         "metadata": metadata(
             meeting_name(release.name), release.namespace, labels, owned_by_release(release)
         ),

@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from lockstep_core.protocol import labels
-from lockstep_operator.api.objects import API_VERSION, Model, Object, Release
+from lockstep_operator.api.kinds import EMBEDDING_MODEL, EMBEDDING_RELEASE, ResourceKind
+from lockstep_operator.api.objects import Model, Object, Release
 from lockstep_operator.manifests.names import JobKind
 
 
@@ -85,20 +86,19 @@ def selector_text(selector: Mapping[str, str]) -> str:
 
 def owned_by_model(model: Model) -> list[dict[str, Any]]:
     """Deleting the EmbeddingModel deletes the object."""
-    return [_owner("EmbeddingModel", model.name, model.uid)]
+    return [_owner(EMBEDDING_MODEL, model.name, model.uid)]
 
 
 def owned_by_release(release: Release) -> list[dict[str, Any]]:
     """Deleting the EmbeddingRelease deletes the object."""
-    return [_owner("EmbeddingRelease", release.name, release.uid)]
+    return [_owner(EMBEDDING_RELEASE, release.name, release.uid)]
 
 
-def _owner(kind: str, name: str, uid: str) -> dict[str, Any]:
+def _owner(kind: ResourceKind, name: str, uid: str) -> dict[str, Any]:
     if not uid:
-        raise ValueError(f"{kind} {name} has no uid: only stored objects own others")
+        raise ValueError(f"{kind.kind} {name} has no uid: only stored objects own others")
     return {
-        "apiVersion": API_VERSION,
-        "kind": kind,
+        **kind.type_meta,
         "name": name,
         "uid": uid,
         "controller": True,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lockstep_core.protocol.config import EncoderConfig, IndexEndpoint, IndexServerConfig
 from lockstep_core.protocol.environment import SERVING_PORT
+from lockstep_operator.api.kinds import DEPLOYMENT, SERVICE
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
@@ -195,8 +196,7 @@ def _deployment(
     So a template that cannot start costs no answer, also with one replica.
     """
     return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
+        **DEPLOYMENT.type_meta,
         "metadata": found,
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),
@@ -216,8 +216,7 @@ def _deployment(
 
 def _service(found: Object, selector: Mapping[str, str]) -> Object:
     return {
-        "apiVersion": "v1",
-        "kind": "Service",
+        **SERVICE.type_meta,
         "metadata": found,
         "spec": {
             "type": "ClusterIP",

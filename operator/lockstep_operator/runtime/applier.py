@@ -12,6 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lockstep_core.protocol.labels import MODEL
+from lockstep_operator.api.kinds import (
+    DEPLOYMENT,
+    EMBEDDING_RELEASE,
+    ResourceKind,
+    resource_of,
+)
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.context.plan import Event, Plan, Reference, StatusWrite
 from lockstep_operator.decide.snapshot.observed import FOREIGN_OWNER, Refusal
@@ -22,12 +28,6 @@ from lockstep_operator.runtime.client import FIELD_MANAGER, Api
 from lockstep_operator.runtime.errors import AlreadyExists, Conflict, NotFound, Refused
 from lockstep_operator.runtime.events import Recorder
 from lockstep_operator.runtime.queue import Key
-from lockstep_operator.runtime.resources import (
-    DEPLOYMENT,
-    EMBEDDING_RELEASE,
-    ResourceKind,
-    resource_of,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Applier:
         labels = manifest["metadata"].get("labels") or {}
         if labels.get(MODEL) != (live["metadata"].get("labels") or {}).get(MODEL):
             metadata = {"name": name, "uid": live["metadata"]["uid"], "labels": labels}
-            patch = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+            patch = {**kind.type_meta, "metadata": metadata}
             live = await self._api.apply(kind, key.namespace, patch)
             outcome.writes += 1
         self._cache.put(kind, live)
@@ -175,7 +175,7 @@ class Applier:
             return
         metadata = {"name": name, "uid": known["metadata"]["uid"]}
         spec = {"replicas": known["spec"]["replicas"]}
-        body = {**_type_of(kind), "metadata": metadata, "spec": spec}
+        body = {**kind.type_meta, "metadata": metadata, "spec": spec}
         call = self._api.hand_over(kind, key.namespace, body)
         self._cache.put(kind, await self._repaired(kind, key, name, call))
         outcome.writes += 1
@@ -322,10 +322,6 @@ def _refusal(about: Object | Reference, error: Refused) -> Refusal:
 def _facts(kind: str, name: str, why: str | None = None) -> dict[str, str]:
     facts = {"kind": kind, "object": name}
     return facts if why is None else {**facts, "why": why}
-
-
-def _type_of(kind: ResourceKind) -> Object:
-    return {"apiVersion": kind.api_version, "kind": kind.kind}
 
 
 def _holds_replicas(live: Object) -> bool:

@@ -8,6 +8,7 @@ import random
 import signal
 from typing import Any
 
+from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide import decide
 from lockstep_operator.runtime import metrics
@@ -24,7 +25,6 @@ from lockstep_operator.runtime.optional import OptionalKinds
 from lockstep_operator.runtime.probing import Prober
 from lockstep_operator.runtime.queue import WorkQueue
 from lockstep_operator.runtime.reconcile import Reconciler, start_workers, utc_now
-from lockstep_operator.runtime.resources import ResourceKind
 from lockstep_operator.runtime.sync import Synchroniser
 
 # A plan's writes take milliseconds each; what is not done by then is redone by the next leader.

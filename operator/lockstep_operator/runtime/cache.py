@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep_core.protocol.labels import MODEL
+from lockstep_operator.api import kinds
+from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
-from lockstep_operator.runtime import resources
 from lockstep_operator.runtime.queue import Key
-from lockstep_operator.runtime.resources import ResourceKind
 
 TOMBSTONE_SECONDS = 900.0
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -35,10 +34,10 @@ def slim(kind: ResourceKind, body: Object) -> Object:
     # Items of a List carry neither; a watch event carries both.
     slimmed.setdefault("apiVersion", kind.api_version)
     slimmed.setdefault("kind", kind.kind)
-    if kind is resources.AUTOSCALER:
+    if kind is kinds.AUTOSCALER:
         # It tells of the load, anew every few seconds.
         slimmed.pop("status", None)
-    if kind is resources.POD and "spec" in body:
+    if kind is kinds.POD and "spec" in body:
         spec = body["spec"]
         slimmed["spec"] = {field: spec[field] for field in _POD_SPEC_FIELDS if field in spec}
         slimmed["spec"]["containers"] = [
@@ -50,14 +49,7 @@ def slim(kind: ResourceKind, body: Object) -> Object:
 
 def model_of(kind: ResourceKind, body: Object) -> str | None:
     """The name of the model whose aggregate the object belongs to, None for a stranger."""
-    if kind is resources.EMBEDDING_MODEL:
-        return str(body["metadata"]["name"])
-    if kind is resources.VECTOR_INDEX:
-        name = ((body.get("spec") or {}).get("modelRef") or {}).get("name")
-    elif kind is resources.EMBEDDING_RELEASE:
-        name = (body.get("spec") or {}).get("model")
-    else:
-        name = (body["metadata"].get("labels") or {}).get(MODEL)
+    name = kind.model_of(body)
     return str(name) if name else None
 
 
@@ -105,7 +97,7 @@ class Cache:
         return tuple(self._aggregates)
 
     def serves(self, kind: ResourceKind, namespace: str | None) -> bool:
-        """Whether the API server has a kind that it may lack (`resources.OPTIONAL`)."""
+        """Whether the API server has a kind that it may lack (`kinds.OPTIONAL`)."""
         return bool({(kind.kind, namespace), (kind.kind, None)} & self._served)
 
     def note_served(self, kind: ResourceKind, namespace: str | None, served: bool) -> set[Key]:
@@ -166,7 +158,7 @@ class Cache:
         if self._is_buried(kind, at, metadata["uid"], version - after_tombstone):
             return set()
         slimmed = slim(kind, body)
-        if kind is resources.AUTOSCALER and known is not None and _is_same(known, slimmed):
+        if kind is kinds.AUTOSCALER and known is not None and _is_same(known, slimmed):
             self._objects[kind.kind][at] = slimmed
             return set()
         changed = self._unlink(kind, at, known) | self._link(kind, at, slimmed)
@@ -213,9 +205,9 @@ class Cache:
         if model is None:
             return set()
         key = Key(at.namespace, model)
-        kinds = self._aggregates[key]
-        kinds[kind.kind].discard(at.name)
-        if not any(kinds.values()):
+        names = self._aggregates[key]
+        names[kind.kind].discard(at.name)
+        if not any(names.values()):
             del self._aggregates[key]
         return {key}
 

@@ -17,10 +17,10 @@ import orjson
 from kubernetes.aio import client as official
 from kubernetes.aio import config as official_config
 
+from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.errors import ApiError, Unavailable, error_from
-from lockstep_operator.runtime.resources import ResourceKind
 
 FIELD_MANAGER = "lockstep"
 HAND_OVER_MANAGER = "lockstep-hand-over"

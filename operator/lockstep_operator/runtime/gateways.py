@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from lockstep_operator.api.kinds import GATEWAY, GATEWAY_CLASS
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.snapshot.observed import GatewayFacts
 from lockstep_operator.runtime.client import Api
 from lockstep_operator.runtime.errors import NotFound, Refused
-from lockstep_operator.runtime.resources import GATEWAY, GATEWAY_CLASS
 
 FRESH_SECONDS = 30.0
 

@@ -15,12 +15,12 @@ from prometheus_client import generate_latest
 
 from devcluster.host import packages
 from lockstep_operator.__main__ import config_from
+from lockstep_operator.api.kinds import JOB, POD, resource_of
 from lockstep_operator.runtime import errors, metrics
 from lockstep_operator.runtime import logging as logs
 from lockstep_operator.runtime.events import TokenBucket
 from lockstep_operator.runtime.health import HealthServer
 from lockstep_operator.runtime.leader import LeaseTimes
-from lockstep_operator.runtime.resources import JOB, POD, resource_of
 
 pytestmark = pytest.mark.unit
 

@@ -6,14 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from lockstep_core.protocol import labels
-from lockstep_operator.api.objects import API_VERSION, Object, Release
+from lockstep_operator.api.kinds import AUTOSCALER, DEPLOYMENT, EMBEDDING_RELEASE, REMOVED
+from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ENDED, ReconcileContext
 from lockstep_operator.decide.context.plan import Reference, reference
 from lockstep_operator.decide.jobs.job_status import is_over
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.decide.workloads.children import AUTOSCALER, upkeep
+from lockstep_operator.decide.workloads.children import upkeep
 from lockstep_operator.manifests import JobKind, encoder_name, short_name
 
 # A replaced release answers what reached it before every node had heard of the switch.
@@ -21,7 +22,6 @@ DRAIN_SECONDS = 30.0
 # Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
 KEPT_JOBS = 3
 _SERVE = (Stage.FINALIZING, Stage.SERVING)
-_KINDS = (AUTOSCALER, "Deployment", "Service")
 
 
 def retain(context: ReconcileContext) -> None:
@@ -68,11 +68,11 @@ def sweep(context: ReconcileContext) -> None:
 
 def _servers(context: ReconcileContext, release: Release) -> list[Object]:
     """What served. The encoder ends first: what it still answers needs its indexes."""
-    found = {kind: context.snapshot.children(kind, release.uid) for kind in _KINDS}
+    found = {kind.kind: context.snapshot.children(kind.kind, release.uid) for kind in REMOVED}
     if context.snapshot.encoder_runs(release.name):
         encoder = encoder_name(release.name)
-        first = [c for c in found["Deployment"] if c["metadata"]["name"] == encoder]
-        return [*found[AUTOSCALER], *first]
+        first = [c for c in found[DEPLOYMENT.kind] if c["metadata"]["name"] == encoder]
+        return [*found[AUTOSCALER.kind], *first]
     return [child for children in found.values() for child in children]
 
 
@@ -122,4 +122,5 @@ def trim_history(context: ReconcileContext) -> None:
 
 
 def _record(release: Release) -> Reference:
-    return Reference(API_VERSION, "EmbeddingRelease", release.name, release.uid)
+    kind = EMBEDDING_RELEASE
+    return Reference(kind.api_version, kind.kind, release.name, release.uid)

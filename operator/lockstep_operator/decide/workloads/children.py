@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lockstep_core.protocol import labels
 from lockstep_operator import manifests
+from lockstep_operator.api import kinds
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
@@ -17,7 +18,7 @@ from lockstep_operator.decide.workloads.capacity import encoder_replicas, scalin
 from lockstep_operator.manifests.metadata import Component, entry_label
 
 REMNANT_SECONDS = 5.0
-AUTOSCALER = "HorizontalPodAutoscaler"
+AUTOSCALER = kinds.AUTOSCALER.kind
 
 
 def upkeep(context: ReconcileContext, release: Release) -> ReleaseHealth:

@@ -62,8 +62,8 @@ class Column:
     wide: bool = False
 
     def to_wire(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"name": self.name, "type": self.type, "jsonPath": self.path}
-        return {**found, "priority": 1} if self.wide else found
+        column: dict[str, Any] = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        return {**column, "priority": 1} if self.wide else column
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -210,7 +210,7 @@ def _schema(kind: Kind) -> Schema:
         raise UnsupportedSchema(f"{kind.kind}.spec needs bounds at {', '.join(loose)}")
     # Without it, tools that follow kstatus call an object current that nobody has looked at yet.
     status["default"] = {"observedGeneration": -1}
-    found: Schema = {
+    schema: Schema = {
         "type": "object",
         "description": kind.description,
         "required": ["spec"],
@@ -223,8 +223,8 @@ def _schema(kind: Kind) -> Schema:
         },
     }
     if kind.rules:
-        found["x-kubernetes-validations"] = list(kind.rules)
-    return found
+        schema["x-kubernetes-validations"] = list(kind.rules)
+    return schema
 
 
 def file_name(kind: Kind) -> str:
@@ -250,9 +250,9 @@ def render_template(kind: Kind) -> str:
 
 def files(root: Path) -> dict[Path, str]:
     """Every generated file below the root of the repository, and its text."""
-    found = {root / DIRECTORY / file_name(kind): render(kind) for kind in KINDS}
-    found.update({root / CHART_DIRECTORY / file_name(k): render_template(k) for k in KINDS})
-    return found
+    texts = {root / DIRECTORY / file_name(kind): render(kind) for kind in KINDS}
+    texts.update({root / CHART_DIRECTORY / file_name(k): render_template(k) for k in KINDS})
+    return texts
 
 
 class _Dumper(yaml.SafeDumper):

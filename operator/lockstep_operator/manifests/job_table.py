@@ -24,9 +24,9 @@ from lockstep_operator.manifests.job_configs import (
     train_config,
     training_of,
 )
-from lockstep_operator.manifests.meeting import meeting_environment, spread
 from lockstep_operator.manifests.names import JobKind
 from lockstep_operator.manifests.programs import ENCODER, INDEXER, TRAINER, ProgramImage
+from lockstep_operator.manifests.rendezvous import rendezvous_environment, spread
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def _unchanged(job: Object, inputs: JobInputs) -> Object:
     return job
 
 
-def _meets(inputs: JobInputs) -> Mapping[str, str]:
-    return meeting_environment(inputs.release, inputs.attempt, training_of(inputs).distributed)
+def _rendezvous(inputs: JobInputs) -> Mapping[str, str]:
+    return rendezvous_environment(inputs.release, inputs.attempt, training_of(inputs).distributed)
 
 
 def _spread(job: Object, inputs: JobInputs) -> Object:
@@ -141,7 +141,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         grace_seconds=60,
         config=train_config,
         settings=_of_training,
-        environment=_meets,
+        environment=_rendezvous,
         finish=_spread,
     ),
     # The artifact of another store in, this store's artifact out.

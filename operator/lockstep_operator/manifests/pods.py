@@ -109,10 +109,10 @@ def _container(program: ProgramSpec, template: PodTemplate) -> Object:
 def _check(program: ProgramSpec, template: PodTemplate) -> Object:
     """A pod asks for the most that any of its containers does, so the check asks for the same CPU
     and memory; a device is given to the program alone."""
-    found = resources(template.resources, program.requests)
+    wanted = resources(template.resources, program.requests)
     plain = {
         kind: {name: value for name, value in amounts.items() if "/" not in name}
-        for kind, amounts in found.items()
+        for kind, amounts in wanted.items()
     }
     return {
         **_process(program, template, CHECK, program.check),
@@ -204,10 +204,10 @@ def resources(wanted: Resources, defaults: Mapping[str, str]) -> Object:
     Kubernetes takes an absent request from the limit, while a default above it would be refused.
     """
     requests = {name: value for name, value in defaults.items() if name not in wanted.limits}
-    found: Object = {"requests": canonical_all({**requests, **wanted.requests})}
+    fields: Object = {"requests": canonical_all({**requests, **wanted.requests})}
     if wanted.limits:
-        found["limits"] = canonical_all(wanted.limits)
-    return {key: value for key, value in found.items() if value}
+        fields["limits"] = canonical_all(wanted.limits)
+    return {key: value for key, value in fields.items() if value}
 
 
 def _volumes(artifacts: ArtifactsSpec) -> list[Object]:

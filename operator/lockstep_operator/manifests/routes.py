@@ -45,7 +45,7 @@ def http_route(
             owned_by_model(model),
         ),
         "spec": {
-            "parentRefs": [_parent(found) for found in gateway.parent_refs],
+            "parentRefs": [_parent(parent) for parent in gateway.parent_refs],
             # Empty means all: said, so that one added by hand is noticed.
             "hostnames": list(gateway.hostnames),
             "rules": [*rules, _by_weight(shares, candidate, mirror)],
@@ -91,5 +91,5 @@ def _backend(release: str) -> Object:
     return {"group": "", "kind": "Service", "name": name, "port": SERVING_PORT}
 
 
-def _parent(found: ParentRef) -> Object:
-    return {"group": GATEWAY_GROUP, "kind": "Gateway", **found.to_wire()}
+def _parent(parent: ParentRef) -> Object:
+    return {"group": GATEWAY_GROUP, "kind": "Gateway", **parent.to_wire()}

@@ -115,7 +115,6 @@ def index_deployment(
     where the Deployment is missing). Raises ValueError while the release lacks the build.
     """
     name = index_name(release.name, frozen.name)
-    build = build_facts(release, frozen.name)
     selector = selector_labels(release.spec.model, release.name, Component.INDEX, frozen.name)
     labels = standard_labels(
         release.spec.model, Component.INDEX, release=release.name, index=frozen.name
@@ -123,13 +122,7 @@ def index_deployment(
     program = ProgramSpec(
         command=("lockstep-indexer", "serve"),
         image=INDEXER.of(release.spec.images),
-        config=IndexServerConfig(
-            release=release.name,
-            index=frozen.name,
-            artifacts=release.spec.artifacts,
-            build_digest=build.build_digest,
-            space_id=build.space_id,
-        ),
+        config=index_config(release, frozen),
         artifacts=release.spec.artifacts,
         writes_artifacts=False,
         port=(HTTP_PORT, SERVING_PORT),
@@ -143,6 +136,18 @@ def index_deployment(
         _pod(program, template, labels, selector, pull_secrets),
         replicas=recipe.spec.replicas if recipe else 1,
         deadline=model.spec.rollout.progress_deadline_seconds,
+    )
+
+
+def index_config(release: Release, frozen: FrozenIndex) -> IndexServerConfig:
+    """The config of an index server: the build that it serves, and its space."""
+    build = build_facts(release, frozen.name)
+    return IndexServerConfig(
+        release=release.name,
+        index=frozen.name,
+        artifacts=release.spec.artifacts,
+        build_digest=build.build_digest,
+        space_id=build.space_id,
     )
 
 
@@ -173,17 +178,17 @@ def entry_service(model: Model, release: Release, *, joint: bool = False) -> Obj
         if joint
         else selector_labels(model.name, release.name, Component.ENCODER)
     )
-    found = metadata(
+    meta = metadata(
         model.name,
         model.namespace,
         standard_labels(model.name, Component.ENTRY),
         owned_by_model(model),
     )
-    return _service(found, selector)
+    return _service(meta, selector)
 
 
 def _deployment(
-    found: Object,
+    meta: Object,
     selector: Mapping[str, str],
     pod: Object,
     *,
@@ -197,7 +202,7 @@ def _deployment(
     """
     return {
         **DEPLOYMENT.type_meta,
-        "metadata": found,
+        "metadata": meta,
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),
             # The server does not store a zero.
@@ -214,10 +219,10 @@ def _deployment(
     }
 
 
-def _service(found: Object, selector: Mapping[str, str]) -> Object:
+def _service(meta: Object, selector: Mapping[str, str]) -> Object:
     return {
         **SERVICE.type_meta,
-        "metadata": found,
+        "metadata": meta,
         "spec": {
             "type": "ClusterIP",
             "selector": dict(selector),

@@ -13,7 +13,7 @@ import pytest
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.decide.jobs.job_status import COMPLETION_INDEX, JobState, Retry, read_job
 from lockstep_operator.decide.vocabulary.hashing import space_hash
-from lockstep_operator.manifests import JobKind, meeting_name
+from lockstep_operator.manifests import JobKind, rendezvous_name
 
 pytestmark = pytest.mark.unit
 
@@ -29,7 +29,7 @@ worlds: Any = sys.modules["decide_worlds"]
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 JOB = {"metadata": {"name": "j", "namespace": "n", "uid": "u"}, "spec": {}}
-SERVICE = ("Service", meeting_name("glyphs-r1"))
+SERVICE = ("Service", rendezvous_name("glyphs-r1"))
 
 
 def pod(index: int, at: int, status: dict[str, Any]) -> dict[str, Any]:

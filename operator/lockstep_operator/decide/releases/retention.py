@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from lockstep_core.protocol import labels
 from lockstep_operator.api.kinds import AUTOSCALER, DEPLOYMENT, EMBEDDING_RELEASE, REMOVED
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ENDED, ReconcileContext
 from lockstep_operator.decide.context.plan import Reference, reference
+from lockstep_operator.decide.jobs.job_labels import analysis_of, attempt_of, index_of, kind_of
 from lockstep_operator.decide.jobs.job_status import is_over
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
@@ -78,7 +78,7 @@ def _servers(context: ReconcileContext, release: Release) -> list[Object]:
 
 def _is_measurement(job: Object, release: Release) -> bool:
     """Whether the Job counts in an analysis that is under way."""
-    made_for = str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS, ""))
+    made_for = analysis_of(job)
     status = release.status
     watched = status.stage in _SERVE and status.watch is not None and status.watch.verdict is None
     under_way = (status.step, status.watch if watched else None)
@@ -87,27 +87,20 @@ def _is_measurement(job: Object, release: Release) -> bool:
 
 def _is_useless(job: Object, release: Release) -> bool:
     """Whether it goes on to measure what is decided already."""
-    kind = (job["metadata"].get("labels") or {}).get(labels.COMPONENT)
     over = is_over(job) or _is_measurement(job, release)
-    return kind == JobKind.REPLAY and not over
+    return kind_of(job) == JobKind.REPLAY and not over
 
 
 def _old_evidence(jobs: Iterable[Object]) -> list[Object]:
     """Ended Jobs beyond the last `KEPT_JOBS` attempts of their task."""
-    tasks: dict[tuple[str, str], list[Object]] = defaultdict(list)
+    tasks: dict[tuple[str, str | None], list[Object]] = defaultdict(list)
     for job in jobs:
-        found = job["metadata"].get("labels") or {}
         if is_over(job):
-            task = found.get(labels.COMPONENT, ""), found.get(labels.INDEX, "")
-            tasks[task].append(job)
-
-    def attempt(job: Object) -> int:
-        return int(job["metadata"]["labels"].get(labels.ATTEMPT, 0))
-
+            tasks[kind_of(job), index_of(job)].append(job)
     return [
         job
         for ended in tasks.values()
-        for job in sorted(ended, key=attempt, reverse=True)[KEPT_JOBS:]
+        for job in sorted(ended, key=attempt_of, reverse=True)[KEPT_JOBS:]
     ]
 
 

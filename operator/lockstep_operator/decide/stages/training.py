@@ -50,7 +50,7 @@ def training(context: ReconcileContext, release: Release) -> None:
             context.fail(name, Reason.INVALID_RESULT, message)
             return
         context.change(name, training=result.training)
-        met = context.snapshot.child("Service", manifests.meeting_name(name), release.uid)
+        met = context.snapshot.child("Service", manifests.rendezvous_name(name), release.uid)
         if met is not None:
             context.delete.append(reference(met))
         for found in result.training.findings:
@@ -61,7 +61,7 @@ def training(context: ReconcileContext, release: Release) -> None:
 
 def _can_meet(context: ReconcileContext, release: Release) -> bool:
     """Plans the Service of a training with several pods; False where its name is taken."""
-    policy, name = context.model.spec.training, manifests.meeting_name(release.name)
+    policy, name = context.model.spec.training, manifests.rendezvous_name(release.name)
     if policy is None or policy.distributed.pods == 1:
         return True
     conflict = context.snapshot.conflict("Service", name, release.uid)
@@ -69,7 +69,7 @@ def _can_meet(context: ReconcileContext, release: Release) -> bool:
         context.fail(release.name, Reason.NAME_CONFLICT, conflict)
         return False
     if context.snapshot.child("Service", name, release.uid) is None:
-        context.apply.append(manifests.meeting_service(release))
+        context.apply.append(manifests.rendezvous_service(release))
     return True
 
 

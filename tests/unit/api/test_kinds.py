@@ -13,7 +13,7 @@ import yaml
 
 from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api import crd, kinds
-from lockstep_operator.api.kinds import KINDS, ResourceKind, Scope, Watch
+from lockstep_operator.api.kinds import JOB, KINDS, POD, ResourceKind, Scope, Watch, resource_of
 
 pytestmark = pytest.mark.unit
 
@@ -119,3 +119,9 @@ def test_children_are_found_by_the_label_of_their_model() -> None:
 def test_what_serves_goes_before_the_service_and_what_counts_before_what_serves() -> None:
     names = [kind.kind for kind in kinds.REMOVED]
     assert names == ["HorizontalPodAutoscaler", "Deployment", "Service"]
+
+
+def test_paths_of_the_api() -> None:
+    assert POD.path("ns", "p", "status") == "/api/v1/namespaces/ns/pods/p/status"
+    assert JOB.path(None) == "/apis/batch/v1/jobs"
+    assert resource_of("batch/v1", "Job") is JOB

@@ -13,7 +13,7 @@ from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRAM_UID, TER
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.pods import PodTemplate, Resources
-from lockstep_operator.manifests.programs import CHECK, CONTAINER, ProgramImage
+from lockstep_operator.manifests.programs import CHECK, CONTAINER
 from lockstep_operator.manifests.quantities import canonical_all
 
 ARTIFACTS_VOLUME = "artifacts"
@@ -25,11 +25,12 @@ PROGRESS_PORT_NAME = "progress"
 class Sidecar:
     """A container beside the program, ready before it starts and ended after it.
 
-    It has the identity and the restrictions of every container of ours, and neither the config nor
-    the store of the program. `probes` as of a container; a `startupProbe` holds the program back.
+    `name` is that of its container (`ProgramImage.container`). It has the identity and the
+    restrictions of every container of ours, and neither the config nor the store of the program.
+    `probes` as of a container; a `startupProbe` holds the program back.
     """
 
-    program: ProgramImage
+    name: str
     image: str
     command: tuple[str, ...]
     requests: Mapping[str, str]
@@ -124,7 +125,7 @@ def _check(program: ProgramSpec, template: PodTemplate) -> Object:
 def _sidecar(sidecar: Sidecar) -> Object:
     """`restartPolicy: Always` makes an init container one that runs as long as the pod does."""
     container: Object = {
-        "name": sidecar.program.container,
+        "name": sidecar.name,
         "image": sidecar.image,
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",

@@ -48,7 +48,9 @@ def encoder_deployment(
         replicas = serving.replicas
     selector = selector_labels(release.spec.model, release.name, Component.ENCODER)
     labels = standard_labels(release.spec.model, Component.ENCODER, release=release.name)
-    doors = {entry_label(name): "true" for name in (release.name, beside) if name is not None}
+    entry_labels = {
+        entry_label(name): "true" for name in (release.name, beside) if name is not None
+    }
     program = ProgramSpec(
         command=("lockstep-encoder", "serve"),
         image=ENCODER.of(release.spec.images),
@@ -63,7 +65,7 @@ def encoder_deployment(
     return _deployment(
         metadata(name, release.namespace, labels, owned_by_release(release)),
         selector,
-        _pod(program, serving.template, labels | doors, selector, pull_secrets),
+        _pod(program, serving.template, labels | entry_labels, selector, pull_secrets),
         replicas=replicas,
         deadline=model.spec.rollout.progress_deadline_seconds,
         settling=serving.min_ready_seconds,
@@ -168,7 +170,7 @@ def index_service(release: Release, frozen: FrozenIndex) -> Object:
 
 
 def entry_service(model: Model, release: Release, *, joint: bool = False) -> Object:
-    """Where users knock: selects the encoder pods of one release.
+    """The entry Service: selects the encoder pods of one release.
 
     `joint`: those of the candidate too that shares its entry point. The only object whose selector
     ever changes, and it changes in one write.

@@ -111,7 +111,7 @@ class Cache:
     def observe(self, kind: ResourceKind, event: str | None, body: Object) -> set[Key]:
         """Takes in a watch event. Returns the keys that it changed something for."""
         if event == "DELETED":
-            return self._bury(kind, body)
+            return self._observe_deletion(kind, body)
         return self._put(kind, body, after_tombstone=1)
 
     def put(self, kind: ResourceKind, body: Object) -> set[Key]:
@@ -127,7 +127,9 @@ class Cache:
         known_uid = known["metadata"]["uid"] if known is not None else None
         dead = uid or known_uid
         is_known = known is not None and dead == known_uid
-        self._dig(kind, at, version_of(known) if known is not None and is_known else 0, dead)
+        self._note_tombstone(
+            kind, at, version_of(known) if known is not None and is_known else 0, dead
+        )
         return self._remove(kind, at, known) if known is not None and is_known else set()
 
     def prune(
@@ -143,9 +145,9 @@ class Cache:
             if inside and at not in listed and version_of(known) <= version:
                 changed |= self._remove(kind, at, known)
         oldest = self._clock() - TOMBSTONE_SECONDS
-        graves = self._tombstones[kind.kind]
-        for at in [at for at, grave in graves.items() if grave.at < oldest]:
-            del graves[at]
+        tombstones = self._tombstones[kind.kind]
+        for at in [at for at, tombstone in tombstones.items() if tombstone.at < oldest]:
+            del tombstones[at]
         return changed
 
     def _put(self, kind: ResourceKind, body: Object, *, after_tombstone: int) -> set[Key]:
@@ -155,7 +157,7 @@ class Cache:
         known = self._objects[kind.kind].get(at)
         if known is not None and version_of(known) >= version:
             return set()
-        if self._is_buried(kind, at, metadata["uid"], version - after_tombstone):
+        if self._is_dead(kind, at, metadata["uid"], version - after_tombstone):
             return set()
         slimmed = slim(kind, body)
         if kind is kinds.AUTOSCALER and known is not None and _is_same(known, slimmed):
@@ -166,26 +168,26 @@ class Cache:
         self._tombstones[kind.kind].pop(at, None)
         return changed
 
-    def _is_buried(self, kind: ResourceKind, at: Key, uid: str, version: int) -> bool:
-        grave = self._tombstones[kind.kind].get(at)
-        if grave is None:
+    def _is_dead(self, kind: ResourceKind, at: Key, uid: str, version: int) -> bool:
+        tombstone = self._tombstones[kind.kind].get(at)
+        if tombstone is None:
             return False
-        return grave.uid == uid or version < grave.version
+        return tombstone.uid == uid or version < tombstone.version
 
-    def _bury(self, kind: ResourceKind, body: Object) -> set[Key]:
+    def _observe_deletion(self, kind: ResourceKind, body: Object) -> set[Key]:
         metadata = body["metadata"]
         at = Key(metadata["namespace"], metadata["name"])
         known = self._objects[kind.kind].get(at)
         version = version_of(body)
         if known is not None and version_of(known) > version:
             return set()
-        self._dig(kind, at, version, None)
+        self._note_tombstone(kind, at, version, None)
         return self._remove(kind, at, known) if known is not None else set()
 
-    def _dig(self, kind: ResourceKind, at: Key, version: int, uid: str | None) -> None:
-        grave = self._tombstones[kind.kind].get(at)
-        if grave is not None:
-            version, uid = max(version, grave.version), uid or grave.uid
+    def _note_tombstone(self, kind: ResourceKind, at: Key, version: int, uid: str | None) -> None:
+        tombstone = self._tombstones[kind.kind].get(at)
+        if tombstone is not None:
+            version, uid = max(version, tombstone.version), uid or tombstone.uid
         self._tombstones[kind.kind][at] = _Tombstone(version, uid, self._clock())
 
     def _remove(self, kind: ResourceKind, at: Key, known: Object) -> set[Key]:

@@ -218,7 +218,7 @@ class Api:
         self, method: str, resource: str, headers: dict[str, str], body: Any
     ) -> tuple[int, bytes, Mapping[str, str]]:
         # The body is handed over after serialisation: the official walk over it, meant for typed
-        # models, is the dearest part of a call that carries a dict.
+        # models, is the most expensive part of a call that carries a dict.
         request = await self._client.param_serialize(
             method, resource, header_params=headers, auth_settings=["BearerToken"]
         )

@@ -13,7 +13,6 @@ from lockstep_operator.api.objects import Object
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.manifests.job_configs import JobInputs, train_config
 from lockstep_operator.manifests.pods import ProgramSpec, Sidecar, pod_template
-from lockstep_operator.manifests.programs import ProgramImage
 from tests.unit.manifests.support import samples
 from tests.unit.manifests.support.built import (
     WORKLOADS,
@@ -126,7 +125,7 @@ def test_pull_secrets_reach_the_pod() -> None:
 
 
 WATCHER = Sidecar(
-    program=ProgramImage("watcher", "watches", container="watcher"),
+    name="watcher",
     image="watcher:1",
     command=("lockstep-watcher",),
     requests={"cpu": "10m"},

@@ -14,6 +14,7 @@ import kopf
 
 from lockstep_operator.api.release import Images
 from lockstep_operator.decide.snapshot.observed import Settings
+from lockstep_operator.manifests.programs import PROGRAMS
 from lockstep_operator.runtime import logging as logs
 from lockstep_operator.runtime.config import Config
 
@@ -51,9 +52,8 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
             help=f"{text} [{variable}]",
         )
 
-    flag("trainer-image", "LOCKSTEP_TRAINER_IMAGE", "", "image that new releases train with")
-    flag("encoder-image", "LOCKSTEP_ENCODER_IMAGE", "", "image that serves and evaluates encoders")
-    flag("indexer-image", "LOCKSTEP_INDEXER_IMAGE", "", "image that builds and serves indexes")
+    for program in PROGRAMS:
+        flag(program.flag, program.variable, "", f"image that {program.use}")
     secrets = "Secrets with which pods pull these images, separated by commas"
     flag("image-pull-secrets", "LOCKSTEP_IMAGE_PULL_SECRETS", "", secrets)
     watched = "namespaces to watch, separated by commas; empty for all"
@@ -76,10 +76,7 @@ def config_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
     """Parses and checks. Exits with 2 and a line that names the flag when something is wrong."""
     described = parser(environment)
     given = described.parse_args(arguments)
-    for name in ("trainer_image", "encoder_image", "indexer_image"):
-        if not getattr(given, name):
-            flag = name.replace("_", "-")
-            described.error(f"--{flag} (LOCKSTEP_{name.upper()}) is empty: name an image")
+    images = _images(described, given)
     namespaces = _words(given.namespaces)
     for namespace in (*namespaces, given.pod_namespace):
         if not _DNS_LABEL.fullmatch(namespace):
@@ -88,9 +85,6 @@ def config_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         described.error(f"--log-level {given.log_level!r}: use debug, info, warning or error")
     if given.log_format not in ("json", "text"):
         described.error(f"--log-format {given.log_format!r}: use json or text")
-    images = Images(
-        trainer=given.trainer_image, encoder=given.encoder_image, indexer=given.indexer_image
-    )
     secrets = _words(given.image_pull_secrets)
     return Config(
         settings=Settings(images=images, image_pull_secrets=secrets),
@@ -116,6 +110,18 @@ def main() -> int:
     from lockstep_operator.runtime import process
 
     return process.run(config, kopf.get_default_registry())
+
+
+def _images(described: argparse.ArgumentParser, given: argparse.Namespace) -> Images:
+    """An empty flag leaves out a program that a release may lack."""
+    images: dict[str, str] = {}
+    for program in PROGRAMS:
+        image = getattr(given, program.flag.replace("-", "_"))
+        if image:
+            images[program.name] = image
+        elif program.required:
+            described.error(f"--{program.flag} ({program.variable}) is empty: name an image")
+    return Images(**images)
 
 
 def _number(

@@ -6,9 +6,8 @@ from typing import Any
 
 import kopf
 
-from lockstep_core.protocol.labels import GROUP
-from lockstep_operator.api.objects import VERSION
-from lockstep_operator.runtime import resources, shell
+from lockstep_operator.api.kinds import WATCHED, ResourceKind
+from lockstep_operator.runtime import shell
 from lockstep_operator.runtime.assembly import Operator
 
 
@@ -28,41 +27,13 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     return shell.login(**kwargs)
 
 
-@kopf.on.event(GROUP, VERSION, resources.EMBEDDING_MODEL.plural)
-async def on_model(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.EMBEDDING_MODEL, event)
+def _watch(kind: ResourceKind) -> None:
+    """Registers the handler of one kind."""
+
+    @kopf.on.event(kind.group, kind.version, kind.plural, id=f"on_{kind.kind}")
+    async def observe(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
+        memo.observe(kind, event)
 
 
-@kopf.on.event(GROUP, VERSION, resources.VECTOR_INDEX.plural)
-async def on_index(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.VECTOR_INDEX, event)
-
-
-@kopf.on.event(GROUP, VERSION, resources.EMBEDDING_RELEASE.plural)
-async def on_release(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.EMBEDDING_RELEASE, event)
-
-
-@kopf.on.event("batch", "v1", resources.JOB.plural)
-async def on_job(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.JOB, event)
-
-
-@kopf.on.event("", "v1", resources.POD.plural)
-async def on_pod(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.POD, event)
-
-
-@kopf.on.event("apps", "v1", resources.DEPLOYMENT.plural)
-async def on_deployment(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.DEPLOYMENT, event)
-
-
-@kopf.on.event("autoscaling", "v2", resources.AUTOSCALER.plural)
-async def on_autoscaler(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.AUTOSCALER, event)
-
-
-@kopf.on.event("", "v1", resources.SERVICE.plural)
-async def on_service(event: kopf.RawEvent, memo: Operator, **_: Any) -> None:
-    memo.observe(resources.SERVICE, event)
+for watched in WATCHED:
+    _watch(watched)

@@ -12,6 +12,14 @@ from typing import Any
 
 import pytest
 
+from lockstep_operator.api.kinds import (
+    DEPLOYMENT,
+    EMBEDDING_MODEL,
+    JOB,
+    SERVICE,
+    WATCHED,
+    ResourceKind,
+)
 from lockstep_operator.decide.context.plan import Event, EventType, Plan, Reference, StatusWrite
 from lockstep_operator.decide.vocabulary.compare import APPLIED_HASH
 from lockstep_operator.runtime.applier import Applier, Outcome
@@ -20,14 +28,6 @@ from lockstep_operator.runtime.client import Api, connect
 from lockstep_operator.runtime.errors import Conflict
 from lockstep_operator.runtime.events import Recorder
 from lockstep_operator.runtime.queue import Key
-from lockstep_operator.runtime.resources import (
-    DEPLOYMENT,
-    EMBEDDING_MODEL,
-    JOB,
-    SERVICE,
-    WATCHED,
-    ResourceKind,
-)
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.operator_process import Writes, service_account_kubeconfig, wait_for
 

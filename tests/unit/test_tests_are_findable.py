@@ -23,14 +23,19 @@ SHOWN_ELSEWHERE = {
     "context/pauses": "lives/test_edges_of_people.py",
     "gates/live": "gates/test_analysis.py",
     "gates/shares": "gates/test_latency.py",
+    "jobs/job_labels": "gates/test_live_recall.py",
     "jobs/attempts": "lives/test_edges_of_jobs.py",
     "releases/model": "lives/test_edges_of_other_specs.py",
+    "releases/wanted": "lives/test_edges_of_other_specs.py",
     "releases/retention": "lives/test_edges_of_people.py",
     "snapshot/desired": "lives/test_edges_of_specs.py",
     "snapshot/snapshot": "lives/test_edges_of_the_cluster.py",
-    "stages/serving": "lives/test_after_promotion.py",
-    "stages/training": "lives/test_edges_of_specs.py",
+    "stages/ending": "lives/test_edges_of_people.py",
+    "stages/returning": "lives/test_edges_of_rollbacks.py",
+    "stages/watched": "lives/test_after_promotion.py",
     "status/release_status": "status/test_summary.py",
+    "status/sentences": "status/test_summary.py",
+    "status/what_serves": "status/test_model_status.py",
     "traffic/entry": "lives/test_edges_of_the_canary.py",
     "traffic/steps": "lives/test_edges_of_the_canary.py",
     "traffic/traffic": "lives/test_edges_of_the_canary.py",
@@ -38,8 +43,13 @@ SHOWN_ELSEWHERE = {
     "workloads/capacity": "lives/test_autoscaling.py",
 }
 
-# Whole lives of releases, and the page of the state machine: no single module is theirs.
-OF_NO_MODULE = {"decide/lives", "decide/test_release_machine_page.py"}
+# Whole lives of releases, the page of the state machine, all builders: no single module is theirs.
+OF_NO_MODULE = {
+    "decide/lives",
+    "decide/test_release_machine_page.py",
+    "decide/test_edges_of_the_page.py",
+    "manifests/test_manifests.py",
+}
 
 # A module that two tests load by path is two modules, each with its own state.
 LOADERS = ("spec_from_file_" + "location", "SourceFile" + "Loader", "run_" + "path")

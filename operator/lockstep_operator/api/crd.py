@@ -19,6 +19,12 @@ from pydantic import BaseModel
 from lockstep_core.protocol.base import rule
 from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api.index import VectorIndexSpec, VectorIndexStatus
+from lockstep_operator.api.kinds import (
+    EMBEDDING_MODEL,
+    EMBEDDING_RELEASE,
+    VECTOR_INDEX,
+    ResourceKind,
+)
 from lockstep_operator.api.model import EmbeddingModelSpec, EmbeddingModelStatus
 from lockstep_operator.api.objects import VERSION
 from lockstep_operator.api.release import EmbeddingReleaseSpec, EmbeddingReleaseStatus
@@ -56,8 +62,8 @@ class Column:
     wide: bool = False
 
     def to_wire(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"name": self.name, "type": self.type, "jsonPath": self.path}
-        return {**found, "priority": 1} if self.wide else found
+        column: dict[str, Any] = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        return {**column, "priority": 1} if self.wide else column
 
 
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -67,8 +73,7 @@ _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 class Kind:
     """One of our kinds, as the API server is told of it."""
 
-    kind: str
-    plural: str
+    resource: ResourceKind
     short: str
     description: str
     spec: type[BaseModel]
@@ -78,11 +83,18 @@ class Kind:
     replicas: str | None = None
     rules: tuple[dict[str, str], ...] = ()
 
+    @property
+    def kind(self) -> str:
+        return self.resource.kind
+
+    @property
+    def plural(self) -> str:
+        return self.resource.plural
+
 
 KINDS = (
     Kind(
-        kind="EmbeddingModel",
-        plural="embeddingmodels",
+        resource=EMBEDDING_MODEL,
         short="em",
         description="EmbeddingModel says what to train, how to serve it and how to release it,"
         " together with the indexes that follow it.",
@@ -106,8 +118,7 @@ KINDS = (
         rules=_MODEL_NAME_RULES,
     ),
     Kind(
-        kind="VectorIndex",
-        plural="vectorindexes",
+        resource=VECTOR_INDEX,
         short="vix",
         description="VectorIndex is the recipe of an index that follows an EmbeddingModel: each"
         " release of the model carries one build of it.",
@@ -128,8 +139,7 @@ KINDS = (
         rules=_NAME_RULES,
     ),
     Kind(
-        kind="EmbeddingRelease",
-        plural="embeddingreleases",
+        resource=EMBEDDING_RELEASE,
         short="er",
         description="EmbeddingRelease is one encoder and one build of every index that follows it,"
         " as one unit. The operator makes it; read it, and change its EmbeddingModel instead.",
@@ -200,7 +210,7 @@ def _schema(kind: Kind) -> Schema:
         raise UnsupportedSchema(f"{kind.kind}.spec needs bounds at {', '.join(loose)}")
     # Without it, tools that follow kstatus call an object current that nobody has looked at yet.
     status["default"] = {"observedGeneration": -1}
-    found: Schema = {
+    schema: Schema = {
         "type": "object",
         "description": kind.description,
         "required": ["spec"],
@@ -213,8 +223,8 @@ def _schema(kind: Kind) -> Schema:
         },
     }
     if kind.rules:
-        found["x-kubernetes-validations"] = list(kind.rules)
-    return found
+        schema["x-kubernetes-validations"] = list(kind.rules)
+    return schema
 
 
 def file_name(kind: Kind) -> str:
@@ -240,9 +250,9 @@ def render_template(kind: Kind) -> str:
 
 def files(root: Path) -> dict[Path, str]:
     """Every generated file below the root of the repository, and its text."""
-    found = {root / DIRECTORY / file_name(kind): render(kind) for kind in KINDS}
-    found.update({root / CHART_DIRECTORY / file_name(k): render_template(k) for k in KINDS})
-    return found
+    texts = {root / DIRECTORY / file_name(kind): render(kind) for kind in KINDS}
+    texts.update({root / CHART_DIRECTORY / file_name(k): render_template(k) for k in KINDS})
+    return texts
 
 
 class _Dumper(yaml.SafeDumper):

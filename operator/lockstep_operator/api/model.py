@@ -170,9 +170,9 @@ class EmbeddingModelSpec(Contract):
     @property
     def origin(self) -> TrainingJobSpec | ImportJobSpec:
         """Where the model comes from: how often that is tried, and for how long."""
-        found = self.training or self.artifact
-        assert found is not None
-        return found
+        origin = self.training or self.artifact
+        assert origin is not None
+        return origin
 
     @property
     def origin_field(self) -> str:

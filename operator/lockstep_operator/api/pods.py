@@ -126,9 +126,9 @@ class PodTemplate(Contract):
 
     def to_overrides(self) -> dict[str, Any]:
         """The fields of a pod spec (not of its container) that this template sets."""
-        found = self.to_wire()
+        fields = self.to_wire()
         return {
-            key: found[key]
+            key: fields[key]
             for key in ("nodeSelector", "tolerations", "priorityClassName")
-            if found.get(key)
+            if fields.get(key)
         }

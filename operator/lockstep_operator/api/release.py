@@ -55,6 +55,9 @@ class ReusedModel(Contract):
 class Images(Contract):
     """The images that this release runs, frozen so that an operator upgrade moves no encoder."""
 
+    # A later field must be optional, as every later field of a frozen record: a release of before
+    # it lacks it, and would otherwise be unreadable. See `manifests.programs`.
+
     trainer: ImageReference
     encoder: ImageReference
     indexer: ImageReference

@@ -51,23 +51,23 @@ def _convert(
         return _convert({**definitions[name], **siblings}, definitions, path, (*seen, name))
     if "anyOf" in node:
         return _convert(_without_null(node, path), definitions, path, seen)
-    found: Schema = {}
+    converted: Schema = {}
     for key, value in node.items():
         if key in _KEPT or key.startswith("x-kubernetes-"):
-            found[key] = value
+            converted[key] = value
         elif key in ("exclusiveMinimum", "exclusiveMaximum"):
-            found[key.removeprefix("exclusive").lower()] = value
-            found[key] = True
+            converted[key.removeprefix("exclusive").lower()] = value
+            converted[key] = True
         elif key == "const":
-            found["enum"] = [value]
+            converted["enum"] = [value]
         elif key not in _NESTING and key not in _DROPPED:
             raise UnsupportedSchema(f"{path}: `{key}` has no structural form")
-    found.update(_children(node, definitions, path, seen))
-    if "type" not in found:
+    converted.update(_children(node, definitions, path, seen))
+    if "type" not in converted:
         raise UnsupportedSchema(f"{path}: a structural schema needs a type everywhere")
-    if found["type"] == "array":
-        found.setdefault("x-kubernetes-list-type", "atomic")
-    return found
+    if converted["type"] == "array":
+        converted.setdefault("x-kubernetes-list-type", "atomic")
+    return converted
 
 
 def _children(

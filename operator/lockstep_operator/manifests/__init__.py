@@ -6,17 +6,17 @@ They hold only fields that the operator owns, for server-side apply; none reads 
 from lockstep_operator.manifests.job_configs import JobInputs
 from lockstep_operator.manifests.job_table import JOBS, JobSettings
 from lockstep_operator.manifests.jobs import attempt_job
-from lockstep_operator.manifests.meeting import meeting_service
 from lockstep_operator.manifests.names import (
     JobKind,
     encoder_name,
     index_name,
     job_name,
-    meeting_name,
     release_name,
+    rendezvous_name,
     short_name,
 )
 from lockstep_operator.manifests.releases import release_manifest
+from lockstep_operator.manifests.rendezvous import rendezvous_service
 from lockstep_operator.manifests.scaling import encoder_autoscaler
 from lockstep_operator.manifests.serving import (
     encoder_deployment,
@@ -41,9 +41,9 @@ __all__ = [
     "index_name",
     "index_service",
     "job_name",
-    "meeting_name",
-    "meeting_service",
     "release_manifest",
     "release_name",
+    "rendezvous_name",
+    "rendezvous_service",
     "short_name",
 ]

@@ -30,10 +30,10 @@ def build_facts(release: Release, index: str) -> BuildFacts:
 
 def held_out(release: Release) -> LabelledDataset:
     """The labelled set that a release is measured on; raises ValueError where it has none."""
-    found = release.spec.held_out
-    if found is None:
+    data = release.spec.held_out
+    if data is None:
         raise ValueError(f"release {release.name} was imported without `spec.evaluation`")
-    return found
+    return data
 
 
 def is_same_store(one: ArtifactsSpec, other: ArtifactsSpec) -> bool:

@@ -15,7 +15,6 @@ from lockstep_core.protocol.result import Program
 from lockstep_operator.api.index import BuildSpec
 from lockstep_operator.api.objects import Index, Model, Object
 from lockstep_operator.api.pods import PodTemplate
-from lockstep_operator.api.release import Images
 from lockstep_operator.manifests.job_configs import (
     JobInputs,
     build_config,
@@ -25,8 +24,9 @@ from lockstep_operator.manifests.job_configs import (
     train_config,
     training_of,
 )
-from lockstep_operator.manifests.meeting import meeting_environment, spread
 from lockstep_operator.manifests.names import JobKind
+from lockstep_operator.manifests.programs import ENCODER, INDEXER, TRAINER, ProgramImage
+from lockstep_operator.manifests.rendezvous import rendezvous_environment, spread
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def _unchanged(job: Object, inputs: JobInputs) -> Object:
     return job
 
 
-def _meets(inputs: JobInputs) -> Mapping[str, str]:
-    return meeting_environment(inputs.release, inputs.attempt, training_of(inputs).distributed)
+def _rendezvous(inputs: JobInputs) -> Mapping[str, str]:
+    return rendezvous_environment(inputs.release, inputs.attempt, training_of(inputs).distributed)
 
 
 def _spread(job: Object, inputs: JobInputs) -> Object:
@@ -116,7 +116,7 @@ class JobRow:
     program: Program
     doing: str
     attempts: str | None
-    image: Callable[[Images], str]
+    image: ProgramImage
     command: tuple[str, ...]
     requests: Mapping[str, str]
     config: Callable[[JobInputs], Contract]
@@ -134,14 +134,14 @@ JOBS: Mapping[JobKind, JobRow] = {
         program=Program.TRAIN,
         doing="trains",
         attempts="training",
-        image=lambda images: images.trainer,
+        image=TRAINER,
         command=("lockstep-train", "run"),
         check=("lockstep-train", "validate"),
         requests={"cpu": "250m", "memory": "512Mi"},
         grace_seconds=60,
         config=train_config,
         settings=_of_training,
-        environment=_meets,
+        environment=_rendezvous,
         finish=_spread,
     ),
     # The artifact of another store in, this store's artifact out.
@@ -149,7 +149,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         program=Program.IMPORT,
         doing="is imported",
         attempts="importing",
-        image=lambda images: images.encoder,
+        image=ENCODER,
         command=("lockstep-encoder", "import"),
         requests={"cpu": "100m", "memory": "256Mi"},
         config=import_config,
@@ -160,7 +160,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         program=Program.EVALUATE,
         doing="is measured",
         attempts="evaluating",
-        image=lambda images: images.encoder,
+        image=ENCODER,
         command=("lockstep-encoder", "evaluate"),
         requests={"cpu": "100m", "memory": "256Mi"},
         config=evaluate_config,
@@ -172,7 +172,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         doing="is indexed",
         attempts="indexing",
         per_index=True,
-        image=lambda images: images.indexer,
+        image=INDEXER,
         command=("lockstep-indexer", "build"),
         requests={"cpu": "100m", "memory": "256Mi"},
         config=build_config,
@@ -183,7 +183,7 @@ JOBS: Mapping[JobKind, JobRow] = {
         program=Program.REPLAY,
         doing="is measured live",
         attempts=None,
-        image=lambda images: images.encoder,
+        image=ENCODER,
         command=("lockstep-encoder", "replay"),
         requests={"cpu": "50m", "memory": "128Mi"},
         config=replay_config,

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 from lockstep_core.protocol.environment import PROGRESS_PORT
 from lockstep_core.protocol.exitcodes import UNCOUNTED
+from lockstep_operator.api.kinds import JOB
 from lockstep_operator.api.objects import Object
 from lockstep_operator.manifests.job_configs import JobInputs
 from lockstep_operator.manifests.job_table import JOBS, JobRow
 from lockstep_operator.manifests.metadata import metadata, owned_by_release, standard_labels
 from lockstep_operator.manifests.names import JobKind, job_name
 from lockstep_operator.manifests.pods import (
-    CHECK,
-    CONTAINER,
     PROGRESS_PORT_NAME,
-    Program,
+    ProgramSpec,
     pod_template,
 )
+from lockstep_operator.manifests.programs import CHECK, CONTAINER
 
 
 def attempt_job(kind: JobKind, inputs: JobInputs, *, pull_secrets: Sequence[str] = ()) -> Object:
@@ -35,8 +35,7 @@ def attempt_job(kind: JobKind, inputs: JobInputs, *, pull_secrets: Sequence[str]
         release.spec.model, kind, release=release.name, index=index, attempt=inputs.attempt
     )
     job = {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
+        **JOB.type_meta,
         "metadata": metadata(
             job_name(release.name, kind, inputs.attempt, suffix),
             release.namespace,
@@ -62,11 +61,11 @@ def attempt_job(kind: JobKind, inputs: JobInputs, *, pull_secrets: Sequence[str]
     return row.finish(job, inputs)
 
 
-def _program(row: JobRow, inputs: JobInputs) -> Program:
+def _program(row: JobRow, inputs: JobInputs) -> ProgramSpec:
     release = inputs.release
-    return Program(
+    return ProgramSpec(
         command=row.command,
-        image=row.image(release.spec.images),
+        image=row.image.of(release.spec.images),
         config=row.config(inputs),
         artifacts=release.spec.artifacts,
         writes_artifacts=True,
@@ -78,7 +77,7 @@ def _program(row: JobRow, inputs: JobInputs) -> Program:
     )
 
 
-def _failure_rules(program: Program) -> list[Object]:
+def _failure_rules(program: ProgramSpec) -> list[Object]:
     """Who retries what.
 
     The operator retries failures: a failed attempt is a failed Job (`backoffLimit: 0`) and the

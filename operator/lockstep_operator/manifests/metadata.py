@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from lockstep_core.protocol import labels
-from lockstep_operator.api.objects import API_VERSION, Model, Object, Release
+from lockstep_operator.api.kinds import EMBEDDING_MODEL, EMBEDDING_RELEASE, ResourceKind
+from lockstep_operator.api.objects import Model, Object, Release
 from lockstep_operator.manifests.names import JobKind
 
 
@@ -33,7 +34,7 @@ def standard_labels(
     attempt: int | None = None,
 ) -> dict[str, str]:
     """Labels of every object that the operator makes; `lockstep.dev/model` is on each of them."""
-    found = {
+    values = {
         "app.kubernetes.io/name": f"lockstep-{component}",
         "app.kubernetes.io/component": str(component),
         "app.kubernetes.io/part-of": "lockstep",
@@ -42,26 +43,26 @@ def standard_labels(
         labels.COMPONENT: str(component),
     }
     if release is not None:
-        found[labels.RELEASE] = release
+        values[labels.RELEASE] = release
     if index is not None:
-        found[labels.INDEX] = index
+        values[labels.INDEX] = index
     if attempt is not None:
-        found[labels.ATTEMPT] = str(attempt)
-    return found
+        values[labels.ATTEMPT] = str(attempt)
+    return values
 
 
 def selector_labels(
     model: str, release: str, component: Component | JobKind, index: str | None = None
 ) -> dict[str, str]:
     """Selects the pods of one release (and index) and no others. Immutable once applied."""
-    found = {
+    selector = {
         labels.MODEL: model,
         labels.RELEASE: release,
         labels.COMPONENT: str(component),
     }
     if index is not None:
-        found[labels.INDEX] = index
-    return found
+        selector[labels.INDEX] = index
+    return selector
 
 
 def entry_label(release: str) -> str:
@@ -85,20 +86,19 @@ def selector_text(selector: Mapping[str, str]) -> str:
 
 def owned_by_model(model: Model) -> list[dict[str, Any]]:
     """Deleting the EmbeddingModel deletes the object."""
-    return [_owner("EmbeddingModel", model.name, model.uid)]
+    return [_owner(EMBEDDING_MODEL, model.name, model.uid)]
 
 
 def owned_by_release(release: Release) -> list[dict[str, Any]]:
     """Deleting the EmbeddingRelease deletes the object."""
-    return [_owner("EmbeddingRelease", release.name, release.uid)]
+    return [_owner(EMBEDDING_RELEASE, release.name, release.uid)]
 
 
-def _owner(kind: str, name: str, uid: str) -> dict[str, Any]:
+def _owner(kind: ResourceKind, name: str, uid: str) -> dict[str, Any]:
     if not uid:
-        raise ValueError(f"{kind} {name} has no uid: only stored objects own others")
+        raise ValueError(f"{kind.kind} {name} has no uid: only stored objects own others")
     return {
-        "apiVersion": API_VERSION,
-        "kind": kind,
+        **kind.type_meta,
         "name": name,
         "uid": uid,
         "controller": True,
@@ -107,12 +107,12 @@ def _owner(kind: str, name: str, uid: str) -> dict[str, Any]:
 
 
 def metadata(
-    name: str, namespace: str, found: Mapping[str, str], owners: list[dict[str, Any]]
+    name: str, namespace: str, own_labels: Mapping[str, str], owners: list[dict[str, Any]]
 ) -> Object:
     """Metadata of a namespaced child."""
     return {
         "name": name,
         "namespace": namespace,
-        "labels": dict(found),
+        "labels": dict(own_labels),
         "ownerReferences": owners,
     }

@@ -42,10 +42,11 @@ def encoder_name(release: str) -> str:
     return f"{release}-encoder"
 
 
-def meeting_name(release: str) -> str:
+def rendezvous_name(release: str) -> str:
     """`products-r13-train-<hash>`, of the Service by which the pods of a training find each other.
 
-    The hash keeps it apart from that of an index called `train`.
+    The hash keeps it apart from that of an index called `train`. What it hashes names objects that
+    run, so it stays as it is.
     """
     digest = hashlib.sha256(f"{release}/meeting".encode()).hexdigest()[:8]
     return f"{release}-{JobKind.TRAIN}-{digest}"

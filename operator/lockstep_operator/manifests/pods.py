@@ -13,11 +13,8 @@ from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRAM_UID, TER
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.pods import PodTemplate, Resources
+from lockstep_operator.manifests.programs import CHECK, CONTAINER
 from lockstep_operator.manifests.quantities import canonical_all
-
-CONTAINER = "main"
-CHECK = "validate"
-"""The init container of a program that checks its input before it begins."""
 
 ARTIFACTS_VOLUME = "artifacts"
 HTTP_PORT = "http"
@@ -25,11 +22,29 @@ PROGRESS_PORT_NAME = "progress"
 
 
 @dataclass(frozen=True)
-class Program:
-    """What runs in the pod's only container. `requests` are defaults that a template overrides.
+class Sidecar:
+    """A container beside the program, ready before it starts and ended after it.
+
+    `name` is that of its container (`ProgramImage.container`). It has the identity and the
+    restrictions of every container of ours, and neither the config nor the store of the program.
+    `probes` as of a container; a `startupProbe` holds the program back.
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    requests: Mapping[str, str]
+    port: tuple[str, int] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    probes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProgramSpec:
+    """What runs in the pod. `requests` are defaults that a template overrides.
 
     `check` is a command of the same image and config that must end well first, in an init container
-    that holds no extended resource and writes nothing.
+    that holds no extended resource and writes nothing. `sidecars` run beside the program.
     """
 
     command: tuple[str, ...]
@@ -43,10 +58,11 @@ class Program:
     check: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, Any] = field(default_factory=dict)
+    sidecars: tuple[Sidecar, ...] = ()
 
 
 def pod_template(
-    program: Program,
+    program: ProgramSpec,
     template: PodTemplate,
     labels: Mapping[str, str],
     *,
@@ -69,8 +85,11 @@ def pod_template(
         "containers": [_container(program, template)],
         "volumes": [{"name": "tmp", "emptyDir": {}}, *_volumes(program.artifacts)],
     }
-    if program.check:
-        spec["initContainers"] = [_check(program, template)]
+    # The check ends before anything else of the pod begins.
+    before = [_check(program, template)] if program.check else []
+    before += [_sidecar(sidecar) for sidecar in program.sidecars]
+    if before:
+        spec["initContainers"] = before
     if pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
     spec.update(template.to_overrides())
@@ -78,24 +97,23 @@ def pod_template(
     return {"metadata": {"labels": dict(labels)}, "spec": spec}
 
 
-def _container(program: Program, template: PodTemplate) -> Object:
-    port_name, port = program.port
+def _container(program: ProgramSpec, template: PodTemplate) -> Object:
     return {
         **_process(program, template, CONTAINER, program.command),
-        "ports": [{"name": port_name, "containerPort": port, "protocol": "TCP"}],
+        "ports": [_port(*program.port)],
         "resources": resources(template.resources, program.requests),
         "volumeMounts": _mounts(program.artifacts, program.writes_artifacts),
         **program.probes,
     }
 
 
-def _check(program: Program, template: PodTemplate) -> Object:
+def _check(program: ProgramSpec, template: PodTemplate) -> Object:
     """A pod asks for the most that any of its containers does, so the check asks for the same CPU
     and memory; a device is given to the program alone."""
-    found = resources(template.resources, program.requests)
+    wanted = resources(template.resources, program.requests)
     plain = {
         kind: {name: value for name, value in amounts.items() if "/" not in name}
-        for kind, amounts in found.items()
+        for kind, amounts in wanted.items()
     }
     return {
         **_process(program, template, CHECK, program.check),
@@ -104,8 +122,28 @@ def _check(program: Program, template: PodTemplate) -> Object:
     }
 
 
+def _sidecar(sidecar: Sidecar) -> Object:
+    """`restartPolicy: Always` makes an init container one that runs as long as the pod does."""
+    container: Object = {
+        "name": sidecar.name,
+        "image": sidecar.image,
+        "imagePullPolicy": "IfNotPresent",
+        "restartPolicy": "Always",
+        "command": list(sidecar.command),
+        "env": _plain(sidecar.environment),
+        "securityContext": _restricted(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "resources": resources(Resources(), sidecar.requests),
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        **sidecar.probes,
+    }
+    if sidecar.port is not None:
+        container["ports"] = [_port(*sidecar.port)]
+    return container
+
+
 def _process(
-    program: Program, template: PodTemplate, name: str, command: tuple[str, ...]
+    program: ProgramSpec, template: PodTemplate, name: str, command: tuple[str, ...]
 ) -> Object:
     """What every container of ours has: image, command, config, identity, termination message."""
     container: Object = {
@@ -115,13 +153,9 @@ def _process(
         "command": list(command),
         "env": [
             *_environment(program.config),
-            *({"name": key, "value": value} for key, value in program.environment.items()),
+            *_plain(program.environment),
         ],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": _restricted(),
         "terminationMessagePath": TERMINATION_PATH,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -129,6 +163,23 @@ def _process(
         secret = {"secretRef": {"name": program.artifacts.secret_ref.name}}
         container["envFrom"] = [secret]
     return container
+
+
+def _restricted() -> Object:
+    """What Pod Security `restricted` asks of each container, and a root file system for reading."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _port(name: str, number: int) -> Object:
+    return {"name": name, "containerPort": number, "protocol": "TCP"}
+
+
+def _plain(environment: Mapping[str, str]) -> list[Object]:
+    return [{"name": name, "value": value} for name, value in environment.items()]
 
 
 def _environment(config: Contract) -> list[Object]:
@@ -154,10 +205,10 @@ def resources(wanted: Resources, defaults: Mapping[str, str]) -> Object:
     Kubernetes takes an absent request from the limit, while a default above it would be refused.
     """
     requests = {name: value for name, value in defaults.items() if name not in wanted.limits}
-    found: Object = {"requests": canonical_all({**requests, **wanted.requests})}
+    fields: Object = {"requests": canonical_all({**requests, **wanted.requests})}
     if wanted.limits:
-        found["limits"] = canonical_all(wanted.limits)
-    return {key: value for key, value in found.items() if value}
+        fields["limits"] = canonical_all(wanted.limits)
+    return {key: value for key, value in fields.items() if value}
 
 
 def _volumes(artifacts: ArtifactsSpec) -> list[Object]:

@@ -1,4 +1,4 @@
-"""Resource quantities in the form that the API server stores.
+"""Resource quantities: the number that one stands for, and the form that the API server stores.
 
 A manifest that says `1000m` is read back as `1`: written as the user has it, it would differ from
 the stored object for ever, and every look would cost a write.
@@ -11,9 +11,25 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-_FORM = re.compile(r"^([0-9]+(?:\.[0-9]+)?)(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+# As a spec may say it, and as a live object may: a server knows signs, exponents and `n` as well.
+_WRITTEN = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
+_ANY = re.compile(
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([numkMGTPE]|[KMGTPE]i)|e([+-]?[0-9]{1,3}))?"
+)
 _DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+
+
+def amount(quantity: str) -> Fraction | None:
+    """The number that any quantity of Kubernetes stands for; None for text that is none."""
+    match = _ANY.fullmatch(quantity)
+    if match is None:
+        return None
+    number, suffix, exponent = Fraction(match[1]), match[2] or "", match[3]
+    if suffix in _BINARY:
+        return number * Fraction(1024) ** _BINARY[suffix]
+    power = int(exponent) if exponent else {**_DECIMAL, "n": -9, "u": -6}[suffix]
+    return number * Fraction(10) ** power
 
 
 def canonical(quantity: str) -> str:
@@ -21,16 +37,11 @@ def canonical(quantity: str) -> str:
 
     Raises ValueError for text that is no quantity.
     """
-    match = _FORM.fullmatch(quantity)
-    if match is None:
+    value = amount(quantity)
+    if value is None or _WRITTEN.fullmatch(quantity) is None:
         raise ValueError(f"`{quantity}` must be a quantity such as 500m, 2 or 4Gi")
-    number, suffix = Fraction(match[1]), match[2] or ""
-    if suffix in _BINARY:
-        value = number * 1024 ** _BINARY[suffix]
-        if value.denominator == 1 and value >= 1024:
-            return _largest(value, {name: Fraction(1024) ** n for name, n in _BINARY.items()})
-    else:
-        value = number * Fraction(10) ** _DECIMAL[suffix]
+    if quantity.endswith("i") and value.denominator == 1 and value >= 1024:
+        return _largest(value, {name: Fraction(1024) ** n for name, n in _BINARY.items()})
     return _decimal(value)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lockstep_operator.api.objects import API_VERSION, Model, Object
+from lockstep_operator.api.kinds import EMBEDDING_RELEASE
+from lockstep_operator.api.objects import Model, Object
 from lockstep_operator.api.release import EmbeddingReleaseSpec
 from lockstep_operator.manifests.metadata import (
     Component,
@@ -21,8 +22,7 @@ def release_manifest(model: Model, number: int, spec: EmbeddingReleaseSpec) -> O
             f" {release_name(model.name, number)}"
         )
     return {
-        "apiVersion": API_VERSION,
-        "kind": "EmbeddingRelease",
+        **EMBEDDING_RELEASE.type_meta,
         "metadata": metadata(
             release_name(model.name, number),
             model.namespace,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from lockstep_core.protocol import headers
 from lockstep_core.protocol.environment import SERVING_PORT
+from lockstep_operator.api.kinds import GATEWAY_GROUP, HTTP_ROUTE
 from lockstep_operator.api.objects import Model, Object
 from lockstep_operator.api.rollout import ParentRef
 from lockstep_operator.manifests.metadata import (
@@ -18,9 +19,6 @@ from lockstep_operator.manifests.metadata import (
     standard_labels,
 )
 from lockstep_operator.manifests.names import encoder_name, short_name
-
-GATEWAY_GROUP = "gateway.networking.k8s.io"
-GATEWAY_API_VERSION = f"{GATEWAY_GROUP}/v1"
 
 
 def http_route(
@@ -39,8 +37,7 @@ def http_route(
     shares = {holder: 100} if candidate is None else {holder: 100 - weight, candidate: weight}
     rules = [] if candidate is None else [_by_name(candidate), _by_name(holder)]
     return {
-        "apiVersion": GATEWAY_API_VERSION,
-        "kind": "HTTPRoute",
+        **HTTP_ROUTE.type_meta,
         "metadata": metadata(
             model.name,
             model.namespace,
@@ -48,7 +45,7 @@ def http_route(
             owned_by_model(model),
         ),
         "spec": {
-            "parentRefs": [_parent(found) for found in gateway.parent_refs],
+            "parentRefs": [_parent(parent) for parent in gateway.parent_refs],
             # Empty means all: said, so that one added by hand is noticed.
             "hostnames": list(gateway.hostnames),
             "rules": [*rules, _by_weight(shares, candidate, mirror)],
@@ -94,5 +91,5 @@ def _backend(release: str) -> Object:
     return {"group": "", "kind": "Service", "name": name, "port": SERVING_PORT}
 
 
-def _parent(found: ParentRef) -> Object:
-    return {"group": GATEWAY_GROUP, "kind": "Gateway", **found.to_wire()}
+def _parent(parent: ParentRef) -> Object:
+    return {"group": GATEWAY_GROUP, "kind": "Gateway", **parent.to_wire()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lockstep_operator.api.kinds import AUTOSCALER, DEPLOYMENT
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.scaling import AutoscalingSpec
 from lockstep_operator.manifests.metadata import (
@@ -13,8 +14,6 @@ from lockstep_operator.manifests.metadata import (
     standard_labels,
 )
 from lockstep_operator.manifests.names import encoder_name
-
-AUTOSCALING_API_VERSION = "autoscaling/v2"
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,10 @@ def encoder_autoscaler(spec: AutoscalingSpec, release: Release, bounds: Bounds) 
         },
     }
     return {
-        "apiVersion": AUTOSCALING_API_VERSION,
-        "kind": "HorizontalPodAutoscaler",
+        **AUTOSCALER.type_meta,
         "metadata": metadata(name, release.namespace, labels, owned_by_release(release)),
         "spec": {
-            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "scaleTargetRef": {**DEPLOYMENT.type_meta, "name": name},
             "minReplicas": bounds.low,
             "maxReplicas": bounds.high,
             "metrics": [{"type": "Resource", "resource": cpu}],

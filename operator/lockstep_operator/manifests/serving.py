@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from lockstep_core.protocol.config import EncoderConfig, IndexEndpoint, IndexServerConfig
 from lockstep_core.protocol.environment import SERVING_PORT
+from lockstep_operator.api.kinds import DEPLOYMENT, SERVICE
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
@@ -21,7 +22,8 @@ from lockstep_operator.manifests.metadata import (
     standard_labels,
 )
 from lockstep_operator.manifests.names import encoder_name, index_name
-from lockstep_operator.manifests.pods import HTTP_PORT, Program, pod_template
+from lockstep_operator.manifests.pods import HTTP_PORT, ProgramSpec, pod_template
+from lockstep_operator.manifests.programs import ENCODER, INDEXER
 
 ENCODER_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 INDEX_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
@@ -46,10 +48,12 @@ def encoder_deployment(
         replicas = serving.replicas
     selector = selector_labels(release.spec.model, release.name, Component.ENCODER)
     labels = standard_labels(release.spec.model, Component.ENCODER, release=release.name)
-    doors = {entry_label(name): "true" for name in (release.name, beside) if name is not None}
-    program = Program(
+    entry_labels = {
+        entry_label(name): "true" for name in (release.name, beside) if name is not None
+    }
+    program = ProgramSpec(
         command=("lockstep-encoder", "serve"),
-        image=release.spec.images.encoder,
+        image=ENCODER.of(release.spec.images),
         config=encoder_config(release),
         artifacts=release.spec.artifacts,
         writes_artifacts=False,
@@ -61,7 +65,7 @@ def encoder_deployment(
     return _deployment(
         metadata(name, release.namespace, labels, owned_by_release(release)),
         selector,
-        _pod(program, serving.template, labels | doors, selector, pull_secrets),
+        _pod(program, serving.template, labels | entry_labels, selector, pull_secrets),
         replicas=replicas,
         deadline=model.spec.rollout.progress_deadline_seconds,
         settling=serving.min_ready_seconds,
@@ -113,21 +117,14 @@ def index_deployment(
     where the Deployment is missing). Raises ValueError while the release lacks the build.
     """
     name = index_name(release.name, frozen.name)
-    build = build_facts(release, frozen.name)
     selector = selector_labels(release.spec.model, release.name, Component.INDEX, frozen.name)
     labels = standard_labels(
         release.spec.model, Component.INDEX, release=release.name, index=frozen.name
     )
-    program = Program(
+    program = ProgramSpec(
         command=("lockstep-indexer", "serve"),
-        image=release.spec.images.indexer,
-        config=IndexServerConfig(
-            release=release.name,
-            index=frozen.name,
-            artifacts=release.spec.artifacts,
-            build_digest=build.build_digest,
-            space_id=build.space_id,
-        ),
+        image=INDEXER.of(release.spec.images),
+        config=index_config(release, frozen),
         artifacts=release.spec.artifacts,
         writes_artifacts=False,
         port=(HTTP_PORT, SERVING_PORT),
@@ -141,6 +138,18 @@ def index_deployment(
         _pod(program, template, labels, selector, pull_secrets),
         replicas=recipe.spec.replicas if recipe else 1,
         deadline=model.spec.rollout.progress_deadline_seconds,
+    )
+
+
+def index_config(release: Release, frozen: FrozenIndex) -> IndexServerConfig:
+    """The config of an index server: the build that it serves, and its space."""
+    build = build_facts(release, frozen.name)
+    return IndexServerConfig(
+        release=release.name,
+        index=frozen.name,
+        artifacts=release.spec.artifacts,
+        build_digest=build.build_digest,
+        space_id=build.space_id,
     )
 
 
@@ -161,7 +170,7 @@ def index_service(release: Release, frozen: FrozenIndex) -> Object:
 
 
 def entry_service(model: Model, release: Release, *, joint: bool = False) -> Object:
-    """Where users knock: selects the encoder pods of one release.
+    """The entry Service: selects the encoder pods of one release.
 
     `joint`: those of the candidate too that shares its entry point. The only object whose selector
     ever changes, and it changes in one write.
@@ -171,17 +180,17 @@ def entry_service(model: Model, release: Release, *, joint: bool = False) -> Obj
         if joint
         else selector_labels(model.name, release.name, Component.ENCODER)
     )
-    found = metadata(
+    meta = metadata(
         model.name,
         model.namespace,
         standard_labels(model.name, Component.ENTRY),
         owned_by_model(model),
     )
-    return _service(found, selector)
+    return _service(meta, selector)
 
 
 def _deployment(
-    found: Object,
+    meta: Object,
     selector: Mapping[str, str],
     pod: Object,
     *,
@@ -194,9 +203,8 @@ def _deployment(
     So a template that cannot start costs no answer, also with one replica.
     """
     return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": found,
+        **DEPLOYMENT.type_meta,
+        "metadata": meta,
         "spec": {
             **({} if replicas is None else {"replicas": replicas}),
             # The server does not store a zero.
@@ -213,11 +221,10 @@ def _deployment(
     }
 
 
-def _service(found: Object, selector: Mapping[str, str]) -> Object:
+def _service(meta: Object, selector: Mapping[str, str]) -> Object:
     return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": found,
+        **SERVICE.type_meta,
+        "metadata": meta,
         "spec": {
             "type": "ClusterIP",
             "selector": dict(selector),
@@ -258,7 +265,7 @@ def _probes() -> Object:
 
 
 def _pod(
-    program: Program,
+    program: ProgramSpec,
     template: PodTemplate,
     labels: Mapping[str, str],
     selector: Mapping[str, str],

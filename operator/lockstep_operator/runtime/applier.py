@@ -12,22 +12,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lockstep_core.protocol.labels import MODEL
+from lockstep_operator.api.kinds import (
+    DEPLOYMENT,
+    ResourceKind,
+    resource_of,
+)
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.context.plan import Event, Plan, Reference, StatusWrite
 from lockstep_operator.decide.snapshot.observed import FOREIGN_OWNER, Refusal
 from lockstep_operator.decide.vocabulary.compare import applied_hash, difference, with_hash
-from lockstep_operator.runtime import metrics
+from lockstep_operator.runtime import statuses
 from lockstep_operator.runtime.cache import Cache, owner_uids
 from lockstep_operator.runtime.client import FIELD_MANAGER, Api
 from lockstep_operator.runtime.errors import AlreadyExists, Conflict, NotFound, Refused
 from lockstep_operator.runtime.events import Recorder
+from lockstep_operator.runtime.logging import facts_of
 from lockstep_operator.runtime.queue import Key
-from lockstep_operator.runtime.resources import (
-    DEPLOYMENT,
-    EMBEDDING_RELEASE,
-    ResourceKind,
-    resource_of,
-)
+from lockstep_operator.runtime.rewrites import Rewrites
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +48,7 @@ class Applier:
         self._api = api
         self._cache = cache
         self._recorder = recorder
-        # Writes of which the server stored something else, by uid: what was asked, what came of
-        # it. Without this memory one field that a webhook rewrites is a write per pass.
-        self._rewrites: dict[str, tuple[str, Any]] = {}
+        self._rewrites = Rewrites()
 
     async def carry_out(self, key: Key, plan: Plan, known: Sequence[Refusal] = ()) -> Outcome:
         """Raises `ApiError` when the pass must be repeated; what was written stays written.
@@ -95,7 +94,7 @@ class Applier:
         except Refused as error:
             refusal = _refusal(about, error)
             outcome.refusals.append(refusal)
-            logger.warning("write refused", extra=_facts(refusal.kind, refusal.name, str(error)))
+            logger.warning("write refused", extra=facts_of(refusal.kind, refusal.name, str(error)))
             return False
         return True
 
@@ -115,7 +114,7 @@ class Applier:
             raise Refused(error.code, error.reason, error.message) from error
         outcome.writes += 1
         self._cache.put(kind, stored)
-        logger.info("created", extra=_facts(kind.kind, f"{key.namespace}/{name}"))
+        logger.info("created", extra=facts_of(kind.kind, f"{key.namespace}/{name}"))
 
     async def _adopt(
         self, key: Key, kind: ResourceKind, manifest: Object, outcome: Outcome
@@ -129,11 +128,11 @@ class Applier:
         labels = manifest["metadata"].get("labels") or {}
         if labels.get(MODEL) != (live["metadata"].get("labels") or {}).get(MODEL):
             metadata = {"name": name, "uid": live["metadata"]["uid"], "labels": labels}
-            patch = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+            patch = {**kind.type_meta, "metadata": metadata}
             live = await self._api.apply(kind, key.namespace, patch)
             outcome.writes += 1
         self._cache.put(kind, live)
-        logger.info("adopted", extra=_facts(kind.kind, f"{key.namespace}/{name}"))
+        logger.info("adopted", extra=facts_of(kind.kind, f"{key.namespace}/{name}"))
 
     async def _apply(self, key: Key, manifest: Object, outcome: Outcome) -> None:
         kind, name = _address(manifest)
@@ -146,7 +145,9 @@ class Applier:
         if live is not None:
             _check_owner(manifest, live)
             differs = difference(manifest, live)
-            if differs is None or self._was_rewritten(live, applied_hash(manifest), _spec_of(live)):
+            if differs is None or self._rewrites.includes(
+                live, applied_hash(manifest), _spec_of(live)
+            ):
                 self._cache.put(kind, live)
                 return
             why = differs
@@ -157,8 +158,8 @@ class Applier:
         outcome.writes += 1
         self._cache.put(kind, stored)
         differs = difference(manifest, stored)
-        self._note_rewrite(stored, applied_hash(manifest), _spec_of(stored), differs)
-        logger.info("applied", extra=_facts(kind.kind, f"{key.namespace}/{name}", why))
+        self._rewrites.note(stored, applied_hash(manifest), _spec_of(stored), differs)
+        logger.info("applied", extra=facts_of(kind.kind, f"{key.namespace}/{name}", why))
 
     async def _leave_replicas(
         self, key: Key, kind: ResourceKind, manifest: Object, live: Object, outcome: Outcome
@@ -175,11 +176,11 @@ class Applier:
             return
         metadata = {"name": name, "uid": known["metadata"]["uid"]}
         spec = {"replicas": known["spec"]["replicas"]}
-        body = {**_type_of(kind), "metadata": metadata, "spec": spec}
+        body = {**kind.type_meta, "metadata": metadata, "spec": spec}
         call = self._api.hand_over(kind, key.namespace, body)
         self._cache.put(kind, await self._repaired(kind, key, name, call))
         outcome.writes += 1
-        logger.info("replicas left to the autoscaler", extra=_facts(kind.kind, name) | spec)
+        logger.info("replicas left to the autoscaler", extra=facts_of(kind.kind, name) | spec)
 
     async def _delete(self, key: Key, reference: Reference, outcome: Outcome) -> None:
         kind = resource_of(reference.api_version, reference.kind)
@@ -201,7 +202,7 @@ class Applier:
             self._cache.gone(kind, key.namespace, reference.name, uid)
         else:
             self._cache.put(kind, answer)
-        logger.info("deleted", extra=_facts(kind.kind, f"{key.namespace}/{reference.name}"))
+        logger.info("deleted", extra=facts_of(kind.kind, f"{key.namespace}/{reference.name}"))
 
     async def _status(self, key: Key, write: StatusWrite, outcome: Outcome) -> None:
         kind = resource_of(write.of.api_version, write.of.kind)
@@ -210,16 +211,16 @@ class Applier:
             return
         before = live.get("status")
         asked = applied_hash(write.status)
-        if before == write.status or self._was_rewritten(live, asked, before):
+        if before == write.status or self._rewrites.includes(live, asked, before):
             return
-        operations = _status_operations(kind, live, write.status)
+        operations = statuses.patch_of(kind, live, write.status)
         call = self._api.patch_status(kind, key.namespace, write.of.name, operations)
         stored = await self._repaired(kind, key, write.of.name, call)
         outcome.writes += 1
         self._cache.put(kind, stored)
         after = stored.get("status")
-        self._note_rewrite(stored, asked, after, None if after == write.status else "status")
-        _tell_transition(kind, key, write, before or {})
+        self._rewrites.note(stored, asked, after, None if after == write.status else "status")
+        statuses.tell_transition(kind, key, write, before or {})
 
     async def _repaired(self, kind: ResourceKind, key: Key, name: str, call: Any) -> Object:
         """Awaits a write; when the object is not what we thought, reads it before giving up."""
@@ -239,19 +240,6 @@ class Applier:
         if kind.selector is None or kind.selector in (live["metadata"].get("labels") or {}):
             self._cache.put(kind, live)
         return live
-
-    def _was_rewritten(self, live: Object, asked: str, state: Any) -> bool:
-        """Whether the same was asked before and the server made of it what is there now."""
-        return self._rewrites.get(live["metadata"]["uid"]) == (asked, state)
-
-    def _note_rewrite(self, stored: Object, asked: str, state: Any, differs: str | None) -> None:
-        metadata = stored["metadata"]
-        if differs is None:
-            self._rewrites.pop(metadata["uid"], None)
-            return
-        self._rewrites[metadata["uid"]] = (asked, state)
-        facts = _facts(stored.get("kind", ""), f"{metadata['namespace']}/{metadata['name']}")
-        logger.warning("the API server stored something else", extra=facts | {"field": differs})
 
     async def _record_events(self, key: Key, events: Iterable[Event]) -> None:
         for event in events:
@@ -282,50 +270,12 @@ def _check_owner(manifest: Object, live: Object) -> None:
     )
 
 
-def _status_operations(kind: ResourceKind, live: Object, status: Object) -> list[Object]:
-    """A JSON patch of the whole status, under the condition that the object is the one we know.
-
-    Of the ways to write a status only this one (and PUT, which fights every edit of the spec)
-    drops each stale field, whoever wrote it: a merge patch keeps what it does not name, and
-    server-side apply keeps what another manager wrote. A release's status is the only record, so
-    it is also guarded by resourceVersion: a former leader's late write cannot take it back.
-    """
-    metadata = live["metadata"]
-    guard = "resourceVersion" if kind is EMBEDDING_RELEASE else "uid"
-    return [
-        {"op": "test", "path": f"/metadata/{guard}", "value": metadata[guard]},
-        {"op": "add", "path": "/status", "value": status},
-    ]
-
-
-def _tell_transition(kind: ResourceKind, key: Key, write: StatusWrite, before: Object) -> None:
-    field_name = "stage" if kind is EMBEDDING_RELEASE else "phase"
-    old, new = before.get(field_name), write.status.get(field_name)
-    facts = _facts(kind.kind, f"{key.namespace}/{write.of.name}")
-    if old == new or new is None:
-        logger.debug("status written", extra=facts)
-        return
-    if kind is EMBEDDING_RELEASE:
-        metrics.STAGE_TRANSITIONS.labels(stage=new).inc()
-    told = {field_name: new, f"{field_name}_before": old, "says": write.status.get("message")}
-    logger.info(f"{field_name} {old or 'none'} -> {new}", extra=facts | told)
-
-
 def _refusal(about: Object | Reference, error: Refused) -> Refusal:
     if isinstance(about, Reference):
         kind, name = about.kind, about.name
     else:
         kind, name = about["kind"], about["metadata"]["name"]
     return Refusal(kind=kind, name=name, message=error.message, reason=error.reason)
-
-
-def _facts(kind: str, name: str, why: str | None = None) -> dict[str, str]:
-    facts = {"kind": kind, "object": name}
-    return facts if why is None else {**facts, "why": why}
-
-
-def _type_of(kind: ResourceKind) -> Object:
-    return {"apiVersion": kind.api_version, "kind": kind.kind}
 
 
 def _holds_replicas(live: Object) -> bool:

@@ -8,6 +8,7 @@ import random
 import signal
 from typing import Any
 
+from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide import decide
 from lockstep_operator.runtime import metrics
@@ -24,7 +25,6 @@ from lockstep_operator.runtime.optional import OptionalKinds
 from lockstep_operator.runtime.probing import Prober
 from lockstep_operator.runtime.queue import WorkQueue
 from lockstep_operator.runtime.reconcile import Reconciler, start_workers, utc_now
-from lockstep_operator.runtime.resources import ResourceKind
 from lockstep_operator.runtime.sync import Synchroniser
 
 # A plan's writes take milliseconds each; what is not done by then is redone by the next leader.
@@ -74,17 +74,8 @@ class Operator:
         await synchroniser.load()
         # After their owners, as all children.
         await optional.load()
-        recorder = Recorder(self._api, instance=self._config.pod_name)
         self._measurer = Measurer(Prober(), wake=self._queue.add, now=utc_now)
-        reconciler = Reconciler(
-            queue=self._queue,
-            cache=self._cache,
-            applier=Applier(self._api, self._cache, recorder),
-            measurer=self._measurer,
-            decide=decide,
-            settings=self._config.settings,
-            gateways=Gateways(self._api),
-        )
+        reconciler = self._reconciler(self._api, self._measurer)
         self._tasks += start_workers(reconciler, count=self._config.workers)
         self._spawn(synchroniser.run(), "resync")
         self._spawn(optional.run(), "optional kinds")
@@ -93,6 +84,18 @@ class Operator:
         if self._leader.is_stopping:
             # SIGTERM came before kopf's own handlers were in place: tell kopf now.
             signal.raise_signal(signal.SIGTERM)
+
+    def _reconciler(self, api: Api, measurer: Measurer) -> Reconciler:
+        recorder = Recorder(api, instance=self._config.pod_name)
+        return Reconciler(
+            queue=self._queue,
+            cache=self._cache,
+            applier=Applier(api, self._cache, recorder),
+            measurer=measurer,
+            decide=decide,
+            settings=self._config.settings,
+            gateways=Gateways(api),
+        )
 
     def observe(self, kind: ResourceKind, event: Any) -> None:
         """Takes in one watch event and asks for a reconcile of whom it changed."""

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep_core.protocol.labels import MODEL
+from lockstep_operator.api import kinds
+from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
-from lockstep_operator.runtime import resources
 from lockstep_operator.runtime.queue import Key
-from lockstep_operator.runtime.resources import ResourceKind
 
 TOMBSTONE_SECONDS = 900.0
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -35,10 +34,10 @@ def slim(kind: ResourceKind, body: Object) -> Object:
     # Items of a List carry neither; a watch event carries both.
     slimmed.setdefault("apiVersion", kind.api_version)
     slimmed.setdefault("kind", kind.kind)
-    if kind is resources.AUTOSCALER:
+    if kind is kinds.AUTOSCALER:
         # It tells of the load, anew every few seconds.
         slimmed.pop("status", None)
-    if kind is resources.POD and "spec" in body:
+    if kind is kinds.POD and "spec" in body:
         spec = body["spec"]
         slimmed["spec"] = {field: spec[field] for field in _POD_SPEC_FIELDS if field in spec}
         slimmed["spec"]["containers"] = [
@@ -50,14 +49,7 @@ def slim(kind: ResourceKind, body: Object) -> Object:
 
 def model_of(kind: ResourceKind, body: Object) -> str | None:
     """The name of the model whose aggregate the object belongs to, None for a stranger."""
-    if kind is resources.EMBEDDING_MODEL:
-        return str(body["metadata"]["name"])
-    if kind is resources.VECTOR_INDEX:
-        name = ((body.get("spec") or {}).get("modelRef") or {}).get("name")
-    elif kind is resources.EMBEDDING_RELEASE:
-        name = (body.get("spec") or {}).get("model")
-    else:
-        name = (body["metadata"].get("labels") or {}).get(MODEL)
+    name = kind.model_of(body)
     return str(name) if name else None
 
 
@@ -105,7 +97,7 @@ class Cache:
         return tuple(self._aggregates)
 
     def serves(self, kind: ResourceKind, namespace: str | None) -> bool:
-        """Whether the API server has a kind that it may lack (`resources.OPTIONAL`)."""
+        """Whether the API server has a kind that it may lack (`kinds.OPTIONAL`)."""
         return bool({(kind.kind, namespace), (kind.kind, None)} & self._served)
 
     def note_served(self, kind: ResourceKind, namespace: str | None, served: bool) -> set[Key]:
@@ -119,7 +111,7 @@ class Cache:
     def observe(self, kind: ResourceKind, event: str | None, body: Object) -> set[Key]:
         """Takes in a watch event. Returns the keys that it changed something for."""
         if event == "DELETED":
-            return self._bury(kind, body)
+            return self._observe_deletion(kind, body)
         return self._put(kind, body, after_tombstone=1)
 
     def put(self, kind: ResourceKind, body: Object) -> set[Key]:
@@ -135,7 +127,9 @@ class Cache:
         known_uid = known["metadata"]["uid"] if known is not None else None
         dead = uid or known_uid
         is_known = known is not None and dead == known_uid
-        self._dig(kind, at, version_of(known) if known is not None and is_known else 0, dead)
+        self._note_tombstone(
+            kind, at, version_of(known) if known is not None and is_known else 0, dead
+        )
         return self._remove(kind, at, known) if known is not None and is_known else set()
 
     def prune(
@@ -151,9 +145,9 @@ class Cache:
             if inside and at not in listed and version_of(known) <= version:
                 changed |= self._remove(kind, at, known)
         oldest = self._clock() - TOMBSTONE_SECONDS
-        graves = self._tombstones[kind.kind]
-        for at in [at for at, grave in graves.items() if grave.at < oldest]:
-            del graves[at]
+        tombstones = self._tombstones[kind.kind]
+        for at in [at for at, tombstone in tombstones.items() if tombstone.at < oldest]:
+            del tombstones[at]
         return changed
 
     def _put(self, kind: ResourceKind, body: Object, *, after_tombstone: int) -> set[Key]:
@@ -163,10 +157,10 @@ class Cache:
         known = self._objects[kind.kind].get(at)
         if known is not None and version_of(known) >= version:
             return set()
-        if self._is_buried(kind, at, metadata["uid"], version - after_tombstone):
+        if self._is_dead(kind, at, metadata["uid"], version - after_tombstone):
             return set()
         slimmed = slim(kind, body)
-        if kind is resources.AUTOSCALER and known is not None and _is_same(known, slimmed):
+        if kind is kinds.AUTOSCALER and known is not None and _is_same(known, slimmed):
             self._objects[kind.kind][at] = slimmed
             return set()
         changed = self._unlink(kind, at, known) | self._link(kind, at, slimmed)
@@ -174,26 +168,26 @@ class Cache:
         self._tombstones[kind.kind].pop(at, None)
         return changed
 
-    def _is_buried(self, kind: ResourceKind, at: Key, uid: str, version: int) -> bool:
-        grave = self._tombstones[kind.kind].get(at)
-        if grave is None:
+    def _is_dead(self, kind: ResourceKind, at: Key, uid: str, version: int) -> bool:
+        tombstone = self._tombstones[kind.kind].get(at)
+        if tombstone is None:
             return False
-        return grave.uid == uid or version < grave.version
+        return tombstone.uid == uid or version < tombstone.version
 
-    def _bury(self, kind: ResourceKind, body: Object) -> set[Key]:
+    def _observe_deletion(self, kind: ResourceKind, body: Object) -> set[Key]:
         metadata = body["metadata"]
         at = Key(metadata["namespace"], metadata["name"])
         known = self._objects[kind.kind].get(at)
         version = version_of(body)
         if known is not None and version_of(known) > version:
             return set()
-        self._dig(kind, at, version, None)
+        self._note_tombstone(kind, at, version, None)
         return self._remove(kind, at, known) if known is not None else set()
 
-    def _dig(self, kind: ResourceKind, at: Key, version: int, uid: str | None) -> None:
-        grave = self._tombstones[kind.kind].get(at)
-        if grave is not None:
-            version, uid = max(version, grave.version), uid or grave.uid
+    def _note_tombstone(self, kind: ResourceKind, at: Key, version: int, uid: str | None) -> None:
+        tombstone = self._tombstones[kind.kind].get(at)
+        if tombstone is not None:
+            version, uid = max(version, tombstone.version), uid or tombstone.uid
         self._tombstones[kind.kind][at] = _Tombstone(version, uid, self._clock())
 
     def _remove(self, kind: ResourceKind, at: Key, known: Object) -> set[Key]:
@@ -213,9 +207,9 @@ class Cache:
         if model is None:
             return set()
         key = Key(at.namespace, model)
-        kinds = self._aggregates[key]
-        kinds[kind.kind].discard(at.name)
-        if not any(kinds.values()):
+        names = self._aggregates[key]
+        names[kind.kind].discard(at.name)
+        if not any(names.values()):
             del self._aggregates[key]
         return {key}
 

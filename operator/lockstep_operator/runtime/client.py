@@ -17,10 +17,10 @@ import orjson
 from kubernetes.aio import client as official
 from kubernetes.aio import config as official_config
 
+from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.errors import ApiError, Unavailable, error_from
-from lockstep_operator.runtime.resources import ResourceKind
 
 FIELD_MANAGER = "lockstep"
 HAND_OVER_MANAGER = "lockstep-hand-over"
@@ -218,7 +218,7 @@ class Api:
         self, method: str, resource: str, headers: dict[str, str], body: Any
     ) -> tuple[int, bytes, Mapping[str, str]]:
         # The body is handed over after serialisation: the official walk over it, meant for typed
-        # models, is the dearest part of a call that carries a dict.
+        # models, is the most expensive part of a call that carries a dict.
         request = await self._client.param_serialize(
             method, resource, header_params=headers, auth_settings=["BearerToken"]
         )

@@ -79,12 +79,12 @@ class Counting:
         self._timed += now.timed - since.timed
         if not now.within:
             return
-        found = _differences(now.within, since.within)
+        within = _differences(now.within, since.within)
         if self._within is None:
-            self._within = found
+            self._within = within
             return
         # Two builds of the encoder may count at other edges: the common ones hold for both.
-        self._within = {e: n + found[e] for e, n in self._within.items() if e in found}
+        self._within = {e: n + within[e] for e, n in self._within.items() if e in within}
 
 
 def _differences(now: Mapping[K, int], since: Mapping[K, int]) -> dict[K, int]:

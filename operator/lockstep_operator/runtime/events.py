@@ -14,12 +14,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from lockstep_core.protocol.labels import GROUP
+from lockstep_operator.api.kinds import EVENT
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.context.plan import Event
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.client import Api
 from lockstep_operator.runtime.errors import ApiError
-from lockstep_operator.runtime.resources import EVENT
 
 CONTROLLER = f"{GROUP}/operator"
 NOTE_LIMIT = 1000
@@ -104,8 +104,7 @@ class Recorder:
             "uid": uid,
         }
         return {
-            "apiVersion": EVENT.api_version,
-            "kind": EVENT.kind,
+            **EVENT.type_meta,
             "metadata": {
                 "name": f"{event.about.name[:200]}.{uuid.uuid4().hex[:16]}",
                 "namespace": namespace,

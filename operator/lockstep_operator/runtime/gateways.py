@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from lockstep_operator.api.kinds import GATEWAY, GATEWAY_CLASS
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.snapshot.observed import GatewayFacts
 from lockstep_operator.runtime.client import Api
 from lockstep_operator.runtime.errors import NotFound, Refused
-from lockstep_operator.runtime.resources import GATEWAY, GATEWAY_CLASS
 
 FRESH_SECONDS = 30.0
 
@@ -29,8 +29,8 @@ class Gateways:
 
     async def of(self, model: Object | None) -> tuple[GatewayFacts, ...]:
         """The Gateways that the spec names. Raises `ApiError` when no answer comes."""
-        found = dict.fromkeys(_named(model)) if model is not None else ()
-        return tuple([await self._read(namespace, name) for namespace, name in found])
+        named = dict.fromkeys(_named(model)) if model is not None else ()
+        return tuple([await self._read(namespace, name) for namespace, name in named])
 
     async def _read(self, namespace: str, name: str) -> GatewayFacts:
         at, now = (namespace, name), self._clock()
@@ -46,16 +46,16 @@ class Gateways:
         try:
             gateway = await self._api.get(GATEWAY, namespace, name)
             class_name = str(gateway["spec"]["gatewayClassName"])
-            found = await self._api.get(GATEWAY_CLASS, None, class_name)
+            gateway_class = await self._api.get(GATEWAY_CLASS, None, class_name)
         except NotFound:
-            told = f"GatewayClass {class_name} is not there" if class_name else "it is not there"
-            return GatewayFacts(namespace, name, class_name, told=told)
+            why = f"GatewayClass {class_name} is not there" if class_name else "it is not there"
+            return GatewayFacts(namespace, name, class_name, told=why)
         except Refused as error:
             return GatewayFacts(namespace, name, class_name, told=error.message)
-        listed = (found.get("status") or {}).get("supportedFeatures")
+        listed = (gateway_class.get("status") or {}).get("supportedFeatures")
         if listed is None:
-            told = f"GatewayClass {class_name} has no `status.supportedFeatures`"
-            return GatewayFacts(namespace, name, class_name, told=told)
+            why = f"GatewayClass {class_name} has no `status.supportedFeatures`"
+            return GatewayFacts(namespace, name, class_name, told=why)
         return GatewayFacts(namespace, name, class_name, frozenset(map(_name_of, listed)))
 
 

@@ -20,12 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
+from lockstep_operator.api.kinds import LEASE
 from lockstep_operator.api.objects import Object
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.client import Api, connect
 from lockstep_operator.runtime.errors import AlreadyExists, ApiError, Conflict, NotFound, NotLeading
 from lockstep_operator.runtime.heartbeat import Heartbeat
-from lockstep_operator.runtime.resources import LEASE
 
 logger = logging.getLogger(__name__)
 

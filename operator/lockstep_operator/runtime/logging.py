@@ -41,6 +41,12 @@ class TextFormatter(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
+def facts_of(kind: str, name: str, why: str | None = None) -> dict[str, str]:
+    """The `extra` fields of a line about one object, `name` with its namespace."""
+    facts = {"kind": kind, "object": name}
+    return facts if why is None else {**facts, "why": why}
+
+
 def configure(*, level: str, style: str) -> None:
     """Sends all logs to stdout. `style` is `json` or `text`."""
     handler = logging.StreamHandler(sys.stdout)

@@ -13,12 +13,12 @@ import random
 import sys
 from collections.abc import Sequence
 
+from lockstep_operator.api.kinds import OPTIONAL, ResourceKind
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.client import Api
 from lockstep_operator.runtime.errors import ApiError, NotFound, Refused
 from lockstep_operator.runtime.queue import Key, WorkQueue
-from lockstep_operator.runtime.resources import OPTIONAL, ResourceKind
 from lockstep_operator.runtime.sync import RETRY_SECONDS, list_into
 
 LOOK_SECONDS = 10.0

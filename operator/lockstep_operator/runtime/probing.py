@@ -43,10 +43,10 @@ class Prober:
         """The counters of all pods, by uid. Raises ProbeError when one of them cannot be read."""
         if not what.targets:
             raise ProbeError(f"no encoder pod of {what.release} is ready")
-        found = await asyncio.gather(
+        readings = await asyncio.gather(
             *(self._counters(target, what.release) for target in what.targets)
         )
-        return {t.uid: counters for t, counters in zip(what.targets, found, strict=True)}
+        return {t.uid: counters for t, counters in zip(what.targets, readings, strict=True)}
 
     async def _counters(self, target: Target, release: str) -> Counters:
         who = f"pod {target.pod} at {target.url}"
@@ -74,8 +74,8 @@ class Prober:
             raise ProbeError(f"{who} answered {status} without JSON") from error
         if not isinstance(answer, dict) or answer.get("status") != "success":
             said = answer.get("error") if isinstance(answer, dict) else None
-            told = f": {str(said)[:MAX_WORDS]}" if said else ""
-            raise ProbeError(f"{who} answered {status}{told}")
+            detail = f": {str(said)[:MAX_WORDS]}" if said else ""
+            raise ProbeError(f"{who} answered {status}{detail}")
         try:
             return Answer(_values(answer["data"]))
         except (KeyError, TypeError, ValueError, IndexError) as error:

@@ -28,7 +28,7 @@ def run(config: Config, registry: kopf.OperatorRegistry) -> int:
     leader = Leader(
         namespace=config.pod_namespace,
         name=config.lease_name,
-        # Unique per process: a restarted container must not take its own corpse for itself.
+        # Unique per process: a restarted container must not take its previous identity for itself.
         identity=f"{config.pod_name}_{uuid.uuid4().hex[:8]}",
         times=LeaseTimes(config.lease_seconds),
         heartbeat=heartbeat,

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from lockstep_operator.api.kinds import AGGREGATE, EMBEDDING_MODEL, OPTIONAL
 from lockstep_operator.decide.context.plan import Plan
 from lockstep_operator.decide.snapshot.observed import Observed, Refusal, Settings
-from lockstep_operator.runtime import metrics, resources
+from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.applier import Applier, Outcome
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.errors import ApiError, Conflict, NotLeading, Unavailable
@@ -64,20 +65,14 @@ class Reconciler:
 
     def gather(self, key: Key) -> Observed:
         """The model's aggregate as the cache has it. Costs the model's own objects only."""
-        of = self._cache.of_model
         return Observed(
             namespace=key.namespace,
             name=key.name,
-            model=self._cache.get(resources.EMBEDDING_MODEL, key.namespace, key.name),
-            releases=of(key, resources.EMBEDDING_RELEASE),
-            indexes=of(key, resources.VECTOR_INDEX),
-            jobs=of(key, resources.JOB),
-            pods=of(key, resources.POD),
-            deployments=of(key, resources.DEPLOYMENT),
-            services=of(key, resources.SERVICE),
-            autoscalers=of(key, resources.AUTOSCALER),
-            routes=of(key, resources.HTTP_ROUTE),
-            gateway_api=self._cache.serves(resources.HTTP_ROUTE, key.namespace),
+            model=self._cache.get(EMBEDDING_MODEL, key.namespace, key.name),
+            objects={kind.kind: self._cache.of_model(key, kind) for kind in AGGREGATE},
+            served=frozenset(
+                kind.kind for kind in OPTIONAL if self._cache.serves(kind, key.namespace)
+            ),
             refusals=self._refusals.get(key, ()),
             measurements=self._measurer.series(key),
         )

@@ -8,8 +8,8 @@ from typing import Any
 import kopf
 
 from lockstep_core.protocol.labels import GROUP
+from lockstep_operator.api.kinds import WATCHED
 from lockstep_operator.runtime.client import PAGE, in_cluster
-from lockstep_operator.runtime.resources import WATCHED
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

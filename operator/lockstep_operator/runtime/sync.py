@@ -11,12 +11,12 @@ import logging
 import random
 from collections.abc import Sequence
 
+from lockstep_operator.api.kinds import WATCHED, ResourceKind
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.client import Api
 from lockstep_operator.runtime.errors import ApiError, NotFound
 from lockstep_operator.runtime.queue import Key, Lane, WorkQueue
-from lockstep_operator.runtime.resources import WATCHED, ResourceKind
 
 RESYNC_SECONDS = 600.0
 RETRY_SECONDS = 2.0

@@ -1,15 +1,15 @@
-"""Labels, owners, and the same bytes each time."""
+"""Whose an object is: labels and owners."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, parse_model
 from tests.unit.manifests.support import samples
-from tests.unit.manifests.support.built import everything
+from tests.unit.manifests.support.built import (
+    everything,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -28,10 +28,6 @@ def test_every_object_has_its_labels_and_one_controller(found: Object) -> None:
     else:
         assert (owner["kind"], owner["uid"]) == ("EmbeddingRelease", "r2-uid")
         assert labels["lockstep.dev/release"] == "glyphs-r2"
-
-
-def test_manifests_are_the_same_bytes_each_time() -> None:
-    assert json.dumps(list(everything())) == json.dumps(list(everything()))
 
 
 def test_an_object_without_uid_owns_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockstep_operator.manifests.quantities import canonical, canonical_all
+from lockstep_operator.manifests.quantities import amount, canonical, canonical_all
 
 pytestmark = pytest.mark.unit
 
@@ -63,3 +63,20 @@ def test_all_are_sorted() -> None:
     found = canonical_all({"memory": "1024Mi", "cpu": "1000m"})
     assert list(found.items()) == [("cpu", "1"), ("memory", "1Gi")]
     assert Fraction(found["cpu"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"),
+    [
+        ("-1.5", Fraction(-3, 2)),
+        (".5", Fraction(1, 2)),
+        ("2e3", Fraction(2000)),
+        ("5n", Fraction(5, 10**9)),
+        ("1Ei", Fraction(2**60)),
+        ("1.2.3", None),
+        ("ten", None),
+        ("", None),
+    ],
+)
+def test_the_number_of_any_quantity_of_kubernetes(quantity: str, number: Fraction | None) -> None:
+    assert amount(quantity) == number

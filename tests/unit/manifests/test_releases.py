@@ -1,4 +1,4 @@
-"""The release object."""
+"""The EmbeddingRelease object."""
 
 from __future__ import annotations
 

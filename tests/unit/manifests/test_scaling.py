@@ -7,7 +7,9 @@ import pytest
 from lockstep_operator import manifests
 from lockstep_operator.manifests.scaling import Bounds
 from tests.unit.manifests.support import samples
-from tests.unit.manifests.support.built import container_of
+from tests.unit.manifests.support.built import (
+    container_of,
+)
 
 pytestmark = pytest.mark.unit
 

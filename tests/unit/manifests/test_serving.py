@@ -1,13 +1,20 @@
-"""Serving: what Deployments are told, whom Services select, how pods are replaced."""
+"""What answers requests: each release its own servers, and the entry point that moves."""
 
 from __future__ import annotations
 
 import pytest
 
-from lockstep_core.protocol.config import EncoderConfig
+from lockstep_core.protocol.config import (
+    EncoderConfig,
+)
 from lockstep_operator import manifests
 from tests.unit.manifests.support import samples
-from tests.unit.manifests.support.built import config_of, container_of, services, serving
+from tests.unit.manifests.support.built import (
+    config_of,
+    container_of,
+    services,
+    serving,
+)
 
 pytestmark = pytest.mark.unit
 

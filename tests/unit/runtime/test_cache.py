@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep_operator.runtime.cache import Cache
-from lockstep_operator.runtime.queue import Key
-from lockstep_operator.runtime.resources import (
+from lockstep_operator.api.kinds import (
     AUTOSCALER,
     EMBEDDING_MODEL,
     EMBEDDING_RELEASE,
@@ -20,6 +18,8 @@ from lockstep_operator.runtime.resources import (
     VECTOR_INDEX,
     ResourceKind,
 )
+from lockstep_operator.runtime.cache import Cache
+from lockstep_operator.runtime.queue import Key
 
 pytestmark = pytest.mark.unit
 

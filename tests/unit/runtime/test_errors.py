@@ -1,4 +1,4 @@
-"""Answers of the API server, sorted by what the caller should do."""
+"""Answers of the API server, sorted by what to do."""
 
 from __future__ import annotations
 

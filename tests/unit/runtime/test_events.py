@@ -1,4 +1,4 @@
-"""The brake on events."""
+"""The brakes of Events."""
 
 from __future__ import annotations
 

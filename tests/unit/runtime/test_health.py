@@ -1,4 +1,4 @@
-"""The probes over HTTP."""
+"""Probes that say why."""
 
 from __future__ import annotations
 

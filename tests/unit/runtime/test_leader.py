@@ -1,4 +1,4 @@
-"""Lease times: one leader at a time."""
+"""The times of the Lease."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines."""
+"""Lines of the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's metrics, their names and their text."""
+"""The operator's metrics, in the form that Prometheus expects."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from devcluster.host import packages
 from lockstep_operator.runtime import metrics
 
 pytestmark = pytest.mark.unit
+
 
 PROMTOOL = packages.found("promtool")
 

@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
+from lockstep_operator.api.kinds import HTTP_ROUTE, ResourceKind
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.client import Api
 from lockstep_operator.runtime.errors import ApiError, NotFound, Refused
 from lockstep_operator.runtime.optional import OptionalKinds
 from lockstep_operator.runtime.queue import Key, WorkQueue
-from lockstep_operator.runtime.resources import HTTP_ROUTE, ResourceKind
 
 pytestmark = pytest.mark.unit
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lockstep_operator.api.kinds import EMBEDDING_MODEL, JOB
 from lockstep_operator.api.release import Images
 from lockstep_operator.decide.context.plan import Plan
 from lockstep_operator.decide.snapshot.observed import Observed, Refusal, Settings
@@ -21,7 +22,6 @@ from lockstep_operator.runtime.measuring import Measurer
 from lockstep_operator.runtime.probing import Prober
 from lockstep_operator.runtime.queue import Key, WorkQueue
 from lockstep_operator.runtime.reconcile import Reconciler, start_workers
-from lockstep_operator.runtime.resources import EMBEDDING_MODEL, JOB
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lockstep_core.protocol import labels
 from lockstep_core.protocol.result import ReplayFacts
 from lockstep_core.quality.verdicts import Judgement, Verdict, Why, judge_at_least
 from lockstep_operator.api.gates import Gate
@@ -19,6 +18,7 @@ from lockstep_operator.decide.context.plan import reference
 from lockstep_operator.decide.context.waits import REFUSED_AGAIN_SECONDS
 from lockstep_operator.decide.gates.limits import as_told, settle, undecided
 from lockstep_operator.decide.gates.live import GateCheck, Look, problem_of, unmeasured
+from lockstep_operator.decide.jobs.job_labels import analysis_of, attempt_of, gate_of, kind_of
 from lockstep_operator.decide.jobs.job_status import JobState, Report, ended_at, is_over, read_job
 from lockstep_operator.decide.vocabulary.clock import seconds_since
 from lockstep_operator.decide.vocabulary.formatting import (
@@ -36,7 +36,7 @@ def live_recall(check: GateCheck) -> Look:
     if isinstance(index, str):
         return Look(as_told(gate, undecided(gate, unmeasured(gate, index))))
     jobs = _jobs(check)
-    ours = [job for job in jobs if _analysis(job) == _id(check)]
+    ours = [job for job in jobs if analysis_of(job) == _id(check)]
     reports = [_read(check, job) for job in ours]
     verdicts = [
         found
@@ -61,18 +61,9 @@ def _jobs(check: GateCheck) -> list[Object]:
     found = [
         job
         for job in check.context.snapshot.children("Job", check.release.uid)
-        if (job["metadata"].get("labels") or {}).get(labels.COMPONENT) == JobKind.REPLAY
-        and job["metadata"]["labels"].get(labels.GATE) == check.gate.name
+        if kind_of(job) == JobKind.REPLAY and gate_of(job) == check.gate.name
     ]
-    return sorted(found, key=_attempt)
-
-
-def _attempt(job: Object) -> int:
-    return int(job["metadata"]["labels"].get(labels.ATTEMPT, 0))
-
-
-def _analysis(job: Object) -> str:
-    return str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS))
+    return sorted(found, key=attempt_of)
 
 
 def _index(check: GateCheck) -> FrozenIndex | str:
@@ -172,19 +163,10 @@ def _next(
     if wait > 0 or alive:
         context.wake_in(wait or 1.0)
         return Look(None, problem_of(verdicts))
-    attempt = (_attempt(jobs[-1]) if jobs else 0) + 1
+    attempt = (attempt_of(jobs[-1]) if jobs else 0) + 1
     name = job_name(release.name, JobKind.REPLAY, attempt, check.gate.name)
     refusal = context.snapshot.refusal("Job", name)
-    inputs = JobInputs(
-        model=context.model,
-        release=release,
-        attempt=attempt,
-        index=index,
-        gate=check.gate,
-        analysis=_id(check),
-    )
-    secrets = context.snapshot.settings.image_pull_secrets
-    job = attempt_job(JobKind.REPLAY, inputs, pull_secrets=secrets)
+    job = _replay(check, index, attempt)
     if refusal is None:
         context.create.append(job)
         return Look(None, problem_of(verdicts))
@@ -195,3 +177,17 @@ def _next(
     context.create.append(job)
     context.wake_in(REFUSED_AGAIN_SECONDS)
     return Look(None, told)
+
+
+def _replay(check: GateCheck, index: FrozenIndex, attempt: int) -> Object:
+    context = check.context
+    inputs = JobInputs(
+        model=context.model,
+        release=check.release,
+        attempt=attempt,
+        index=index,
+        gate=check.gate,
+        analysis=_id(check),
+    )
+    secrets = context.snapshot.settings.image_pull_secrets
+    return attempt_job(JobKind.REPLAY, inputs, pull_secrets=secrets)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lockstep_core.protocol import labels
 from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import FrozenIndex
@@ -15,6 +14,7 @@ from lockstep_operator.decide.context.plan import reference
 from lockstep_operator.decide.context.transitions import Fail, Stay, stay
 from lockstep_operator.decide.context.waits import REFUSED_AGAIN_SECONDS, REMNANT_SECONDS
 from lockstep_operator.decide.jobs import attempts
+from lockstep_operator.decide.jobs.job_labels import index_of, kind_of
 from lockstep_operator.decide.jobs.job_status import JobState, Report, Retry, is_over, read_job
 from lockstep_operator.decide.jobs.pod_status import IMAGE_REASONS
 from lockstep_operator.decide.vocabulary import clock
@@ -206,10 +206,8 @@ def _what(context: ReconcileContext, name: str, task: Task) -> str:
 def _live(context: ReconcileContext, name: str, task: Task) -> list[Object]:
     """Jobs of this task that may still have a pod, whatever their attempt."""
     release = context.release(name)
-    wanted = {labels.COMPONENT: str(task.kind), labels.INDEX: task.index}
     return [
         job
         for job in context.snapshot.children("Job", release.uid)
-        if not is_over(job)
-        and all((job["metadata"].get("labels") or {}).get(k) == v for k, v in wanted.items())
+        if not is_over(job) and kind_of(job) == task.kind and index_of(job) == task.index
     ]

@@ -1,4 +1,8 @@
-"""What a pod's status says: why it does not start, and how its program ended."""
+"""What a pod's status says: why it does not start, and how its program ended.
+
+Any container may keep a pod from starting, but only that of its program says how it ended: a
+sidecar never speaks for the program.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from pydantic import ValidationError
 from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.manifests.pods import CHECK, CONTAINER
+from lockstep_operator.manifests.programs import CHECK, CONTAINER
 
 # Waiting reasons that do not pass by themselves, each with what it comes down to. A pull that
 # fails alternates between two words: they are one here, or each change would be a status write.
@@ -109,7 +113,7 @@ def ended(pod: Object) -> Ended | None:
         terminated = (container.get("state") or {}).get("terminated")
         if terminated is None:
             continue
-        name = container.get("name", CONTAINER)
+        name = _name(container)
         if name == CONTAINER or (name == CHECK and terminated.get("exitCode")):
             return _ended(pod, terminated)
     return None
@@ -118,6 +122,8 @@ def ended(pod: Object) -> Ended | None:
 def crashed(pod: Object) -> Ended | None:
     """How the program of a serving pod ended last, also when the kubelet has started it again."""
     for container in _containers(pod):
+        if _name(container) != CONTAINER:
+            continue
         if "running" in (container.get("state") or {}) and container.get("ready"):
             return None
         for state in (container.get("state") or {}, container.get("lastState") or {}):
@@ -163,6 +169,10 @@ def name_of(pod: Object) -> str:
 def _containers(pod: Object) -> list[Object]:
     status = pod.get("status") or {}
     return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def _name(container: Object) -> str:
+    return str(container.get("name", CONTAINER))
 
 
 def _spec_image(pod: Object) -> str:

@@ -6,25 +6,24 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Literal
 
-from lockstep_core.protocol import labels
-from lockstep_operator.api.objects import API_VERSION, Object, Release
+from lockstep_operator.api.kinds import AUTOSCALER, DEPLOYMENT, EMBEDDING_RELEASE, REMOVED
+from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference, reference
 from lockstep_operator.decide.context.transitions import Enter, Note
+from lockstep_operator.decide.jobs.job_labels import analysis_of, attempt_of, index_of, kind_of
 from lockstep_operator.decide.jobs.job_status import is_over
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.stages.apply import apply
 from lockstep_operator.decide.stages.finalizing import replaced
 from lockstep_operator.decide.vocabulary import clock
-from lockstep_operator.decide.workloads.children import AUTOSCALER
 from lockstep_operator.manifests import JobKind, encoder_name, short_name
 
 # A replaced release answers what reached it before every node had heard of the switch.
 DRAIN_SECONDS = 30.0
 # Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
 KEPT_JOBS = 3
-_KINDS = (AUTOSCALER, "Deployment", "Service")
 
 
 def retire(context: ReconcileContext) -> None:
@@ -88,17 +87,17 @@ def _sweep(context: ReconcileContext) -> None:
 
 def _servers(context: ReconcileContext, release: Release) -> list[Object]:
     """What served. The encoder ends first: what it still answers needs its indexes."""
-    found = {kind: context.snapshot.children(kind, release.uid) for kind in _KINDS}
+    found = {kind.kind: context.snapshot.children(kind.kind, release.uid) for kind in REMOVED}
     if context.snapshot.encoder_runs(release.name):
         encoder = encoder_name(release.name)
-        first = [c for c in found["Deployment"] if c["metadata"]["name"] == encoder]
-        return [*found[AUTOSCALER], *first]
+        first = [c for c in found[DEPLOYMENT.kind] if c["metadata"]["name"] == encoder]
+        return [*found[AUTOSCALER.kind], *first]
     return [child for children in found.values() for child in children]
 
 
 def _is_measurement(job: Object, release: Release) -> bool:
     """Whether the Job counts in an analysis that is under way."""
-    made_for = str((job["metadata"].get("annotations") or {}).get(labels.ANALYSIS, ""))
+    made_for = analysis_of(job)
     status = release.status
     watched = (
         facts_of(status.stage).serves and status.watch is not None and status.watch.verdict is None
@@ -109,27 +108,20 @@ def _is_measurement(job: Object, release: Release) -> bool:
 
 def _is_useless(job: Object, release: Release) -> bool:
     """Whether it goes on to measure what is decided already."""
-    kind = (job["metadata"].get("labels") or {}).get(labels.COMPONENT)
     over = is_over(job) or _is_measurement(job, release)
-    return kind == JobKind.REPLAY and not over
+    return kind_of(job) == JobKind.REPLAY and not over
 
 
 def _old_evidence(jobs: Iterable[Object]) -> list[Object]:
     """Ended Jobs beyond the last `KEPT_JOBS` attempts of their task."""
-    tasks: dict[tuple[str, str], list[Object]] = defaultdict(list)
+    tasks: dict[tuple[str, str | None], list[Object]] = defaultdict(list)
     for job in jobs:
-        found = job["metadata"].get("labels") or {}
         if is_over(job):
-            task = found.get(labels.COMPONENT, ""), found.get(labels.INDEX, "")
-            tasks[task].append(job)
-
-    def attempt(job: Object) -> int:
-        return int(job["metadata"]["labels"].get(labels.ATTEMPT, 0))
-
+            tasks[kind_of(job), index_of(job)].append(job)
     return [
         job
         for ended in tasks.values()
-        for job in sorted(ended, key=attempt, reverse=True)[KEPT_JOBS:]
+        for job in sorted(ended, key=attempt_of, reverse=True)[KEPT_JOBS:]
     ]
 
 
@@ -144,4 +136,5 @@ def _trim_history(context: ReconcileContext) -> None:
 
 
 def _record(release: Release) -> Reference:
-    return Reference(API_VERSION, "EmbeddingRelease", release.name, release.uid)
+    kind = EMBEDDING_RELEASE
+    return Reference(kind.api_version, kind.kind, release.name, release.uid)

@@ -29,12 +29,6 @@ from lockstep_operator.manifests import JobKind, release_name, short_name
 
 VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
 # The Jobs of a stage that starts again. Later stages need the builds.
-_JOBS = {
-    Stage.TRAINING: JobKind.TRAIN,
-    Stage.IMPORTING: JobKind.IMPORT,
-    Stage.EVALUATING: JobKind.EVALUATE,
-}
-
 # What a verb answers: the outcome, and the reason of its Event. None: not yet, ask again.
 Answer = tuple[str, Reason] | None
 
@@ -190,7 +184,7 @@ def tried_again(stage: Retried, record: dict[str, object]) -> Enter[Retried]:
 
 def _fresh(release: Release, stage: Stage) -> Attempts:
     """No failures counted, and new names for the Jobs of the stage that starts again."""
-    return attempts.start_again(release.status, _JOBS.get(stage, JobKind.BUILD))
+    return attempts.start_again(release.status, facts_of(stage).job or JobKind.BUILD)
 
 
 def _offline(context: ReconcileContext, release: Release) -> list[GateVerdict] | None:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lockstep_operator.api.kinds import (
+    AGGREGATE,
+    EMBEDDING_RELEASE,
+    HTTP_ROUTE,
+    JOB,
+    POD,
+    VECTOR_INDEX,
+)
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Images
 from lockstep_operator.decide.snapshot.measurements import Series, SeriesKey
 
 FOREIGN_OWNER = "ForeignOwner"
+_KINDS = frozenset(kind.kind for kind in AGGREGATE)
 
 
 @dataclass(frozen=True)
@@ -51,26 +60,47 @@ class GatewayFacts:
 
 @dataclass(frozen=True)
 class Observed:
-    """Raw objects, as last seen. Children carry the label `lockstep.dev/model`.
+    """Raw objects, as last seen.
 
-    `indexes` are the VectorIndexes whose `modelRef` names this model. `refusals` are what the
-    applier could not carry out in its last try. `measurements` are what was measured so far of what
-    plans asked for. `gateway_api`: the cluster has the kind HTTPRoute. `gateways` are those that
-    the model names, where its steps mirror.
+    `objects` are those of the model's aggregate by kind (`kinds.AGGREGATE`), each kind by name.
+    `served` are the kinds that a cluster may lack and this one has. `gateways` are those that the
+    model names, where its steps mirror. `refusals` are what the applier could not carry out in its
+    last try. `measurements` are what was measured so far of what plans asked for.
     """
 
     namespace: str
     name: str
     model: Object | None
-    releases: tuple[Object, ...] = ()
-    indexes: tuple[Object, ...] = ()
-    jobs: tuple[Object, ...] = ()
-    pods: tuple[Object, ...] = ()
-    deployments: tuple[Object, ...] = ()
-    services: tuple[Object, ...] = ()
-    autoscalers: tuple[Object, ...] = ()
-    routes: tuple[Object, ...] = ()
-    gateway_api: bool = False
+    objects: Mapping[str, tuple[Object, ...]] = field(default_factory=dict)
+    served: frozenset[str] = frozenset()
     gateways: tuple[GatewayFacts, ...] = ()
     refusals: tuple[Refusal, ...] = field(default=())
     measurements: Mapping[SeriesKey, Series] = field(default_factory=dict)
+
+    def of(self, kind: str) -> tuple[Object, ...]:
+        """The objects of one kind. Raises KeyError for one that no pass observes."""
+        if kind not in _KINDS:
+            raise KeyError(kind)
+        return self.objects.get(kind, ())
+
+    @property
+    def releases(self) -> tuple[Object, ...]:
+        return self.of(EMBEDDING_RELEASE.kind)
+
+    @property
+    def indexes(self) -> tuple[Object, ...]:
+        """The VectorIndexes whose `modelRef` names this model."""
+        return self.of(VECTOR_INDEX.kind)
+
+    @property
+    def jobs(self) -> tuple[Object, ...]:
+        return self.of(JOB.kind)
+
+    @property
+    def pods(self) -> tuple[Object, ...]:
+        return self.of(POD.kind)
+
+    @property
+    def gateway_api(self) -> bool:
+        """Whether the cluster has the kind HTTPRoute."""
+        return HTTP_ROUTE.kind in self.served

@@ -67,12 +67,12 @@ class Snapshot:
 
     def child(self, kind: str, name: str, owner_uid: str) -> Object | None:
         """A child by kind and name, None when it is absent or someone else's."""
-        found = _named(self._all(kind), name)
+        found = _named(self.observed.of(kind), name)
         return found if found is not None and is_owned(found, owner_uid) else None
 
     def conflict(self, kind: str, name: str, owner_uid: str) -> str | None:
         """The sentence about an object that has our child's name and another owner."""
-        found = _named(self._all(kind), name)
+        found = _named(self.observed.of(kind), name)
         refused = self.refusal(kind, name)
         if found is not None and (is_owned(found, owner_uid) or self._is_remnant(found)):
             return None
@@ -86,7 +86,7 @@ class Snapshot:
         A model or a release that was deleted and made again meets the children of the one before:
         garbage collection removes them, nobody need act.
         """
-        found = _named(self._all(kind), name)
+        found = _named(self.observed.of(kind), name)
         if found is None or is_owned(found, owner_uid) or not self._is_remnant(found):
             return None
         return f"{kind} {name} of a deleted release is still being removed"
@@ -111,7 +111,7 @@ class Snapshot:
         return next((r for r in refused if r.name in names), None)
 
     def children(self, kind: str, owner_uid: str) -> list[Object]:
-        return [found for found in self._all(kind) if is_owned(found, owner_uid)]
+        return [found for found in self.observed.of(kind) if is_owned(found, owner_uid)]
 
     def pods_of_job(self, job: Object) -> list[Object]:
         uid = job["metadata"].get("uid", "")
@@ -135,16 +135,6 @@ class Snapshot:
             and (pod.get("status") or {}).get("phase") == "Running"
             for pod in self.observed.pods
         )
-
-    def _all(self, kind: str) -> tuple[Object, ...]:
-        observed = self.observed
-        return {
-            "Job": observed.jobs,
-            "Deployment": observed.deployments,
-            "Service": observed.services,
-            "HorizontalPodAutoscaler": observed.autoscalers,
-            "HTTPRoute": observed.routes,
-        }[kind]
 
 
 def read(observed: Observed, settings: Settings, now: datetime) -> Snapshot:

@@ -48,7 +48,7 @@ def _train(context: ReconcileContext, release: Release) -> Stay | Fail | None:
 
 def _rendezvous_conflict(context: ReconcileContext, release: Release) -> str | None:
     """The sentence about a Service that has the name by which its pods would meet."""
-    policy, name = context.model.spec.training, manifests.meeting_name(release.name)
+    policy, name = context.model.spec.training, manifests.rendezvous_name(release.name)
     if policy is None or policy.distributed.pods == 1:
         return None
     return context.snapshot.conflict("Service", name, release.uid)

@@ -8,14 +8,13 @@ name (server defaults, other managers) do not count.
 from __future__ import annotations
 
 import hashlib
-import re
-from decimal import Decimal
 from typing import Any
 
 import orjson
 
 from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api.objects import Object
+from lockstep_operator.manifests.quantities import amount
 
 APPLIED_HASH = f"{GROUP}/applied-hash"
 
@@ -42,14 +41,6 @@ _ATOMIC_MAPS = frozenset({"selector", "labelSelector", "nodeSelector"})
 # or a field more in an item, is another way to a release. Their manifests leave no default out.
 _EXACT_LISTS = frozenset({"parentRefs", "hostnames", "rules"})
 _QUANTITY_PARENTS = frozenset({"requests", "limits"})
-_QUANTITY = re.compile(r"([+-]?[0-9.]+)(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei|u|n|e[+-]?[0-9]+)?")
-_SUFFIXES = {"n": Decimal(10) ** -9, "u": Decimal(10) ** -6, "m": Decimal(10) ** -3} | {
-    suffix: Decimal(base) ** power
-    for power, (decimal_suffix, binary_suffix) in enumerate(
-        (("k", "Ki"), ("M", "Mi"), ("G", "Gi"), ("T", "Ti"), ("P", "Pi"), ("E", "Ei")), start=1
-    )
-    for suffix, base in ((decimal_suffix, 1000), (binary_suffix, 1024))
-}
 
 
 def applied_hash(manifest: Object) -> str:
@@ -123,17 +114,5 @@ def _same_scalar(ours: Any, theirs: Any, field: str) -> bool:
         empty = ours is None or ours == "" or ours == [] or ours == {}
         return empty or (ours is False and field in _ABSENT_WHEN_FALSE)
     if field in _QUANTITY_PARENTS or field in ("sizeLimit", "storage"):
-        return _quantity(ours) == _quantity(theirs) is not None
+        return amount(str(ours)) == amount(str(theirs)) is not None
     return False
-
-
-def _quantity(value: Any) -> Decimal | None:
-    found = _QUANTITY.fullmatch(str(value))
-    if found is None:
-        return None
-    number, suffix = Decimal(found[1]), found[2]
-    if suffix is None:
-        return number
-    if suffix in _SUFFIXES:
-        return number * _SUFFIXES[suffix]
-    return number * Decimal(10) ** int(suffix[1:])

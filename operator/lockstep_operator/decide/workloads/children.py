@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from lockstep_core.protocol import labels
 from lockstep_operator import manifests
+from lockstep_operator.api import kinds
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
@@ -18,7 +19,7 @@ from lockstep_operator.decide.vocabulary.compare import difference, was_applied
 from lockstep_operator.decide.workloads.capacity import encoder_replicas, scaling_bounds
 from lockstep_operator.manifests.metadata import Component, entry_label
 
-AUTOSCALER = "HorizontalPodAutoscaler"
+AUTOSCALER = kinds.AUTOSCALER.kind
 
 
 def health_of(context: ReconcileContext, release: Release) -> ReleaseHealth:
@@ -63,13 +64,13 @@ def _that_run_pods(context: ReconcileContext) -> list[Release]:
 
 def _plan_rendezvous(context: ReconcileContext, candidate: Release) -> None:
     """The Service by which the pods of one training meet, as long as it trains."""
-    name, policy = manifests.meeting_name(candidate.name), context.model.spec.training
+    name, policy = manifests.rendezvous_name(candidate.name), context.model.spec.training
     live = context.snapshot.child("Service", name, candidate.uid)
     trains = candidate.status.stage is Stage.TRAINING and candidate.status.training is None
     if not trains and live is not None:
         _delete(context, [live])
     elif trains and live is None and policy is not None and policy.distributed.pods > 1:
-        context.apply.append(manifests.meeting_service(candidate))
+        context.apply.append(manifests.rendezvous_service(candidate))
 
 
 def _delete(context: ReconcileContext, children: list[Object]) -> None:

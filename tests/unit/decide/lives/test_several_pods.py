@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep_operator.manifests import meeting_name
+from lockstep_operator.manifests import rendezvous_name
 from tests.unit.decide import worlds
 
 pytestmark = pytest.mark.unit
 
-SERVICE = ("Service", meeting_name("glyphs-r1"))
+SERVICE = ("Service", rendezvous_name("glyphs-r1"))
 
 
 def test_the_service_comes_with_the_job_and_goes_with_the_model() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lockstep_operator.api.kinds import AGGREGATE, HTTP_ROUTE
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.snapshot.observed import Observed
 from tests.unit.decide.worlds.specs import MODEL, NAMESPACE
@@ -39,15 +40,8 @@ class Watch(State):
             namespace=NAMESPACE,
             name=MODEL,
             model=model,
-            releases=all_of("EmbeddingRelease"),
-            indexes=all_of("VectorIndex"),
-            jobs=all_of("Job"),
-            pods=all_of("Pod"),
-            deployments=all_of("Deployment"),
-            services=all_of("Service"),
-            autoscalers=all_of("HorizontalPodAutoscaler"),
-            routes=all_of("HTTPRoute"),
-            gateway_api=self.gateway_api,
+            objects={kind.kind: all_of(kind.kind) for kind in AGGREGATE},
+            served=frozenset({HTTP_ROUTE.kind} if self.gateway_api else ()),
             gateways=self.gateways,
             refusals=self.refusals,
             measurements=self.measurements,

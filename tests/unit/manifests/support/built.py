@@ -1,4 +1,4 @@
-"""Everything that the builders make of the samples, and how to look into it. No test is here."""
+"""What the builders make of the samples; nothing here is a test."""
 
 from __future__ import annotations
 

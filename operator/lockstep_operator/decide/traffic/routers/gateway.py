@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from lockstep_operator import manifests
+from lockstep_operator.api.kinds import HTTP_ROUTE
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.rollout import Capacity, Mirroring, ParentRef, RouterName
 from lockstep_operator.decide.context.context import ReconcileContext
@@ -23,7 +24,7 @@ from lockstep_operator.decide.traffic.scaling import encoder_total
 from lockstep_operator.decide.vocabulary.compare import difference
 from lockstep_operator.manifests.routes import http_route
 
-KIND = "HTTPRoute"
+KIND = HTTP_ROUTE.kind
 # As the Gateway API names them in `GatewayClass.status.supportedFeatures`.
 MIRROR = "HTTPRouteRequestMirror"
 MIRROR_PERCENT = "HTTPRouteRequestPercentageMirror"

@@ -35,9 +35,9 @@ def test_several_pods_have_indexes_and_meet_at_the_first() -> None:
     assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
     # One pod is replaced alone; whatever else fails, fails the attempt.
     assert (spec["backoffLimit"], spec["podReplacementPolicy"]) == (0, "Failed")
-    service = manifests.meeting_service(samples.release())
+    service = manifests.rendezvous_service(samples.release())
     name = service["metadata"]["name"]
-    assert pod["subdomain"] == name == manifests.meeting_name(samples.release().name)
+    assert pod["subdomain"] == name == manifests.rendezvous_name(samples.release().name)
     told = environment(found)
     # The Job controller names pods `<job>-<index>`.
     assert told["MASTER_ADDR"] == f"{found['metadata']['name']}-0.{name}"
@@ -46,7 +46,7 @@ def test_several_pods_have_indexes_and_meet_at_the_first() -> None:
 
 
 def test_the_service_names_pods_of_the_training_alone_before_they_are_ready() -> None:
-    service = manifests.meeting_service(samples.release())
+    service = manifests.rendezvous_service(samples.release())
     spec, labels = service["spec"], job(pods=2)["spec"]["template"]["metadata"]["labels"]
     assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
     assert spec["selector"].items() <= labels.items()
@@ -57,10 +57,10 @@ def test_the_service_names_pods_of_the_training_alone_before_they_are_ready() ->
 
 def test_names_fit_and_no_index_takes_them() -> None:
     longest = f"{'a' * 30}-r1000000"
-    service = manifests.meeting_name(longest)
+    service = manifests.rendezvous_name(longest)
     assert len(service) <= 63
     assert len(f"{manifests.job_name(longest, manifests.JobKind.TRAIN, 1000)}-255") <= 63
-    assert manifests.index_name("glyphs-r1", "train") != manifests.meeting_name("glyphs-r1")
+    assert manifests.index_name("glyphs-r1", "train") != manifests.rendezvous_name("glyphs-r1")
 
 
 def test_one_pod_is_a_plain_job_however_many_processes_it_has() -> None:

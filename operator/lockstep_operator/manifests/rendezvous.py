@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lockstep_core.protocol.environment import RENDEZVOUS_PORT
 from lockstep_core.protocol.training import DistributedSpec
+from lockstep_operator.api.kinds import SERVICE
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.manifests.metadata import (
     metadata,
@@ -11,10 +12,10 @@ from lockstep_operator.manifests.metadata import (
     selector_labels,
     standard_labels,
 )
-from lockstep_operator.manifests.names import JobKind, job_name, meeting_name
+from lockstep_operator.manifests.names import JobKind, job_name, rendezvous_name
 
 
-def meeting_environment(
+def rendezvous_environment(
     release: Release, attempt: int, distributed: DistributedSpec
 ) -> dict[str, str]:
     """Where the pods of an attempt meet: at its pod 0. Nothing for a single pod."""
@@ -22,7 +23,7 @@ def meeting_environment(
         return {}
     host = f"{job_name(release.name, JobKind.TRAIN, attempt)}-0"
     return {
-        "MASTER_ADDR": f"{host}.{meeting_name(release.name)}",
+        "MASTER_ADDR": f"{host}.{rendezvous_name(release.name)}",
         "MASTER_PORT": str(RENDEZVOUS_PORT),
     }
 
@@ -41,18 +42,17 @@ def spread(job: Object, release: Release, distributed: DistributedSpec) -> Objec
         "completions": distributed.pods,
         "parallelism": distributed.pods,
     }
-    job["spec"]["template"]["spec"]["subdomain"] = meeting_name(release.name)
+    job["spec"]["template"]["spec"]["subdomain"] = rendezvous_name(release.name)
     return job
 
 
-def meeting_service(release: Release) -> Object:
+def rendezvous_service(release: Release) -> Object:
     """Gives the pods of all attempts a name each, before they are ready."""
     labels = standard_labels(release.spec.model, JobKind.TRAIN, release=release.name)
     return {
-        "apiVersion": "v1",
-        "kind": "Service",
+        **SERVICE.type_meta,
         "metadata": metadata(
-            meeting_name(release.name), release.namespace, labels, owned_by_release(release)
+            rendezvous_name(release.name), release.namespace, labels, owned_by_release(release)
         ),
         "spec": {
             "clusterIP": "None",

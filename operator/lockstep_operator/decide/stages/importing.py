@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lockstep_operator import manifests
+from lockstep_operator.api.gate_rows import GatePhase
 from lockstep_operator.api.objects import Release
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.jobs import job_runner
@@ -53,9 +54,10 @@ def _take_over(context: ReconcileContext, name: str) -> bool:
 
 def _may_go_unmeasured(context: ReconcileContext, name: str) -> bool:
     """Without a labelled set nothing is measured; a gate that was set since must not be skipped."""
-    gates = [gate.name for gate in context.model.spec.rollout.gates if not gate.is_live]
-    if gates:
-        message = f"{UNMEASURED}, and gate {gates[0]} asks for it: set `spec.evaluation.data`"
+    gates = context.model.spec.rollout.gates
+    offline = [gate.name for gate in gates if gate.phase is GatePhase.OFFLINE]
+    if offline:
+        message = f"{UNMEASURED}, and gate {offline[0]} asks for it: set `spec.evaluation.data`"
         context.fail(name, Reason.INVALID_SPEC, message)
         return False
     if context.release(name).status.gates_passed_at is None:

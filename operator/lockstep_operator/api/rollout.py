@@ -207,8 +207,9 @@ class RolloutSpec(Contract):
             ),
             rule(
                 "!has(self.steps) || self.steps.size() < 2 || self.steps.exists_one(s,"
-                " has(s.setWeight) && s.setWeight == 100) == false || (has(self.steps["
-                "self.steps.size() - 1].setWeight) && self.steps[self.steps.size() - 1].setWeight == 100)",
+                " has(s.setWeight) && s.setWeight == 100) == false ||"
+                " (has(self.steps[self.steps.size() - 1].setWeight)"
+                " && self.steps[self.steps.size() - 1].setWeight == 100)",
                 "`setWeight: 100` must be the last step: it is the promotion",
                 ".steps",
             ),

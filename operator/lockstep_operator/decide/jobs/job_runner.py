@@ -11,15 +11,14 @@ from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import seconds_left
 from lockstep_operator.decide.context.plan import reference
+from lockstep_operator.decide.context.waits import REFUSED_AGAIN_SECONDS, REMNANT_SECONDS
 from lockstep_operator.decide.jobs import attempts
 from lockstep_operator.decide.jobs.job_status import JobState, Report, Retry, is_over, read_job
 from lockstep_operator.decide.jobs.pod_status import IMAGE_REASONS
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
-from lockstep_operator.decide.workloads.children import REMNANT_SECONDS
 from lockstep_operator.manifests import JobKind, job_name
 
-REFUSED_AGAIN_SECONDS = 30.0
 _DOINGS = {
     JobKind.TRAIN: "trains",
     JobKind.IMPORT: "is imported",

@@ -22,8 +22,7 @@ from lockstep_operator.decide.context.pauses import (
     seconds_left,
     wait_for_person,
 )
-from lockstep_operator.decide.gates import merged
-from lockstep_operator.decide.gates.analysis import analyse
+from lockstep_operator.decide.gates import analyse, merged
 from lockstep_operator.decide.stages.ending import roll_back
 from lockstep_operator.decide.stages.promoting import STARTS_THE_REST
 from lockstep_operator.decide.stages.warming import fatal_crash

@@ -8,6 +8,7 @@ from lockstep_operator.api.rollout import Capacity
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.health import ReleaseHealth
 from lockstep_operator.decide.context.pauses import is_held, seconds_left
+from lockstep_operator.decide.context.waits import REMNANT_SECONDS
 from lockstep_operator.decide.stages.ending import roll_back
 from lockstep_operator.decide.stages.finalizing import retain_others
 from lockstep_operator.decide.stages.serving import first_watch
@@ -16,7 +17,7 @@ from lockstep_operator.decide.traffic.routers.choice import router_of
 from lockstep_operator.decide.traffic.routers.router import Traffic
 from lockstep_operator.decide.traffic.traffic import has_all_requests, selected_release
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
-from lockstep_operator.decide.workloads.children import REMNANT_SECONDS, upkeep
+from lockstep_operator.decide.workloads.children import upkeep
 from lockstep_operator.manifests import short_name
 
 STARTS_THE_REST = "starts the rest of its pods, then takes all requests"

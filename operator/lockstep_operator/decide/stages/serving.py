@@ -6,8 +6,7 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage, Watch
 from lockstep_operator.decide.context.context import MESSAGE_LIMIT, ReconcileContext
-from lockstep_operator.decide.gates import merged
-from lockstep_operator.decide.gates.analysis import analyse
+from lockstep_operator.decide.gates import analyse, merged
 from lockstep_operator.decide.stages.ending import give_up
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 from lockstep_operator.decide.workloads.children import upkeep

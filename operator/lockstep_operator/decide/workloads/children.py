@@ -11,12 +11,12 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.health import BEING_MADE, ReleaseHealth
 from lockstep_operator.decide.context.plan import reference
+from lockstep_operator.decide.context.waits import REMNANT_SECONDS
 from lockstep_operator.decide.traffic.scaling import live_replicas
 from lockstep_operator.decide.vocabulary.compare import difference, was_applied
 from lockstep_operator.decide.workloads.capacity import encoder_replicas, scaling_bounds
 from lockstep_operator.manifests.metadata import Component, entry_label
 
-REMNANT_SECONDS = 5.0
 AUTOSCALER = "HorizontalPodAutoscaler"
 
 

@@ -16,9 +16,10 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import gates
-from lockstep_operator.decide.gates import errors, latency, prometheus
+from lockstep_operator.decide.gates import error_ratio, latency, prometheus
 from lockstep_operator.decide.gates.limits import looks, settle
 from lockstep_operator.decide.snapshot.measurements import Answer, Tally
+from tests.unit.tallies import tally_of
 
 pytestmark = pytest.mark.unit
 
@@ -152,7 +153,7 @@ def traffic(slow: int, n: int, *, middle: int = 0, codes: dict[str, int] | None 
     """`n` timed requests: `slow` of them over 100 ms, `middle` between 75 and 100 ms."""
     fast = n - slow - middle
     within = dict(zip(EDGES, accumulate([0, fast, middle, slow]), strict=True))
-    return Tally(codes or {"200": n}, within, n)
+    return tally_of(codes or {"200": n}, within, n)
 
 
 SLOW = {"name": "latency", "type": "Latency", "quantile": "0.95", "minSamples": 200}
@@ -195,14 +196,14 @@ LATENCIES = [
     ),
     (
         "10",
-        Tally({}, {0.05: 1000}, 1000),
+        tally_of({}, {0.05: 1000}, 1000),
         "Inconclusive",
         "p95 <= 10 ms not shown: 100% of 1,000 requests slower than 0 ms, and the encoder counts at"
         " no edge below 50 ms: set `maxMilliseconds` to at least that; n=1000",
     ),
     (
         "400",
-        Tally({}, {0.25: 100}, 1000),
+        tally_of({}, {0.25: 100}, 1000),
         "Inconclusive",
         "p95 <= 400 ms not shown: 90% of 1,000 requests slower than 250 ms, and the encoder counts"
         " at no edge beyond 250 ms: set `maxMilliseconds` to at most that; n=1000",
@@ -251,7 +252,7 @@ ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.01", "minSample
     ],
 )
 def test_error_ratio(codes: dict[str, int], verdict: str, line: str) -> None:
-    said = errors.judge(Gate.model_validate(ERRORS), Tally(codes))
+    said = error_ratio.judge(Gate.model_validate(ERRORS), tally_of(codes))
     assert (said.verdict, said.line) == (verdict, line)
 
 
@@ -317,7 +318,7 @@ def test_looking_again_and_again_errs_no_more_often_than_the_gate_says(
 
 def _analysis(gate: Gate, failed: tuple[int, ...], step: int) -> str | None:
     measured = [
-        errors.judge(gate, Tally({"500": bad, "200": step * at - bad}))
+        error_ratio.judge(gate, tally_of({"500": bad, "200": step * at - bad}))
         for at, bad in enumerate(map(int, failed), start=1)
     ]
     found = settle(gate, measured)
@@ -325,7 +326,7 @@ def _analysis(gate: Gate, failed: tuple[int, ...], step: int) -> str | None:
 
 
 def test_a_gate_with_one_look_says_the_confidence_alone() -> None:
-    said = errors.judge(limits(inconclusiveLimit=0), Tally({"200": 1204}))
+    said = error_ratio.judge(limits(inconclusiveLimit=0), tally_of({"200": 1204}))
     assert said.line == "5xx 0% <= 1% OK (95% upper 0.249%); n=1204"
 
 

@@ -29,6 +29,7 @@ from lockstep_operator.decide.snapshot.observed import (
     Settings,
 )
 from lockstep_operator.decide.vocabulary.compare import difference, with_hash
+from tests.unit.tallies import tally_of
 
 NAMESPACE, MODEL = "shop", "glyphs"
 START = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -581,7 +582,7 @@ class World:
             series = self.measurements.get(request.series, ())
             if not request.is_due or request.number != len(series):
                 continue
-            counted = Tally({"200": 1000 - failed, "500": failed}, {0.1: 1000}, 1000)
+            counted = tally_of({"200": 1000 - failed, "500": failed}, {0.1: 1000}, 1000)
             reading = counted if series else Tally()
             self.measurements[request.series] = (*series, Measurement(self.now, reading))
             self._serial += 1

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from lockstep_core.protocol import metrics as names
 from lockstep_core.serving.observe import request_metrics
+from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_operator.runtime.counting import Counters, Counting, parse
 from tests.unit.tallies import codes_in, tally_of, timed_in, within_in
 
@@ -129,6 +130,37 @@ def test_what_is_counted_is_what_was_answered_since_the_first_scrape(
             pending.clear()
             found = counting.add(pods)
             assert (timed_in(found), codes_in(found).get("200", 0)) == (counted, counted)
+
+
+def test_every_counter_and_histogram_of_the_encoder_is_counted_under_its_name() -> None:
+    """A live gate on another metric needs no other counting."""
+    registry, counting = CollectorRegistry(), Counting()
+    series = EncoderMetrics(registry)
+    counting.add({"a": parse(generate_latest(registry).decode())})
+    series.rejected.labels("Overloaded").inc(3)
+    series.rejected.labels("Cancelled").inc()
+    series.queue_depth.set(7)
+    for items in (1, 2, 30):
+        series.batch_items.observe(items)
+    found = counting.add({"a": parse(generate_latest(registry).decode())})
+    assert found.by(names.ENCODER_REJECTED, "reason") == {"Overloaded": 3, "Cancelled": 1}
+    assert found.total(names.ENCODER_REJECTED) == 4
+    assert found.total(names.ENCODER_BATCH_ITEMS) == 3
+    assert found.within(names.ENCODER_BATCH_ITEMS)[2.0] == 2
+    # A gauge is no count, and a metric that no pod showed is empty.
+    assert names.ENCODER_QUEUE_DEPTH.name not in found.counts
+    assert found.by(names.ENCODER_REQUESTS, "code") == {}
+
+
+def test_pods_without_a_common_edge_have_none_from_then_on() -> None:
+    counting = Counting()
+    counting.add({})
+    one = Counters("r", tally_of({"200": 4}, {0.01: 1}, 4))
+    other = Counters("r", tally_of({"200": 2}, {0.05: 1}, 2))
+    assert within_in(counting.add({"a": one, "b": other})) == {}
+    again = Counters("r", tally_of({"200": 6}, {0.01: 2}, 6))
+    found = counting.add({"a": again, "b": other})
+    assert (within_in(found), timed_in(found)) == ({}, 8)
 
 
 def _edges() -> list[float]:

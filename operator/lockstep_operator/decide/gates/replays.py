@@ -138,16 +138,7 @@ def _next(
         return Look(None, problem_of(verdicts))
     attempt = (_attempt(jobs[-1]) if jobs else 0) + 1
     name = job_name(release.name, JobKind.REPLAY, attempt, check.gate.name)
-    refusal = context.snapshot.refusal("Job", name)
-    job = manifests.replay_job(
-        context.model,
-        release,
-        index,
-        check.gate,
-        attempt,
-        analysis=_id(check),
-        pull_secrets=context.snapshot.settings.image_pull_secrets,
-    )
+    refusal, job = context.snapshot.refusal("Job", name), _job(check, index, attempt)
     if refusal is None:
         context.create.append(job)
         return Look(None, problem_of(verdicts))
@@ -158,3 +149,16 @@ def _next(
     context.create.append(job)
     context.wake_in(REFUSED_AGAIN_SECONDS)
     return Look(None, why)
+
+
+def _job(check: GateCheck, index: FrozenIndex, attempt: int) -> Object:
+    context = check.context
+    return manifests.replay_job(
+        context.model,
+        check.release,
+        index,
+        check.gate,
+        attempt,
+        analysis=_id(check),
+        pull_secrets=context.snapshot.settings.image_pull_secrets,
+    )

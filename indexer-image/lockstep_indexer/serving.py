@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Histogram
 
 from lockstep_core.artifacts import ArtifactStore, BuildManifest
 from lockstep_core.protocol import metrics
@@ -18,6 +18,7 @@ from lockstep_core.protocol.config import IndexServerConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program
 from lockstep_core.serving.identity import Identity
+from lockstep_core.serving.observe import gauge, histogram
 from lockstep_core.serving.serve import Host, Server, in_thread
 from lockstep_core.serving.startup import StartError
 from lockstep_indexer.api import APIS, render, routes
@@ -80,19 +81,11 @@ def _index_metrics(
     registry: CollectorRegistry, config: IndexServerConfig, build: OpenedBuild
 ) -> Histogram:
     """Says which build this is; returns the histogram of seconds in the index itself."""
-    Gauge(metrics.INDEX_ROWS, "Rows of the index.", registry=registry).set(build.manifest.rows)
-    Gauge(
-        metrics.INDEX_INFO,
-        "Always 1: which build this server answers from.",
-        ("release", "index", "space", "build"),
-        registry=registry,
-    ).labels(config.release, config.index, build.manifest.space_id, config.build_digest).set(1)
-    return Histogram(
-        metrics.INDEX_SEARCH_SECONDS,
-        "Seconds of one search in the index, without waiting and HTTP.",
-        buckets=SEARCH_BUCKETS,
-        registry=registry,
-    )
+    gauge(metrics.INDEX_ROWS, registry).set(build.manifest.rows)
+    gauge(metrics.INDEX_INFO, registry).labels(
+        config.release, config.index, build.manifest.space_id, config.build_digest
+    ).set(1)
+    return histogram(metrics.INDEX_SEARCH_SECONDS, registry, SEARCH_BUCKETS)
 
 
 def _prepare(config: IndexServerConfig, directory: Path) -> tuple[OpenedBuild, Cost]:

@@ -66,7 +66,7 @@ def searches(ground: Ground, number: int) -> Counter[str]:
         text = ground.world.kube.run("get", "--raw", place)
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
-                if sample.name == names.ENCODER_REQUESTS and sample.labels["api"] == "search":
+                if sample.name == names.ENCODER_REQUESTS.name and sample.labels["api"] == "search":
                     found[sample.labels["code"]] += int(sample.value)
     return found
 

@@ -22,8 +22,8 @@ MANY = 2
 SHOWN_ELSEWHERE = {
     "context/pauses": "lives/test_edges_of_people.py",
     "gates/live": "gates/test_analysis.py",
+    "gates/verdicts": "gates/test_recall.py",
     "gates/shares": "gates/test_latency.py",
-    "jobs/job_labels": "gates/test_live_recall.py",
     "jobs/attempts": "lives/test_edges_of_jobs.py",
     "releases/model": "lives/test_edges_of_other_specs.py",
     "releases/wanted": "lives/test_edges_of_other_specs.py",

@@ -7,16 +7,6 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from lockstep_core.protocol import metrics
 from lockstep_core.protocol.progress import Phase, Progress
 
-TABLE: dict[str, tuple[str, tuple[str, ...]]] = {
-    metrics.JOB_PHASE: ("1 for the phase that the Job is in, else 0.", ("phase",)),
-    metrics.JOB_DONE: ("Units (steps, rows or queries) of the phase that are done.", ()),
-    metrics.JOB_TOTAL: ("Units of the phase; 0 when unknown.", ()),
-    metrics.JOB_RATE: ("Units per second since the phase began.", ()),
-    metrics.JOB_ETA: ("Seconds until the phase ends, at that rate; NaN when unknown.", ()),
-    metrics.JOB_VALUE: ("The latest value of a measure of the work, such as loss.", ("name",)),
-    metrics.JOB_WARNINGS: ("Warnings so far.", ()),
-}
-
 
 class JobMetrics:
     """Gauges in a registry of their own, labelled with program and release."""
@@ -25,8 +15,8 @@ class JobMetrics:
         self._registry = CollectorRegistry()
         self._common = {"program": program, "release": release}
         self._gauges = {
-            name: Gauge(name, text, (*self._common, *labels), registry=self._registry)
-            for name, (text, labels) in TABLE.items()
+            row: Gauge(row.name, row.help, row.labels, registry=self._registry)
+            for row in metrics.JOB
         }
 
     def update(self, progress: Progress) -> None:
@@ -40,7 +30,7 @@ class JobMetrics:
         for name, value in progress.metrics.items():
             self._set(metrics.JOB_VALUE, value, name=name)
 
-    def _set(self, gauge: str, value: float, **labels: str) -> None:
+    def _set(self, gauge: metrics.Metric, value: float, **labels: str) -> None:
         self._gauges[gauge].labels(**self._common, **labels).set(value)
 
     def render(self) -> bytes:

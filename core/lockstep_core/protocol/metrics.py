@@ -1,44 +1,121 @@
-"""Names of the Prometheus series that programs expose; rules and dashboards use the same."""
+"""The Prometheus series that programs expose, each said once; rules and dashboards use the same.
 
-ENCODER_REQUESTS = "lockstep_encoder_requests_total"
-"""{api, code}"""
-ENCODER_REQUEST_SECONDS = "lockstep_encoder_request_seconds"
-"""{api}, histogram"""
-ENCODER_QUEUE_DEPTH = "lockstep_encoder_queue_depth"
-"""Items that wait for inference or are in it."""
-ENCODER_BATCH_ITEMS = "lockstep_encoder_batch_items"
-"""Histogram: items of a batch."""
-ENCODER_INFER_SECONDS = "lockstep_encoder_infer_seconds"
-"""Histogram: seconds of a batch."""
-ENCODER_REJECTED = "lockstep_encoder_rejected_total"
-"""{reason}: Overloaded, DeadlineExceeded, Cancelled"""
-ENCODER_PAIRING_REFUSALS = "lockstep_encoder_pairing_refusals_total"
-"""{index, reason}: answers of an index server that were not passed on, as it is not ours."""
-ENCODER_INFO = "lockstep_encoder_info"
-"""{release, space}: always 1"""
+A program registers its rows, and the operator counts every counter and histogram of `ENCODER`, so
+that a live gate on a new one needs its row here, the place in the encoder that feeds it, and the
+gate. Text such as an f-string shows a row as its name.
+"""
 
-INDEX_REQUESTS = "lockstep_index_requests_total"
-"""{api, code}"""
-INDEX_REQUEST_SECONDS = "lockstep_index_request_seconds"
-"""{api}, histogram"""
-INDEX_SEARCH_SECONDS = "lockstep_index_search_seconds"
-"""Histogram: seconds in the index itself, without waiting and HTTP."""
-INDEX_ROWS = "lockstep_index_rows"
-"""Rows of the build that is served."""
-INDEX_INFO = "lockstep_index_info"
-"""{release, index, space, build}: always 1"""
+from __future__ import annotations
 
-JOB_PHASE = "lockstep_job_phase"
-"""{phase}: 1 for the phase that the Job is in, else 0. All of JOB_* carry {program, release}."""
-JOB_DONE = "lockstep_job_done_units"
-"""Units (steps, rows or queries) of the phase that are done."""
-JOB_TOTAL = "lockstep_job_total_units"
-"""Units of the phase; 0 when unknown."""
-JOB_RATE = "lockstep_job_units_per_second"
-"""Units per second since the phase began."""
-JOB_ETA = "lockstep_job_eta_seconds"
-"""Seconds until the phase ends, at that rate; NaN when unknown."""
-JOB_VALUE = "lockstep_job_value"
-"""{name}: the latest value of a measure of the work, such as loss."""
-JOB_WARNINGS = "lockstep_job_warnings"
-"""Warnings so far."""
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class MetricKind(StrEnum):
+    """As Prometheus calls them."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One series, or one for each value of its labels."""
+
+    name: str
+    kind: MetricKind
+    help: str
+    labels: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def requests_of(name: str) -> Metric:
+    """The counter of the requests that a server answered."""
+    text = "Requests answered, by API and status code."
+    return Metric(name, MetricKind.COUNTER, text, ("api", "code"))
+
+
+def request_seconds_of(name: str) -> Metric:
+    """The histogram of the seconds that they took."""
+    text = "Seconds from a request's headers to the end of its response; refusals (4xx) apart."
+    return Metric(name, MetricKind.HISTOGRAM, text, ("api",))
+
+
+ENCODER_REQUESTS = requests_of("lockstep_encoder_requests_total")
+ENCODER_REQUEST_SECONDS = request_seconds_of("lockstep_encoder_request_seconds")
+ENCODER_QUEUE_DEPTH = Metric(
+    "lockstep_encoder_queue_depth", MetricKind.GAUGE, "Items admitted and not yet embedded."
+)
+ENCODER_BATCH_ITEMS = Metric(
+    "lockstep_encoder_batch_items", MetricKind.HISTOGRAM, "Items of a batch."
+)
+ENCODER_INFER_SECONDS = Metric(
+    "lockstep_encoder_infer_seconds",
+    MetricKind.HISTOGRAM,
+    "Seconds that the model took for a batch.",
+)
+# Reasons: Overloaded, DeadlineExceeded, Cancelled.
+ENCODER_REJECTED = Metric(
+    "lockstep_encoder_rejected_total",
+    MetricKind.COUNTER,
+    "Requests that were not embedded, by reason.",
+    ("reason",),
+)
+ENCODER_PAIRING_REFUSALS = Metric(
+    "lockstep_encoder_pairing_refusals_total",
+    MetricKind.COUNTER,
+    "Answers of an index server that were withheld, as it is not this release's index.",
+    ("index", "reason"),
+)
+ENCODER_INFO = Metric(
+    "lockstep_encoder_info", MetricKind.GAUGE, "Who serves; always 1.", ("release", "space")
+)
+ENCODER = (
+    ENCODER_REQUESTS,
+    ENCODER_REQUEST_SECONDS,
+    ENCODER_QUEUE_DEPTH,
+    ENCODER_BATCH_ITEMS,
+    ENCODER_INFER_SECONDS,
+    ENCODER_REJECTED,
+    ENCODER_PAIRING_REFUSALS,
+    ENCODER_INFO,
+)
+
+INDEX_REQUESTS = requests_of("lockstep_index_requests_total")
+INDEX_REQUEST_SECONDS = request_seconds_of("lockstep_index_request_seconds")
+INDEX_SEARCH_SECONDS = Metric(
+    "lockstep_index_search_seconds",
+    MetricKind.HISTOGRAM,
+    "Seconds of one search in the index, without waiting and HTTP.",
+)
+INDEX_ROWS = Metric("lockstep_index_rows", MetricKind.GAUGE, "Rows of the index.")
+INDEX_INFO = Metric(
+    "lockstep_index_info",
+    MetricKind.GAUGE,
+    "Always 1: which build this server answers from.",
+    ("release", "index", "space", "build"),
+)
+INDEX = (INDEX_REQUESTS, INDEX_REQUEST_SECONDS, INDEX_SEARCH_SECONDS, INDEX_ROWS, INDEX_INFO)
+
+
+def _of_job(name: str, text: str, *labels: str) -> Metric:
+    return Metric(name, MetricKind.GAUGE, text, ("program", "release", *labels))
+
+
+JOB_PHASE = _of_job("lockstep_job_phase", "1 for the phase that the Job is in, else 0.", "phase")
+JOB_DONE = _of_job(
+    "lockstep_job_done_units", "Units (steps, rows or queries) of the phase that are done."
+)
+JOB_TOTAL = _of_job("lockstep_job_total_units", "Units of the phase; 0 when unknown.")
+JOB_RATE = _of_job("lockstep_job_units_per_second", "Units per second since the phase began.")
+JOB_ETA = _of_job(
+    "lockstep_job_eta_seconds", "Seconds until the phase ends, at that rate; NaN when unknown."
+)
+JOB_VALUE = _of_job(
+    "lockstep_job_value", "The latest value of a measure of the work, such as loss.", "name"
+)
+JOB_WARNINGS = _of_job("lockstep_job_warnings", "Warnings so far.")
+JOB = (JOB_PHASE, JOB_DONE, JOB_TOTAL, JOB_RATE, JOB_ETA, JOB_VALUE, JOB_WARNINGS)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lockstep_core.protocol.metrics import Metric
 from lockstep_core.serving.errors import CLIENT_CLOSED
 
 # A latency gate judges at these edges alone, so one lies near every bound that people set: steps of
@@ -63,21 +64,24 @@ class ObserveRequests:
 
 
 def request_metrics(
-    registry: CollectorRegistry, requests: str, seconds: str
+    registry: CollectorRegistry, requests: Metric, seconds: Metric
 ) -> tuple[Counter, Histogram]:
-    """The two series that `ObserveRequests` feeds, under the program's names."""
-    return (
-        Counter(
-            requests,
-            "Requests answered, by API and status code.",
-            ("api", "code"),
-            registry=registry,
-        ),
-        Histogram(
-            seconds,
-            "Seconds from a request's headers to the end of its response; refusals (4xx) apart.",
-            ("api",),
-            buckets=SECONDS_BUCKETS,
-            registry=registry,
-        ),
-    )
+    """The two series that `ObserveRequests` feeds, as the program's rows say them."""
+    return counter(requests, registry), histogram(seconds, registry)
+
+
+def counter(metric: Metric, registry: CollectorRegistry) -> Counter:
+    """The counter of this row, in `registry`."""
+    return Counter(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def gauge(metric: Metric, registry: CollectorRegistry) -> Gauge:
+    """The gauge of this row, in `registry`."""
+    return Gauge(metric.name, metric.help, metric.labels, registry=registry)
+
+
+def histogram(
+    metric: Metric, registry: CollectorRegistry, buckets: Sequence[float] = SECONDS_BUCKETS
+) -> Histogram:
+    """The histogram of this row, in `registry`; `buckets` are its edges, in its unit."""
+    return Histogram(metric.name, metric.help, metric.labels, buckets=buckets, registry=registry)

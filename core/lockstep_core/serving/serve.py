@@ -26,6 +26,7 @@ from lockstep_core.jobs.outcome import emit, failed
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.metrics import Metric
 from lockstep_core.protocol.result import Program
 from lockstep_core.serving.connections import IDLE_SECONDS, DrainingServer, http_protocol
 from lockstep_core.serving.errors import EXCEPTION_HANDLERS, RequestError, error_response
@@ -74,8 +75,8 @@ class Host:
         routes: Sequence[Route],
         apis: Mapping[str, str],
         *,
-        requests: str,
-        seconds: str,
+        requests: Metric,
+        seconds: Metric,
     ) -> None:
         """Serves `routes` from now on, as `identity` (of verified manifests).
 

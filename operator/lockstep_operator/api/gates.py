@@ -1,4 +1,9 @@
-"""Gates: typed checks with bounds. A new gate is one type here and one row in `decide.gates`."""
+"""Gates: typed checks with bounds.
+
+A new gate on an existing reading is a type here with its row in `GATES` (and the fields that `Gate`
+lacks), and a `judge` in the module of `decide.gates` that has the type's name. What hangs on the
+type of a gate is asked of its row, and the rules of the schema are made from the rows.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,20 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, KindName, UnitFraction, rule, validations
 from lockstep_core.quality.verdicts import Verdict as Verdict
+from lockstep_operator.api.gate_rows import (
+    EVALUATION,
+    QUERY,
+    REPLAY,
+    SCRAPE,
+    GatePhase,
+    GateRow,
+    field_rules,
+    required_rules,
+)
 
 
 class GateType(StrEnum):
-    """What a gate measures.
-
-    `Recall` is judged once, in Evaluating; all others are live: judged in `analysis` steps.
-    """
+    """What a gate measures."""
 
     RECALL = "Recall"
     LIVE_RECALL = "LiveRecall"
@@ -52,16 +64,49 @@ class PrometheusQuery(Contract):
     )
 
 
-def _only(field: str, *types: GateType) -> dict[str, str]:
-    """The field belongs to gates of these types alone."""
-    named = " and ".join(f"`{kind}`" for kind in types)
-    tested = " || ".join(f"self.type == '{kind}'" for kind in types)
-    return rule(f"!has(self.{field}) || {tested}", f"`{field}` is for type {named}", f".{field}")
-
-
-_RELEVANCE = (GateType.RECALL, GateType.LIVE_RECALL)
-_COUNTED = (*_RELEVANCE, GateType.LATENCY, GateType.ERROR_RATIO)
-_LIVE = (GateType.LIVE_RECALL, GateType.LATENCY, GateType.ERROR_RATIO, GateType.PROMETHEUS)
+GATES: dict[GateType, GateRow] = {
+    GateType.RECALL: GateRow(
+        EVALUATION,
+        fields=("k", "min", "minGainOverBaseline", "maxRegression"),
+        required=(("min", "minGainOverBaseline", "maxRegression"),),
+        message="`min`, `minGainOverBaseline` or `maxRegression` must be set: a gate without a"
+        " bound checks nothing",
+        at="min",
+        needs_recall=True,
+    ),
+    GateType.LIVE_RECALL: GateRow(
+        REPLAY,
+        fields=("k", "min", "index", "maxSamples"),
+        required=(("min",),),
+        message="`min` must be set: a gate without a bound checks nothing",
+        at="min",
+    ),
+    GateType.LATENCY: GateRow(
+        SCRAPE,
+        fields=("quantile", "maxMilliseconds"),
+        required=(("quantile",), ("maxMilliseconds",)),
+        message="`quantile` and `maxMilliseconds` must be set for type `Latency`",
+        at="maxMilliseconds",
+    ),
+    GateType.ERROR_RATIO: GateRow(
+        SCRAPE,
+        fields=("maxRatio",),
+        required=(("maxRatio",),),
+        message="`maxRatio` must be set for type `ErrorRatio`",
+        at="maxRatio",
+    ),
+    GateType.PROMETHEUS: GateRow(
+        QUERY,
+        fields=("prometheus", "minValue", "maxValue"),
+        required=(("prometheus",), ("minValue", "maxValue")),
+        message="`prometheus`, and `minValue` or `maxValue`, must be set for type `Prometheus`",
+        at="prometheus",
+    ),
+}
+# Judged before anything serves; all others are judged in an analysis.
+OFFLINE = tuple(kind for kind, row in GATES.items() if row.phase is GatePhase.OFFLINE)
+NEED_RECALL = tuple(kind for kind, row in GATES.items() if row.needs_recall)
+NEED_HELD_OUT = tuple(kind for kind, row in GATES.items() if row.reading.held_out)
 
 
 class Gate(Contract):
@@ -69,57 +114,8 @@ class Gate(Contract):
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            rule(
-                "self.type != 'Recall' || has(self.min) || has(self.minGainOverBaseline)"
-                " || has(self.maxRegression)",
-                "`min`, `minGainOverBaseline` or `maxRegression` must be set: a gate without a"
-                " bound checks nothing",
-                ".min",
-            ),
-            rule(
-                "self.type != 'LiveRecall' || has(self.min)",
-                "`min` must be set: a gate without a bound checks nothing",
-                ".min",
-            ),
-            rule(
-                "self.type != 'Latency' || (has(self.quantile) && has(self.maxMilliseconds))",
-                "`quantile` and `maxMilliseconds` must be set for type `Latency`",
-                ".maxMilliseconds",
-            ),
-            rule(
-                "self.type != 'ErrorRatio' || has(self.maxRatio)",
-                "`maxRatio` must be set for type `ErrorRatio`",
-                ".maxRatio",
-            ),
-            rule(
-                "self.type != 'Prometheus' || (has(self.prometheus)"
-                " && (has(self.minValue) || has(self.maxValue)))",
-                "`prometheus`, and `minValue` or `maxValue`, must be set for type `Prometheus`",
-                ".prometheus",
-            ),
-            rule(
-                "(self.type == 'Prometheus') != has(self.minSamples)",
-                "`minSamples` must be set, except for type `Prometheus`, whose answer has none",
-                ".minSamples",
-            ),
-            _only("k", *_RELEVANCE),
-            _only("min", *_RELEVANCE),
-            _only("minGainOverBaseline", GateType.RECALL),
-            _only("maxRegression", GateType.RECALL),
-            _only("index", GateType.LIVE_RECALL),
-            _only("maxSamples", GateType.LIVE_RECALL),
-            _only("quantile", GateType.LATENCY),
-            _only("maxMilliseconds", GateType.LATENCY),
-            _only("maxRatio", GateType.ERROR_RATIO),
-            _only("prometheus", GateType.PROMETHEUS),
-            _only("minValue", GateType.PROMETHEUS),
-            _only("maxValue", GateType.PROMETHEUS),
-            _only("confidence", *_COUNTED),
-            _only("intervalSeconds", *_LIVE),
-            _only("count", *_LIVE),
-            _only("failureLimit", *_LIVE),
-            _only("inconclusiveLimit", *_LIVE),
-            _only("errorLimit", *_LIVE),
+            *required_rules(GATES),
+            *field_rules(GATES),
             rule(
                 "!has(self.maxSamples) || !has(self.minSamples)"
                 " || self.minSamples <= self.maxSamples",
@@ -224,9 +220,14 @@ class Gate(Contract):
     # gate that is stored shows what was asked, and nothing that its type has no use for.
 
     @property
-    def is_live(self) -> bool:
-        """Judged in `analysis` steps, not in Evaluating."""
-        return self.type is not GateType.RECALL
+    def phase(self) -> GatePhase:
+        """When it is judged: in Evaluating, or in an analysis."""
+        return GATES[self.type].phase
+
+    @property
+    def needs_recall(self) -> bool:
+        """Whether the evaluation has to measure recall@k for it."""
+        return GATES[self.type].needs_recall
 
     @property
     def neighbours(self) -> int:

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
+from lockstep_operator.api.gate_rows import is_none_of, named
+from lockstep_operator.api.gates import NEED_HELD_OUT
 from lockstep_operator.api.importing import EvaluationSpec, ImportJobSpec
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.rollout import RolloutSpec
@@ -116,8 +118,8 @@ class EmbeddingModelSpec(Contract):
             ),
             rule(
                 "!has(self.artifact) || has(self.evaluation) || !has(self.rollout.gates) ||"
-                " self.rollout.gates.all(g, g.type != 'Recall' && g.type != 'LiveRecall')",
-                "`evaluation.data` must be set for gates of type `Recall` and `LiveRecall`: an"
+                f" self.rollout.gates.all(g, {is_none_of('g', NEED_HELD_OUT)})",
+                f"`evaluation.data` must be set for gates of type {named(NEED_HELD_OUT)}: an"
                 " imported model brings no labelled set; set it, or take these gates away",
                 ".evaluation",
             ),
@@ -147,8 +149,8 @@ class EmbeddingModelSpec(Contract):
     )
     evaluation: EvaluationSpec | None = Field(
         default=None,
-        description="What an imported model is measured on; gates of type `Recall` and"
-        " `LiveRecall` need it. Without it the release goes on unmeasured, and its status says so.",
+        description=f"What an imported model is measured on; gates of type {named(NEED_HELD_OUT)}"
+        " need it. Without it the release goes on unmeasured, and its status says so.",
     )
     indexing: Indexing = Field(
         default=Indexing.REQUIRED,

@@ -9,7 +9,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_core.protocol.config import MAX_RECALLS
-from lockstep_operator.api.gates import Gate, GateName
+from lockstep_operator.api.gate_rows import is_none_of, is_one_of, named_as_judged
+from lockstep_operator.api.gates import NEED_RECALL, OFFLINE, Gate, GateName
 
 
 class PauseStep(Contract):
@@ -174,8 +175,8 @@ class RolloutSpec(Contract):
     model_config = ConfigDict(
         json_schema_extra=validations(
             rule(
-                "!has(self.gates) || self.gates.filter(g, g.type == 'Recall' &&"
-                " !self.gates.exists(h, h.type == 'Recall' && h.k == g.k"
+                f"!has(self.gates) || self.gates.filter(g, {is_one_of('g', NEED_RECALL)} &&"
+                f" !self.gates.exists(h, {is_one_of('h', NEED_RECALL)} && h.k == g.k"
                 f" && h.name < g.name)).size() <= {MAX_RECALLS}",
                 f"`gates` must ask for at most {MAX_RECALLS} different `k`: what an evaluation"
                 " measures has to fit into 4 KiB",
@@ -184,16 +185,16 @@ class RolloutSpec(Contract):
             rule(
                 "!has(self.steps) || self.steps.all(s, !has(s.analysis) ||"
                 " s.analysis.gates.all(n, has(self.gates) && self.gates.exists(g, g.name == n"
-                " && g.type != 'Recall')))",
-                "`analysis.gates` must name gates of `gates` that are measured live: `Recall` is"
-                " judged before the canary",
+                f" && {is_none_of('g', OFFLINE)})))",
+                "`analysis.gates` must name gates of `gates` that are measured live:"
+                f" {named_as_judged(OFFLINE)} before the canary",
                 ".steps",
             ),
             rule(
                 "!has(self.afterPromotion) || self.afterPromotion.gates.all(n, has(self.gates)"
-                " && self.gates.exists(g, g.name == n && g.type != 'Recall'))",
-                "`afterPromotion.gates` must name gates of `gates` that are measured live: `Recall`"
-                " is judged before anything serves",
+                f" && self.gates.exists(g, g.name == n && {is_none_of('g', OFFLINE)}))",
+                "`afterPromotion.gates` must name gates of `gates` that are measured live:"
+                f" {named_as_judged(OFFLINE)} before anything serves",
                 ".afterPromotion",
             ),
             rule(

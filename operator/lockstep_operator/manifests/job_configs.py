@@ -165,5 +165,5 @@ def _comparable(stable: Release | None, release: Release) -> Sha256 | None:
 
 
 def _recall_at(model: Model) -> tuple[int, ...]:
-    wanted = {gate.neighbours for gate in model.spec.rollout.gates if not gate.is_live}
+    wanted = {gate.neighbours for gate in model.spec.rollout.gates if gate.needs_recall}
     return tuple(sorted(wanted)) or (1,)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from lockstep_core.artifacts import ArtifactError, StoreError
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.metrics import request_seconds_of, requests_of
 from lockstep_core.protocol.result import Program
 from lockstep_core.serving.admission import unless_gone
 from lockstep_core.serving.errors import read_body
@@ -67,8 +68,8 @@ async def start(config: ProgramConfig, host: Host) -> AsyncIterator[None]:
             Route("/patient", patient),
         ],
         {"/work": "work", "/bug": "bug", "/patient": "patient"},
-        requests="test_requests_total",
-        seconds="test_seconds",
+        requests=requests_of("test_requests_total"),
+        seconds=request_seconds_of("test_seconds"),
     )
     host.lifecycle.passed("model")
     yield

@@ -12,8 +12,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lockstep_core.jobs import Reporter
-from lockstep_core.jobs.metrics import TABLE
 from lockstep_core.jobs.reporter import MAX_WARNINGS
+from lockstep_core.protocol.metrics import JOB
 from lockstep_core.protocol.progress import Phase, Progress
 
 pytestmark = pytest.mark.unit
@@ -112,7 +112,7 @@ def test_progress_and_metrics_are_served(caplog: pytest.LogCaptureFixture) -> No
     kind, body = get(port, "/metrics")
     assert kind.startswith("text/plain")
     families = {family.name: family for family in text_string_to_metric_families(body)}
-    assert set(families) == set(TABLE)
+    assert set(families) == {row.name for row in JOB}
     samples = {
         (sample.name, sample.labels.get("phase") or sample.labels.get("name")): sample.value
         for family in families.values()

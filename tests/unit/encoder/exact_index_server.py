@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.http import GoldenAnswers, VectorSearchRequest
+from lockstep_core.protocol.metrics import INDEX_REQUEST_SECONDS, INDEX_REQUESTS
 from lockstep_core.protocol.result import Program
 from lockstep_core.quality.recall import exact_neighbours
 from lockstep_core.serving.errors import read
@@ -75,7 +76,7 @@ async def start(config: ExactIndexConfig, host: Host) -> AsyncIterator[None]:
         Route("/v1/golden", golden),
         Route("/lie", tell, methods=["POST"]),
     ]
-    host.mount(honest, routes, {}, requests="index_requests_total", seconds="index_seconds")
+    host.mount(honest, routes, {}, requests=INDEX_REQUESTS, seconds=INDEX_REQUEST_SECONDS)
     yield
 
 

@@ -25,11 +25,12 @@ from lockstep_kubectl.view import view_of
 from lockstep_operator.decide.snapshot.measurements import Measurement, Series, SeriesKey, Tally
 from lockstep_operator.decide.snapshot.observed import Observed
 from tests.unit.decide import worlds
+from tests.unit.tallies import tally_of
 
 pytestmark = pytest.mark.unit
 
 MANIFESTS = Path(story.__file__).parents[1] / "manifests"
-QUICK = Tally({"200": 500}, {0.05: 490, 0.5: 500}, 500)
+QUICK = tally_of({"200": 500}, {0.05: 490, 0.5: 500}, 500)
 MODEL, INDEX = yaml.safe_load_all((MANIFESTS / "model.yaml").read_text())
 
 

@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from lockstep_core.protocol import metrics as names
 from lockstep_core.serving.observe import request_metrics
-from lockstep_operator.decide.snapshot.measurements import Tally
+from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_operator.runtime.counting import Counters, Counting, parse
+from tests.unit.tallies import codes_in, tally_of, timed_in, within_in
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +26,7 @@ class Pod:
         self.requests, self.seconds = request_metrics(
             self.registry, names.ENCODER_REQUESTS, names.ENCODER_REQUEST_SECONDS
         )
-        info = Gauge(names.ENCODER_INFO, "Who.", ("release", "space"), registry=self.registry)
+        info = Gauge(names.ENCODER_INFO.name, "Who.", ("release", "space"), registry=self.registry)
         info.labels(release, "0" * 12).set(1)
 
     def answer(self, code: int = 200, seconds: float = 0.004, *, api: str = "search") -> None:
@@ -46,9 +47,14 @@ def test_the_encoders_own_text_is_read() -> None:
     pod.answer(503, 0.004, api="embeddings")
     pod.answer(200, 0.004, api="models")
     found = pod.counters()
-    assert (found.release, found.codes, found.timed) == ("glyphs-r2", {"200": 3, "503": 1}, 4)
-    assert (found.within[0.003], found.within[0.005], found.within[0.04]) == (0, 2, 3)
-    assert len(found.within) >= 30
+    within = within_in(found.tally)
+    assert (found.release, codes_in(found.tally), timed_in(found.tally)) == (
+        "glyphs-r2",
+        {"200": 3, "503": 1},
+        4,
+    )
+    assert (within[0.003], within[0.005], within[0.04]) == (0, 2, 3)
+    assert len(within) >= 30
 
 
 def test_text_that_is_no_metrics_is_refused() -> None:
@@ -61,11 +67,13 @@ def test_a_pod_of_the_first_scrape_counts_from_there_and_a_later_one_from_zero()
     counting, old, new = Counting(), Pod(), Pod()
     for _ in range(5):
         old.answer()
-    assert counting.add({"old": old.counters()}) == Tally({"200": 0}, dict.fromkeys(_edges(), 0), 0)
+    assert counting.add({"old": old.counters()}) == tally_of(
+        {"200": 0}, dict.fromkeys(_edges(), 0), 0
+    )
     old.answer()
     new.answer(500)
     found = counting.add({"old": old.counters(), "new": new.counters()})
-    assert (found.codes, found.timed) == ({"200": 1, "500": 1}, 2)
+    assert (codes_in(found), timed_in(found)) == ({"200": 1, "500": 1}, 2)
 
 
 def test_a_restart_counts_from_zero_and_a_pod_that_is_gone_stays_counted() -> None:
@@ -74,21 +82,21 @@ def test_a_restart_counts_from_zero_and_a_pod_that_is_gone_stays_counted() -> No
     counting.add({"a": pod.counters()})
     for _ in range(7):
         pod.answer()
-    assert counting.add({"a": pod.counters()}).timed == 7
+    assert timed_in(counting.add({"a": pod.counters()})) == 7
     again = Pod()
     again.answer()
     found = counting.add({"a": again.counters()})
-    assert (found.timed, found.codes["200"]) == (8, 8)
-    assert counting.add({}).timed == 8
+    assert (timed_in(found), codes_in(found)["200"]) == (8, 8)
+    assert timed_in(counting.add({})) == 8
 
 
 def test_pods_with_other_edges_are_counted_at_the_common_ones() -> None:
     counting = Counting()
     counting.add({})
-    one = Counters("r", {"200": 4}, {0.01: 1, 0.1: 3}, 4)
-    other = Counters("r", {"200": 2}, {0.05: 1, 0.1: 2}, 2)
+    one = Counters("r", tally_of({"200": 4}, {0.01: 1, 0.1: 3}, 4))
+    other = Counters("r", tally_of({"200": 2}, {0.05: 1, 0.1: 2}, 2))
     found = counting.add({"a": one, "b": other})
-    assert (found.within, found.timed) == ({0.1: 5}, 6)
+    assert (within_in(found), timed_in(found)) == ({0.1: 5}, 6)
 
 
 @given(
@@ -107,9 +115,8 @@ def test_what_is_counted_is_what_was_answered_since_the_first_scrape(
     for name, deed in story:
         known = pods[name]
         if deed == "answer":
-            pods[name] = Counters(
-                "r", {"200": known.timed + 1}, {1.0: known.timed + 1}, known.timed + 1
-            )
+            more = timed_in(known.tally) + 1
+            pods[name] = Counters("r", tally_of({"200": more}, {1.0: more}, more))
             pending[name] += 1
         elif deed == "restart":
             pods[name] = Counters("r")
@@ -117,15 +124,46 @@ def test_what_is_counted_is_what_was_answered_since_the_first_scrape(
             # A restart is seen by a counter that went back, so it is scraped before it counts on.
             counted += pending.total()
             pending.clear()
-            assert counting.add(pods).timed == counted
+            assert timed_in(counting.add(pods)) == counted
         else:
             counted += pending.total()
             pending.clear()
             found = counting.add(pods)
-            assert (found.timed, found.codes.get("200", 0)) == (counted, counted)
+            assert (timed_in(found), codes_in(found).get("200", 0)) == (counted, counted)
+
+
+def test_every_counter_and_histogram_of_the_encoder_is_counted_under_its_name() -> None:
+    """A live gate on another metric needs no other counting."""
+    registry, counting = CollectorRegistry(), Counting()
+    series = EncoderMetrics(registry)
+    counting.add({"a": parse(generate_latest(registry).decode())})
+    series.rejected.labels("Overloaded").inc(3)
+    series.rejected.labels("Cancelled").inc()
+    series.queue_depth.set(7)
+    for items in (1, 2, 30):
+        series.batch_items.observe(items)
+    found = counting.add({"a": parse(generate_latest(registry).decode())})
+    assert found.by(names.ENCODER_REJECTED, "reason") == {"Overloaded": 3, "Cancelled": 1}
+    assert found.total(names.ENCODER_REJECTED) == 4
+    assert found.total(names.ENCODER_BATCH_ITEMS) == 3
+    assert found.within(names.ENCODER_BATCH_ITEMS)[2.0] == 2
+    # A gauge is no count, and a metric that no pod showed is empty.
+    assert names.ENCODER_QUEUE_DEPTH.name not in found.counts
+    assert found.by(names.ENCODER_REQUESTS, "code") == {}
+
+
+def test_pods_without_a_common_edge_have_none_from_then_on() -> None:
+    counting = Counting()
+    counting.add({})
+    one = Counters("r", tally_of({"200": 4}, {0.01: 1}, 4))
+    other = Counters("r", tally_of({"200": 2}, {0.05: 1}, 2))
+    assert within_in(counting.add({"a": one, "b": other})) == {}
+    again = Counters("r", tally_of({"200": 6}, {0.01: 2}, 6))
+    found = counting.add({"a": again, "b": other})
+    assert (within_in(found), timed_in(found)) == ({}, 8)
 
 
 def _edges() -> list[float]:
     pod = Pod()
     pod.answer()
-    return list(pod.counters().within)
+    return list(within_in(pod.counters().tally))

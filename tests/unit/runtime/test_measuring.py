@@ -25,6 +25,7 @@ from lockstep_operator.decide.snapshot.measurements import (
 from lockstep_operator.runtime.measuring import Measurer
 from lockstep_operator.runtime.probing import Prober
 from lockstep_operator.runtime.queue import Key
+from tests.unit.tallies import tally_of
 
 pytestmark = pytest.mark.unit
 
@@ -141,7 +142,7 @@ def _port(runner: web.AppRunner) -> int:
 async def test_requests_are_counted_from_the_first_scrape(stage: Stage) -> None:
     first = await stage.measure(stage.scrape())
     second = await stage.measure(stage.scrape(number=1))
-    assert (first, second) == (Tally({"200": 0}), Tally({"200": 10}))
+    assert (first, second) == (tally_of({"200": 0}), tally_of({"200": 10}))
     assert [found.at for found in stage.measurer.series(KEY)[stage.scrape().series]] == [NOW, NOW]
 
 
@@ -227,7 +228,7 @@ async def test_a_series_that_no_plan_asks_for_is_forgotten(stage: Stage) -> None
     stage.measurer.follow(KEY, ())
     assert stage.measurer.series(KEY) == {}
     # It begins anew: the first tally is the zero of the next ones.
-    assert await stage.measure(one) == Tally({"200": 0})
+    assert await stage.measure(one) == tally_of({"200": 0})
 
 
 async def test_a_series_that_is_forgotten_ends_what_is_under_way(stage: Stage) -> None:

@@ -1,6 +1,6 @@
-"""Seconds after which a thing is looked at again that no event tells of."""
+"""How long a pass waits before it looks again at what does not come by itself, in seconds."""
 
-REMNANT_SECONDS = 5.0
-"""Children of a deleted release that still hold a name."""
+# A write that the API server refused: it is sent again.
 REFUSED_AGAIN_SECONDS = 30.0
-"""A write that the API server refused."""
+# An object of a previous identity that is still going, by the name of one that is to be made.
+REMNANT_SECONDS = 5.0

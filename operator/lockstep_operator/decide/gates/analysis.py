@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lockstep_core.quality.verdicts import Verdict
-from lockstep_operator.api.gates import GateType
+from lockstep_operator.api.gate_rows import QUERY, REPLAY, SCRAPE, GatePhase, Reading
+from lockstep_operator.api.gates import GATES
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import StepRecord, Watch
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.gates.errors import error_ratio
-from lockstep_operator.decide.gates.latency import latency
-from lockstep_operator.decide.gates.live import GateCheck, LiveGate, Look
-from lockstep_operator.decide.gates.live_recall import live_recall
-from lockstep_operator.decide.gates.prometheus import prometheus
+from lockstep_operator.decide.gates.judges import JUDGES
+from lockstep_operator.decide.gates.live import GateCheck, Judge, Look
+from lockstep_operator.decide.gates.pod_metrics import scraped
+from lockstep_operator.decide.gates.queries import queried
+from lockstep_operator.decide.gates.replays import replayed
 
-LIVE: dict[GateType, LiveGate] = {
-    GateType.LIVE_RECALL: live_recall,
-    GateType.LATENCY: latency,
-    GateType.ERROR_RATIO: error_ratio,
-    GateType.PROMETHEUS: prometheus,
+READINGS: dict[Reading, Callable[[GateCheck, Judge], Look]] = {
+    REPLAY: replayed,
+    SCRAPE: scraped,
+    QUERY: queried,
 }
 
 
@@ -49,13 +49,13 @@ def analyse(
     """
     looks = {name: _look(context, release, name, record) for name in names}
     verdicts = [look.settled for look in looks.values() if look.settled is not None]
-    counted = [found for found in verdicts if not found.dry_run]
-    failed = [found for found in counted if found.verdict == Verdict.FAIL]
+    counted = [verdict for verdict in verdicts if not verdict.dry_run]
+    failed = [verdict for verdict in counted if verdict.verdict == Verdict.FAIL]
     if failed:
         return Analysis(Verdict.FAIL, verdicts, _lines(failed))
     if any(look.settled is None for look in looks.values()):
         return Analysis(None, verdicts, _troubles(looks))
-    undecided = [found for found in counted if found.verdict != Verdict.PASS]
+    undecided = [verdict for verdict in counted if verdict.verdict != Verdict.PASS]
     if undecided:
         return Analysis(Verdict.INCONCLUSIVE, verdicts, _lines(undecided))
     return Analysis(Verdict.PASS, verdicts, _lines(verdicts))
@@ -65,14 +65,15 @@ def _look(
     context: ReconcileContext, release: Release, name: str, record: StepRecord | Watch
 ) -> Look:
     gate = next((g for g in context.model.spec.rollout.gates if g.name == name), None)
-    if gate is None or gate.type not in LIVE:
+    if gate is None or gate.phase is not GatePhase.LIVE:
         line = f"no live gate {name} in `spec.rollout.gates`"
         return Look(GateVerdict(name=name, verdict=Verdict.ERROR, line=line))
-    return LIVE[gate.type](GateCheck(context, release, gate, record.analysis, record.started_at))
+    check = GateCheck(context, release, gate, record.analysis, record.started_at)
+    return READINGS[GATES[gate.type].reading](check, JUDGES[gate.type])
 
 
 def _lines(verdicts: Sequence[GateVerdict]) -> str:
-    return "; ".join(f"{found.name}: {found.line}" for found in verdicts)
+    return "; ".join(f"{verdict.name}: {verdict.line}" for verdict in verdicts)
 
 
 def _troubles(looks: dict[str, Look]) -> str:

@@ -18,23 +18,23 @@ def settle(gate: Gate, measured: Sequence[GateVerdict]) -> GateVerdict | None:
     changes nothing. There is no way to pass without `count` measurements that passed.
     """
     passed = failed = inconclusive = errors = 0
-    for found in measured:
-        verdict = Verdict(found.verdict)
+    for one in measured:
+        verdict = Verdict(one.verdict)
         # Errors count in a row: a scrape that is lost now and then says nothing of the release.
         errors = errors + 1 if verdict is Verdict.ERROR else 0
         passed += verdict is Verdict.PASS
         failed += verdict is Verdict.FAIL
         inconclusive += verdict is Verdict.INCONCLUSIVE
         if failed > _or(gate.failure_limit, FAILURES):
-            return as_told(gate, _more(found, _times(failed, "failed", gate.failure_limit)))
+            return as_shown(gate, _more(one, _times(failed, "failed", gate.failure_limit)))
         if inconclusive > (limit := _or(gate.inconclusive_limit, INCONCLUSIVES)):
-            told = f"inconclusive {inconclusive} times, {limit} allowed (`inconclusiveLimit`)"
-            return as_told(gate, undecided(gate, _more(found, told)))
+            why = f"inconclusive {inconclusive} times, {limit} allowed (`inconclusiveLimit`)"
+            return as_shown(gate, undecided(gate, _more(one, why)))
         if errors > (limit := _or(gate.error_limit, ERRORS)):
-            told = f"not measured {errors} times in a row, {limit} allowed (`errorLimit`)"
-            return as_told(gate, undecided(gate, _more(found, told)))
+            why = f"not measured {errors} times in a row, {limit} allowed (`errorLimit`)"
+            return as_shown(gate, undecided(gate, _more(one, why)))
         if passed >= _or(gate.count, COUNT):
-            return as_told(gate, _more(found, _times(passed, "passed", gate.count)))
+            return as_shown(gate, _more(one, _times(passed, "passed", gate.count)))
     return None
 
 
@@ -56,27 +56,27 @@ def confidence_of_a_look(gate: Gate) -> float:
     return 1 - (1 - float(gate.one_sided)) * wrong / looks(gate)
 
 
-def undecided(gate: Gate, found: GateVerdict) -> GateVerdict:
-    """`found`, which the data did not decide, as `onInconclusive` has it."""
+def undecided(gate: Gate, verdict: GateVerdict) -> GateVerdict:
+    """A verdict that the data did not decide, as `onInconclusive` has it."""
     if gate.on_inconclusive is not OnInconclusive.FAIL:
-        return found
-    failed = found.model_copy(update={"verdict": Verdict.FAIL.value})
+        return verdict
+    failed = verdict.model_copy(update={"verdict": Verdict.FAIL.value})
     return _more(failed, "fails (`onInconclusive: Fail`)")
 
 
-def as_told(gate: Gate, found: GateVerdict) -> GateVerdict:
-    """`found`, which says so when the gate is a dry run."""
+def as_shown(gate: Gate, verdict: GateVerdict) -> GateVerdict:
+    """A verdict whose line says so when the gate is a dry run."""
     if not gate.dry_run:
-        return found
-    return _more(found.model_copy(update={"dry_run": True}), "dry run: not in the way")
+        return verdict
+    return _more(verdict.model_copy(update={"dry_run": True}), "dry run: not in the way")
 
 
 def _times(number: int, what: str, limit: int | None) -> str:
     return f"{number} measurements {what}" if limit and number > 1 else ""
 
 
-def _more(found: GateVerdict, words: str) -> GateVerdict:
-    return found.model_copy(update={"line": f"{found.line}; {words}"}) if words else found
+def _more(verdict: GateVerdict, words: str) -> GateVerdict:
+    return verdict.model_copy(update={"line": f"{verdict.line}; {words}"}) if words else verdict
 
 
 def _or(value: int | None, default: int) -> int:

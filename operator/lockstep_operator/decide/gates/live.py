@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
@@ -14,7 +15,6 @@ from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.limits import settle
 from lockstep_operator.decide.snapshot.measurements import (
-    Answer,
     MeasureRequest,
     Query,
     Scrape,
@@ -62,8 +62,8 @@ class Look:
     problem: str | None = None
 
 
-LiveGate = Callable[[GateCheck], Look]
-Judge = Callable[[Gate, Tally | Answer], GateVerdict]
+# Takes what the reading of the gate's row gave: a `Tally`, an `Answer` or `ReplayFacts`.
+Judge = Callable[[Gate, Any], GateVerdict]
 
 
 def measured(check: GateCheck, what: Scrape | Query, judge: Judge) -> Look:
@@ -81,8 +81,8 @@ def measured(check: GateCheck, what: Scrape | Query, judge: Judge) -> Look:
 
 def problem_of(verdicts: Sequence[GateVerdict]) -> str | None:
     """What the last two measurements could not be made for: one that is lost is no news."""
-    last = [found for found in verdicts[-2:] if found.verdict == Verdict.ERROR]
-    return last[-1].line if len(last) == 2 else None
+    errors = [verdict for verdict in verdicts[-2:] if verdict.verdict == Verdict.ERROR]
+    return errors[-1].line if len(errors) == 2 else None
 
 
 def unmeasured(gate: Gate, message: str) -> GateVerdict:
@@ -93,15 +93,15 @@ def unmeasured(gate: Gate, message: str) -> GateVerdict:
 def _verdicts(gate: Gate, series: Series, judge: Judge) -> list[GateVerdict]:
     """Requests are counted from the first tally on, so that one is no measurement yet."""
     verdicts, counting = [], False
-    for found in series:
-        at = clock.text(found.at)
-        if isinstance(found.reading, Unmeasured):
-            verdict = unmeasured(gate, found.reading.message)
-        elif isinstance(found.reading, Tally) and not counting:
+    for measurement in series:
+        at, reading = clock.text(measurement.at), measurement.reading
+        if isinstance(reading, Unmeasured):
+            verdict = unmeasured(gate, reading.message)
+        elif isinstance(reading, Tally) and not counting:
             counting = True
             continue
         else:
-            verdict = judge(gate, found.reading)
+            verdict = judge(gate, reading)
         verdicts.append(verdict.model_copy(update={"observed_at": at}))
     return verdicts
 

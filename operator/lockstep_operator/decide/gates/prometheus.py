@@ -7,37 +7,12 @@ import math
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
-from lockstep_operator.decide.gates.live import GateCheck, Look, measured, unmeasured
-from lockstep_operator.decide.snapshot.measurements import Answer, Query, Tally
+from lockstep_operator.decide.gates.live import unmeasured
+from lockstep_operator.decide.snapshot.measurements import Answer
 
 
-def prometheus(check: GateCheck) -> Look:
-    asked = check.gate.prometheus
-    assert asked is not None
-    return measured(check, Query(asked.url, _filled(check, asked.query)), judge)
-
-
-def _filled(check: GateCheck, query: str) -> str:
-    """The query of this release. Names of objects hold nothing that PromQL would read.
-
-    After a promotion, stable is what it replaced.
-    """
-    stable, watch = check.context.stable, check.release.status.watch
-    serves = stable is not None and stable.name == check.release.name
-    beside = watch.replaced if serves and watch else stable.name if stable else ""
-    values = {
-        "namespace": check.release.namespace,
-        "model": check.release.spec.model,
-        "release": check.release.name,
-        "stable": beside,
-    }
-    for name, value in values.items():
-        query = query.replace(f"$({name})", value)
-    return query
-
-
-def judge(gate: Gate, reading: Tally | Answer) -> GateVerdict:
-    assert isinstance(reading, Answer)
+def judge(gate: Gate, reading: Answer) -> GateVerdict:
+    """The one element of the answer against `minValue` and `maxValue`."""
     if len(reading.values) > 1:
         return unmeasured(
             gate,

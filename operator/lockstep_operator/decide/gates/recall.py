@@ -32,13 +32,13 @@ class _Part:
     needs: int | None = None
 
 
-def judge_recall(gate: Gate, facts: EvaluationFacts, stable: str | None) -> GateVerdict:
+def judge(gate: Gate, facts: EvaluationFacts, stable: str | None) -> GateVerdict:
     """The verdict of all bounds of the gate together.
 
     Without a stable release there is nothing to compare with, and the other bounds decide; a
     stable release that was not measured makes the gate an Error.
     """
-    measured = next((found for found in facts.recall if found.k == gate.neighbours), None)
+    measured = next((recall for recall in facts.recall if recall.k == gate.neighbours), None)
     if measured is None:
         line = (
             f"recall@{gate.neighbours} was not measured: the gate was set after the evaluation ran"
@@ -64,17 +64,17 @@ def _parts(gate: Gate, measured: RecallFacts, stable: str | None) -> list[_Part]
     parts = []
     name, confidence = f"recall@{gate.neighbours}", float(gate.one_sided)
     if gate.min is not None:
-        found = _judge(gate, measured.candidate, gate.min, bounded01=True)
-        text = f"{name} {bound_text(found)} ({interval_text(found, confidence)})"
-        parts.append(_Part(found.verdict, text, found.reason, needed(found)))
+        judged = _judge(gate, measured.candidate, gate.min, bounded01=True)
+        text = f"{name} {bound_text(judged)} ({interval_text(judged, confidence)})"
+        parts.append(_Part(judged.verdict, text, judged.reason, needed(judged)))
     elif gate.max_regression is not None and measured.candidate.n:
         parts.append(_Part(Verdict.PASS, f"{name} {measured.candidate.mean:.3f}"))
     if gate.min_gain_over_baseline is not None:
         gain = measured.gain_over_baseline
-        found = _judge(gate, gain, gate.min_gain_over_baseline, bounded01=False)
-        said = bound_text(found, signed=True)
-        text = f"gain over raw inputs {said} ({interval_text(found, confidence, signed=True)})"
-        parts.append(_Part(found.verdict, text, found.reason, needed(found)))
+        judged = _judge(gate, gain, gate.min_gain_over_baseline, bounded01=False)
+        said, side = bound_text(judged, signed=True), interval_text(judged, confidence, signed=True)
+        text = f"gain over raw inputs {said} ({side})"
+        parts.append(_Part(judged.verdict, text, judged.reason, needed(judged)))
     if gate.max_regression is not None:
         parts.append(_regression(gate, measured, gate.max_regression, stable))
     return parts
@@ -91,22 +91,22 @@ def _regression(gate: Gate, measured: RecallFacts, allowed: str, stable: str | N
             " takes other inputs, or lies in another store"
         )
         return _Part(Verdict.ERROR, text)
-    found = _judge(gate, difference, f"-{allowed}", bounded01=False)
-    text = regression_text(found, measured.stable.mean, float(gate.one_sided))
-    return _Part(found.verdict, text, found.reason, _paired_needed(gate, found, difference))
+    judged = _judge(gate, difference, f"-{allowed}", bounded01=False)
+    text = regression_text(judged, measured.stable.mean, float(gate.one_sided))
+    return _Part(judged.verdict, text, judged.reason, _paired_needed(gate, judged, difference))
 
 
-def _paired_needed(gate: Gate, found: Judgement, stats: SampleStatistics) -> int | None:
+def _paired_needed(gate: Gate, judged: Judgement, stats: SampleStatistics) -> int | None:
     """n = (z_a + z_b)^2 sd^2 / (distance to the margin)^2, for one-sided error a and power 1-b.
 
     Where (nearly) all differences are equal, the interval's floor is wider, and shrinks as 1/n.
     """
-    distance = stats.mean - found.bound
+    distance = stats.mean - judged.bound
     if distance <= 0:
         return None
     z = NormalDist().inv_cdf(float(gate.one_sided)) + NormalDist().inv_cdf(POWER)
     by_spread = (z * stats.standard_deviation / distance) ** 2
-    return ceil(max(by_spread, stats.n * (stats.mean - found.lower) / distance))
+    return ceil(max(by_spread, stats.n * (stats.mean - judged.lower) / distance))
 
 
 def _advice(gate: Gate, verdict: Verdict, parts: Sequence[_Part]) -> str:

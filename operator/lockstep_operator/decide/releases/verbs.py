@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lockstep_operator.api.gate_rows import GatePhase
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Attempts, Stage, Watch
@@ -189,7 +190,7 @@ def _fresh(release: Release, stage: Stage) -> Attempts:
 
 def _offline(context: ReconcileContext, release: Release) -> list[GateVerdict] | None:
     """The verdicts that stand: what was measured live is measured anew."""
-    live = {gate.name for gate in context.model.spec.rollout.gates if gate.is_live}
+    live = {gate.name for gate in context.model.spec.rollout.gates if gate.phase is GatePhase.LIVE}
     return [found for found in release.status.gates or () if found.name not in live] or None
 
 
@@ -197,7 +198,7 @@ def _must_measure(context: ReconcileContext, release: Release) -> bool:
     """Whether a gate asks for a recall@k that the evaluation did not measure."""
     facts = release.status.evaluation
     measured = {found.k for found in facts.recall} if facts else set()
-    gates = (g for g in context.model.spec.rollout.gates if not g.is_live)
+    gates = (g for g in context.model.spec.rollout.gates if g.needs_recall)
     return any(gate.neighbours not in measured for gate in gates)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lockstep_core.protocol.metrics import Metric
+
 
 @dataclass(frozen=True)
 class SeriesKey:
@@ -64,17 +66,49 @@ class MeasureRequest:
         return self.due_in <= 0
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What the pods of a release answered since the first scrape of the series.
+# The values of a metric's labels, in its order.
+Labels = tuple[str, ...]
 
-    `codes`: requests by status code. `within`: requests that took at most so many seconds, by the
-    edges that all pods have; refused requests (4xx) took no part in it. `timed`: all of those.
+
+@dataclass(frozen=True)
+class Count:
+    """One counter or histogram.
+
+    `events` by labels: of a histogram its observations. `within`, of a histogram alone: those that
+    were at most so much, whatever their labels.
     """
 
-    codes: Mapping[str, int] = field(default_factory=dict)
+    events: Mapping[Labels, int] = field(default_factory=dict)
     within: Mapping[float, int] = field(default_factory=dict)
-    timed: int = 0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What counters and histograms counted, by the name of the metric and its labels' values.
+
+    Of the pods of a release it is what they counted since the first scrape of the series. A metric
+    that no pod has is empty here.
+    """
+
+    counts: Mapping[str, Count] = field(default_factory=dict)
+
+    def total(self, metric: Metric) -> int:
+        """Events of a counter, or observations of a histogram, whatever their labels."""
+        return sum(self.count(metric).events.values())
+
+    def by(self, metric: Metric, label: str) -> dict[str, int]:
+        """The same by the value of one label."""
+        at, by = metric.labels.index(label), dict[str, int]()
+        for labels, events in self.count(metric).events.items():
+            by[labels[at]] = by.get(labels[at], 0) + events
+        return by
+
+    def within(self, metric: Metric) -> Mapping[float, int]:
+        """Observations of a histogram that were at most so much, by edges that all pods have."""
+        return self.count(metric).within
+
+    def count(self, metric: Metric) -> Count:
+        return self.counts.get(metric.name, Count())
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from lockstep_operator.decide.context.pauses import (
 )
 from lockstep_operator.decide.context.traffic import Traffic
 from lockstep_operator.decide.context.transitions import Enter, Note, RollBack, Stay, stay
-from lockstep_operator.decide.gates import merged
-from lockstep_operator.decide.gates.analysis import analyse
+from lockstep_operator.decide.gates import analyse, merged
 from lockstep_operator.decide.stages.promoting import STARTS_THE_REST
 from lockstep_operator.decide.traffic import feasibility
 from lockstep_operator.decide.traffic.routers.choice import router_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from lockstep_core.protocol.result import Result
+from lockstep_operator.api.gate_rows import GatePhase
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
@@ -50,9 +51,10 @@ def _take_over(context: ReconcileContext, name: str) -> Stay | Fail | None:
 
 def _refuse_unmeasured(context: ReconcileContext, name: str) -> Fail | None:
     """Without a labelled set nothing is measured; a gate that was set since must not be skipped."""
-    gates = [gate.name for gate in context.model.spec.rollout.gates if not gate.is_live]
-    if gates:
-        message = f"{UNMEASURED}, and gate {gates[0]} asks for it: set `spec.evaluation.data`"
+    gates = context.model.spec.rollout.gates
+    offline = [gate.name for gate in gates if gate.phase is GatePhase.OFFLINE]
+    if offline:
+        message = f"{UNMEASURED}, and gate {offline[0]} asks for it: set `spec.evaluation.data`"
         return Fail(Reason.INVALID_SPEC, message)
     if context.release(name).status.gates_passed_at is None:
         context.change(name, gates_passed_at=context.now)

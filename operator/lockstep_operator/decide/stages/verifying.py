@@ -11,7 +11,11 @@ from lockstep_operator.api.release import FrozenIndex, Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import forward
 from lockstep_operator.decide.context.transitions import Enter, Fail, Stay
-from lockstep_operator.decide.vocabulary.formatting import index_recall, index_recall_text
+from lockstep_operator.decide.gates.index_recall import (
+    index_recall,
+    index_recall_advice,
+    index_recall_text,
+)
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests.facts import build_facts, training_facts
 
@@ -44,9 +48,6 @@ def _fault(frozen: FrozenIndex, build: BuildFacts, space: str) -> tuple[Reason, 
         )
         return Reason.ROWS_MISSING, message
     if index_recall(frozen, build).verdict is not Verdict.PASS:
-        message = (
-            f"{index_recall_text(frozen, build)}; raise `spec.index.hnsw.efSearch` of VectorIndex"
-            f" {name}, or lower its `spec.objectives.recall.min`"
-        )
+        message = f"{index_recall_text(frozen, build)}; {index_recall_advice(frozen)}"
         return Reason.INDEX_RECALL_LOW, message
     return None

@@ -11,10 +11,10 @@ from lockstep_operator.api.model import Indexing, Phase
 from lockstep_operator.api.objects import Index, Object, Release
 from lockstep_operator.api.release import FrozenIndex, Stage
 from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.gates.index_recall import index_recall, index_recall_text
 from lockstep_operator.decide.snapshot.desired import frozen_of, unreachable
 from lockstep_operator.decide.status.kstatus import Summary, other_states
 from lockstep_operator.decide.vocabulary.conditions import State, conditions, true_or_false
-from lockstep_operator.decide.vocabulary.formatting import index_recall, index_recall_text
 from lockstep_operator.decide.vocabulary.hashing import recipe
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.decide.workloads.children import health_of

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from math import ceil
 
-from lockstep_core.protocol.indexing import IndexType
-from lockstep_core.protocol.result import BuildFacts, TrainingFacts
-from lockstep_core.quality.verdicts import Judgement, Verdict, judge_at_least
-from lockstep_operator.api.release import FrozenIndex
-
-INDEX_RECALL_CONFIDENCE = 0.95
-
+from lockstep_core.protocol.result import TrainingFacts
+from lockstep_core.quality.verdicts import Judgement, Verdict
 
 UNMEASURED = "imported without `spec.evaluation`, so its recall was not measured"
 
@@ -85,25 +80,3 @@ def needed(judgement: Judgement, *, at_most: bool = False) -> int | None:
     room = found.bound - found.value if at_most else found.value - found.bound
     half = found.upper - found.value if at_most else found.value - found.lower
     return ceil(found.n * (half / room) ** 2) if room > 0 else None
-
-
-def index_recall(frozen: FrozenIndex, build: BuildFacts) -> Judgement:
-    """Index recall against the frozen objective.
-
-    A Flat index searches exactly, so what it returned is no sample of what it may return: its
-    point value counts. Of any other index the lower confidence bound must reach the objective.
-    """
-    bound = float(frozen.objectives.recall.min)
-    judgement = judge_at_least(build.recall, bound, INDEX_RECALL_CONFIDENCE, 1)
-    if frozen.index.type is IndexType.FLAT and judgement.value is not None:
-        verdict = Verdict.PASS if judgement.value >= bound else Verdict.FAIL
-        value = judgement.value
-        return Judgement(verdict, value, value, value, bound, judgement.n, judgement.reason)
-    return judgement
-
-
-def index_recall_text(frozen: FrozenIndex, build: BuildFacts) -> str:
-    """`recall@10 0.991 >= 0.950 OK (95% lower 0.985; n=1000)`."""
-    judgement = index_recall(frozen, build)
-    said = bound_text(judgement)
-    return f"recall@{build.recall_k} {said} (95% lower {judgement.lower:.3f}; n={judgement.n})"

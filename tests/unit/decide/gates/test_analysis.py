@@ -18,6 +18,7 @@ from lockstep_operator.decide.snapshot.measurements import (
 )
 from tests.unit.decide import worlds
 from tests.unit.decide.gates.lab import Lab
+from tests.unit.tallies import tally_of
 
 pytestmark = pytest.mark.unit
 
@@ -39,9 +40,9 @@ LOAD = {
     "maxValue": "0.5",
 }
 
-GOOD = Tally({"200": 1000}, {0.1: 1000}, 1000)
-SLOW = Tally({"200": 1000}, {0.1: 500, 0.25: 500}, 1000)
-FAILING = Tally({"200": 500, "500": 500}, {0.1: 1000}, 1000)
+GOOD = tally_of({"200": 1000}, {0.1: 1000}, 1000)
+SLOW = tally_of({"200": 1000}, {0.1: 500, 0.25: 500}, 1000)
+FAILING = tally_of({"200": 500, "500": 500}, {0.1: 1000}, 1000)
 
 
 def test_the_ready_encoder_pods_of_the_candidate_are_scraped_at_once() -> None:
@@ -126,7 +127,7 @@ def test_one_failure_ends_the_analysis_before_the_others_have_decided() -> None:
 
 def test_a_gate_that_does_not_decide_hides_no_failure_of_another() -> None:
     lab = Lab(LATENCY | {"inconclusiveLimit": 0}, ERRORS)
-    assert lab.play("latency", Tally(), Tally({}, {}, 1)).verdict is None
+    assert lab.play("latency", Tally(), tally_of({}, {}, 1)).verdict is None
     found = lab.play("errors", Tally(), FAILING)
     assert found.verdict is Verdict.FAIL and found.told.startswith("errors:")
 
@@ -136,7 +137,7 @@ def test_a_gate_that_does_not_decide_hides_no_failure_of_another() -> None:
 )
 def test_too_little_traffic_is_waited_for_and_then_a_person(how: str, verdict: Verdict) -> None:
     lab = Lab(LATENCY | {"onInconclusive": how})
-    few = Tally({"200": 3}, {0.1: 3}, 3)
+    few = tally_of({"200": 3}, {0.1: 3}, 3)
     found = lab.play("latency", Tally(), few, few, few)
     assert found.verdict is None
     assert lab.play("latency", few).verdict is verdict

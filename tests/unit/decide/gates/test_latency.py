@@ -9,6 +9,7 @@ import pytest
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.decide.gates import latency
 from lockstep_operator.decide.snapshot.measurements import Tally
+from tests.unit.tallies import tally_of
 
 pytestmark = pytest.mark.unit
 
@@ -19,7 +20,7 @@ def traffic(slow: int, n: int, *, middle: int = 0, codes: dict[str, int] | None 
     """`n` timed requests: `slow` of them over 100 ms, `middle` between 75 and 100 ms."""
     fast = n - slow - middle
     within = dict(zip(EDGES, accumulate([0, fast, middle, slow]), strict=True))
-    return Tally(codes or {"200": n}, within, n)
+    return tally_of(codes or {"200": n}, within, n)
 
 
 SLOW = {"name": "latency", "type": "Latency", "quantile": "0.95", "minSamples": 200}
@@ -62,14 +63,14 @@ LATENCIES = [
     ),
     (
         "10",
-        Tally({}, {0.05: 1000}, 1000),
+        tally_of({}, {0.05: 1000}, 1000),
         "Inconclusive",
         "p95 <= 10 ms not shown: 100% of 1,000 requests slower than 0 ms, and the encoder counts at"
         " no edge below 50 ms: set `maxMilliseconds` to at least that; n=1000",
     ),
     (
         "400",
-        Tally({}, {0.25: 100}, 1000),
+        tally_of({}, {0.25: 100}, 1000),
         "Inconclusive",
         "p95 <= 400 ms not shown: 90% of 1,000 requests slower than 250 ms, and the encoder counts"
         " at no edge beyond 250 ms: set `maxMilliseconds` to at most that; n=1000",

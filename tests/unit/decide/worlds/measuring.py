@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lockstep_operator.decide.snapshot.measurements import Measurement, Tally
 from tests.unit.decide.worlds.state import State
+from tests.unit.tallies import tally_of
 
 
 class Measuring(State):
@@ -15,7 +16,7 @@ class Measuring(State):
             series = self.measurements.get(request.series, ())
             if not request.is_due or request.number != len(series):
                 continue
-            counted = Tally({"200": 1000 - failed, "500": failed}, {0.1: 1000}, 1000)
+            counted = tally_of({"200": 1000 - failed, "500": failed}, {0.1: 1000}, 1000)
             reading = counted if series else Tally()
             self.measurements[request.series] = (*series, Measurement(self.now, reading))
             self._serial += 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lockstep_operator.api.gates import Gate
-from lockstep_operator.decide.gates import errors
-from lockstep_operator.decide.snapshot.measurements import Tally
+from lockstep_operator.decide.gates import error_ratio
+from tests.unit.tallies import tally_of
 
 pytestmark = pytest.mark.unit
 
@@ -44,12 +44,12 @@ ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.01", "minSample
     ],
 )
 def test_error_ratio(codes: dict[str, int], verdict: str, line: str) -> None:
-    said = errors.judge(Gate.model_validate(ERRORS), Tally(codes))
+    said = error_ratio.judge(Gate.model_validate(ERRORS), tally_of(codes))
     assert (said.verdict, said.line) == (verdict, line)
 
 
 def test_a_gate_with_one_look_says_the_confidence_alone() -> None:
-    said = errors.judge(
-        Gate.model_validate(ERRORS | {"inconclusiveLimit": 0}), Tally({"200": 1204})
+    said = error_ratio.judge(
+        Gate.model_validate(ERRORS | {"inconclusiveLimit": 0}), tally_of({"200": 1204})
     )
     assert said.line == "5xx 0% <= 1% OK (95% upper 0.249%); n=1204"

@@ -1,17 +1,22 @@
-"""Where the request counters of a candidate are: its ready encoder pods."""
+"""The reading `SCRAPE`: the counters in the metrics of a candidate's ready encoder pods."""
 
 from __future__ import annotations
 
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.gates.live import GateCheck
+from lockstep_operator.decide.gates.live import GateCheck, Judge, Look, measured
 from lockstep_operator.decide.snapshot.measurements import Scrape, Target
 
 METRICS_PATH = "/metrics"
 
 
-def scrape(check: GateCheck) -> Scrape:
+def scraped(check: GateCheck, judge: Judge) -> Look:
+    """What the pods counted since the analysis began, judged as a `Tally`."""
+    return measured(check, _scrape(check), judge)
+
+
+def _scrape(check: GateCheck) -> Scrape:
     """All ready encoder pods of the candidate; a pod that is not ready answers nobody."""
     name = check.release.name
     pods = check.context.snapshot.serving_pods(name)

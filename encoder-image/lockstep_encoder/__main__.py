@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
-from lockstep_core.serving.options import add_server_options, at_least_one, server_options
+from lockstep_core.serving.options import add_server_options, server_options
 from lockstep_core.threads import add_threads_option
 from lockstep_encoder.evaluate import evaluate
 from lockstep_encoder.importing import import_model
@@ -129,15 +129,25 @@ def _parser() -> argparse.ArgumentParser:
     add_server_options(one)
     defaults = ServeOptions()
     one.add_argument(
-        "--max-batch-items", type=at_least_one, default=defaults.max_batch_items, help="%(default)s"
+        "--max-batch-items",
+        type=_at_least_one,
+        default=defaults.max_batch_items,
+        help="%(default)s",
     )
     one.add_argument(
         "--max-queue-items",
-        type=at_least_one,
+        type=_at_least_one,
         default=defaults.max_queue_items,
         help="items that may wait before requests get 429 (%(default)s)",
     )
     return parser
+
+
+def _at_least_one(text: str) -> int:
+    """An argparse type: a whole number from 1 on."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _add_inspect(command: argparse.ArgumentParser) -> None:

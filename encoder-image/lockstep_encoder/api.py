@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lockstep_core.encoding import EncodingError, decode_items
+from lockstep_core.encoding import EncodingError
 from lockstep_core.protocol import headers
 from lockstep_core.protocol.config import IndexEndpoint
 from lockstep_core.protocol.http import (
@@ -25,16 +25,18 @@ from lockstep_core.protocol.http import (
     SearchRequest,
     SearchResponse,
 )
-from lockstep_core.serving.admission import Admission, deadline_of, expired, unless_gone
+from lockstep_core.serving.admission import Admission, deadline_of, expired
 from lockstep_core.serving.errors import RequestError, read
 from lockstep_core.serving.identity import answer_in_space
 from lockstep_encoder.batching import Batcher, Embedded, Items
+from lockstep_encoder.disconnects import cancel_on_disconnect
 from lockstep_encoder.index_client import (
     IndexAnswer,
     IndexClient,
     IndexUnavailable,
     PairingRefused,
 )
+from lockstep_encoder.items import decode_items
 from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_encoder.model import Model
 
@@ -137,7 +139,8 @@ class Api:
         try:
             with self._admission.admit(items):
                 inputs, units = await asyncio.to_thread(self._decode, value)
-                return await unless_gone(request, self._batcher.embed(inputs, deadline)), units
+                work = self._batcher.embed(inputs, deadline)
+                return await cancel_on_disconnect(request, work), units
         except RequestError as error:
             if error.status == 429:
                 self._metrics.rejected.labels("Overloaded").inc()

@@ -15,8 +15,8 @@ from starlette.routing import Route
 from lockstep_core.protocol.http import VectorSearchRequest
 from lockstep_core.serving.admission import deadline_of
 from lockstep_core.serving.errors import RequestError, read
-from lockstep_indexer.contents import Hit, OpenedBuild
-from lockstep_indexer.desk import SearchDesk
+from lockstep_indexer.opened_build import Hit, OpenedBuild
+from lockstep_indexer.search_executor import SearchDesk
 from lockstep_indexer.vectors import DegenerateVectorsError, Vectors, check_normalised
 
 SEARCH_PATH = "/v1/search"

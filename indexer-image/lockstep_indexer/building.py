@@ -19,7 +19,7 @@ from lockstep_core.protocol.config import BuildConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import BuildFacts, Program
-from lockstep_indexer.contents import VECTORS_FILE
+from lockstep_indexer.opened_build import VECTORS_FILE
 from lockstep_indexer.sealing import Advance, Corpus, reopen, seal
 from lockstep_indexer.vectors import (
     DegenerateVectorsError,

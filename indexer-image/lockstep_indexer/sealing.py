@@ -19,7 +19,8 @@ from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import SampleStatistics
 from lockstep_core.quality.statistics import summarise
 from lockstep_indexer import engine
-from lockstep_indexer.contents import (
+from lockstep_indexer.measure import IndexRecall, measure_recall
+from lockstep_indexer.opened_build import (
     GOLDEN_K,
     IDS,
     INDEX_FILE,
@@ -33,7 +34,6 @@ from lockstep_indexer.contents import (
     search_whole,
     write_golden,
 )
-from lockstep_indexer.measure import IndexRecall, measure_recall
 from lockstep_indexer.strings import write_column
 from lockstep_indexer.vectors import StoredVectors, Vectors
 

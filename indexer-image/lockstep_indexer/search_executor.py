@@ -20,7 +20,7 @@ import numpy as np
 from lockstep_core.protocol.http import MAX_ITEMS
 from lockstep_core.serving.admission import Admission, expired
 from lockstep_indexer import engine
-from lockstep_indexer.contents import Hit, OpenedBuild
+from lockstep_indexer.opened_build import Hit, OpenedBuild
 from lockstep_indexer.vectors import Vectors, restore
 
 Clock = Callable[[], float]

@@ -21,9 +21,9 @@ from lockstep_core.serving.identity import Identity
 from lockstep_core.serving.serve import Host, Server, in_thread
 from lockstep_core.serving.startup import StartError
 from lockstep_indexer.api import APIS, render, routes
-from lockstep_indexer.contents import OpenedBuild, golden_difference, open_build
-from lockstep_indexer.desk import Cost, SearchDesk, measure_cost
 from lockstep_indexer.engine import use_one_thread
+from lockstep_indexer.opened_build import OpenedBuild, golden_difference, open_build
+from lockstep_indexer.search_executor import Cost, SearchDesk, measure_cost
 
 logger = logging.getLogger(__name__)
 

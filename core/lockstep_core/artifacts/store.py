@@ -3,7 +3,7 @@
     <root>/blobs/sha256/<hex>                 a file of an artifact
     <root>/manifests/sha256/<hex>             a manifest, written after all of its files
     <root>/results/<release uid>/<key>.json   what a finished Job reported
-    <root>/checkpoints/<release uid>/         what an unfinished training goes on from
+    <root>/checkpoints/<release uid>/         the trainer's own: it keeps them through `backend`
 
 The layout is that of an OCI image layout in all but names: equal files are kept once, and a key
 tells which bytes belong there. Nothing outside of this package knows it.
@@ -31,7 +31,6 @@ from lockstep_core.artifacts.backend import (
     local_root,
     prefix_of,
 )
-from lockstep_core.artifacts.checkpoints import Checkpoints
 from lockstep_core.artifacts.digests import PREFIX, sha256_bytes, sha256_file
 from lockstep_core.artifacts.errors import ArtifactError, StoreError, mismatch
 from lockstep_core.artifacts.manifest import (
@@ -69,6 +68,11 @@ class ArtifactStore:
         self._backend = backend
         self._datasets = datasets
         self._lost = lost
+
+    @property
+    def backend(self) -> Backend:
+        """Objects by key, for what one program alone keeps here, below a folder of its own."""
+        return self._backend
 
     @classmethod
     def open(cls, spec: ArtifactsSpec) -> ArtifactStore:
@@ -254,10 +258,6 @@ class ArtifactStore:
         except (ValueError, ArtifactError) as error:
             log.warning("ignoring unreadable %s: %s", name, error)
             return None
-
-    def checkpoints(self, release_uid: str) -> Checkpoints:
-        """The checkpoints of a release that is being trained; raises StoreError for a bad uid."""
-        return Checkpoints(self._backend, release_uid)
 
     def fetch_dataset(self, uri: str, into: Path) -> Path:
         """The data set as a local file or folder.

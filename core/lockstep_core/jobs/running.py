@@ -14,8 +14,8 @@ from lockstep_core.artifacts import ArtifactError, ArtifactStore, BuildManifest,
 from lockstep_core.jobs.failure import JobFailure, as_failure
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.jobs.outcome import Facts, emit, failed, success
-from lockstep_core.jobs.question import answers, result_key
 from lockstep_core.jobs.reporter import Reporter
+from lockstep_core.jobs.result_key import answers, result_key
 from lockstep_core.jobs.stopping import Stopping
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.config import JobConfig

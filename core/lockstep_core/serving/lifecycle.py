@@ -72,7 +72,7 @@ def operational_routes(lifecycle: Lifecycle, registry: CollectorRegistry) -> lis
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
 
 
-class RetireConnections:
+class MaxConnectionAge:
     """ASGI layer that ends old keep-alive connections, so that clients follow a moved entry point.
 
     A Service balances per connection: a client that keeps one stays with its pod for ever. Once

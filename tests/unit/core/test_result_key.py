@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lockstep_core.jobs.question import answers, result_key
+from lockstep_core.jobs.result_key import answers, result_key
 from lockstep_core.protocol.config import (
     MAX_RECALL_K,
     MAX_RECALLS,

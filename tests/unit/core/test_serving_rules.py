@@ -23,7 +23,7 @@ from lockstep_core.serving.identity import (
     IdentityMiddleware,
     answer_in_space,
 )
-from lockstep_core.serving.lifecycle import RETIRE_AT, Lifecycle, RetireConnections
+from lockstep_core.serving.lifecycle import RETIRE_AT, Lifecycle, MaxConnectionAge
 
 pytestmark = pytest.mark.unit
 
@@ -114,7 +114,7 @@ async def test_old_connections_end_with_their_response(
 ) -> None:
     lifecycle = Lifecycle()
     lifecycle.draining = draining
-    app = RetireConnections(_impostor, lifecycle=lifecycle, clock=lambda: now)
+    app = MaxConnectionAge(_impostor, lifecycle=lifecycle, clock=lambda: now)
     _, found, _ = await _call(app, _scope(**{RETIRE_AT: 10.0}))
     assert (found.get("connection") == "close") is closes
 

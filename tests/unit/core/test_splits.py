@@ -11,16 +11,13 @@ from lockstep_core.artifacts import sha256_bytes
 from lockstep_core.datasets import (
     Dataset,
     DatasetError,
-    check_trainable,
     flatten_raw,
     split,
     split_by_class,
     split_by_group,
     split_by_hash,
-    trainable_problems,
 )
 from lockstep_core.protocol.datasets import SplitBy, SplitSpec
-from lockstep_core.protocol.training import BatchSpec
 
 pytestmark = pytest.mark.unit
 
@@ -90,42 +87,6 @@ def dataset(labels: str) -> Dataset:
         ids=np.arange(count).astype(np.str_),
         digest=sha256_bytes(b""),
     )
-
-
-@pytest.mark.parametrize(
-    ("train", "held_out", "classes", "said"),
-    [
-        (
-            "aab",
-            "cc",
-            2,
-            ["only 1 training classes have at least 2 items", "with 1 item: 1 (e.g. b)"],
-        ),
-        ("abc", "dd", 2, ["only 0 training classes", "split.evalFraction"]),
-        ("", "dd", 2, ["only 0 training classes"]),
-        ("aabbc", "dd", 3, ["batch.classes is 3, but only 2", "set batch.classes to at most 2"]),
-        ("aabb", "cd", 2, ["held-out classes, all with 1 item: 2 (e.g. c, d)"]),
-        ("ab", "c", 2, ["only 0 training classes", "held-out classes"]),
-    ],
-)
-def test_what_cannot_be_trained_is_refused(
-    train: str, held_out: str, classes: int, said: list[str]
-) -> None:
-    rows = np.arange(len(train + held_out))
-    with pytest.raises(DatasetError) as caught:
-        check_trainable(
-            dataset(train + held_out),
-            rows[: len(train)],
-            rows[len(train) :],
-            BatchSpec(classes=classes, per_class=8),
-        )
-    for part in said:
-        assert part in str(caught.value)
-
-
-def test_what_can_be_trained_is_not_refused() -> None:
-    rows = np.arange(7)
-    check_trainable(dataset("aabbcdd"), rows[:5], rows[5:], BatchSpec(classes=2, per_class=4))
 
 
 def test_the_raw_baseline_is_normalised() -> None:
@@ -207,20 +168,6 @@ def test_the_split_looks_at_what_it_is_by() -> None:
     assert sorted([*by_hash[0], *by_hash[1]]) == list(range(8))
     with pytest.raises(ValueError, match="Group"):
         split(dataset("aabb"), SplitSpec(by=SplitBy.GROUP))
-
-
-@pytest.mark.parametrize(
-    ("by", "said"),
-    [(SplitBy.CLASS, "another split.seed"), (SplitBy.GROUP, "add items to the groups"),
-     (SplitBy.HASH, "one by one: raise split.evalFraction")],
-)  # fmt: skip
-def test_held_out_classes_of_one_item_are_told_with_the_fix_of_the_split(
-    by: SplitBy, said: str
-) -> None:
-    rows = np.arange(6)
-    labels = np.array(list("aabbcd"))
-    (wrong,) = trainable_problems(labels, rows[:4], rows[4:], BatchSpec(classes=2), by)
-    assert said in wrong.fix
 
 
 def test_the_raw_baseline_of_texts_finds_those_that_are_written_alike() -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from lockstep_core.serving.errors import RequestError
-from lockstep_indexer.contents import Hit, OpenedBuild
-from lockstep_indexer.desk import QUEUE_SECONDS, Cost, SearchDesk
+from lockstep_indexer.opened_build import Hit, OpenedBuild
+from lockstep_indexer.search_executor import QUEUE_SECONDS, Cost, SearchDesk
 
 pytestmark = pytest.mark.unit
 

@@ -106,5 +106,8 @@ async def _serve_model(
     host.lifecycle.passed("model")
     golden = (await batcher.embed(model.encoder.golden_inputs)).vectors
     await asyncio.gather(
-        *(verify(client, index, golden, host.lifecycle) for index in config.indexes)
+        *(
+            verify(client, index, golden, model.encoder.kind, host.lifecycle)
+            for index in config.indexes
+        )
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep_indexer.engine import Distances, Rows, Searcher
-from lockstep_indexer.exact import exact_search, remeasure
+from lockstep_indexer.engines import Distances, Rows, Searcher
+from lockstep_indexer.exact import exact_search, rescore
 from lockstep_indexer.vectors import StoredVectors, restore
 
 MAX_QUERIES = 1000
@@ -83,7 +83,7 @@ def measure_recall(
     queries = restore(stored[own])
     exact_rows, exact_distances = exact_search(queries, stored, k, exclude=own)
     found = without_self(searcher.search(queries, k + 1), own)
-    rows, distances = remeasure(queries, stored, found)
+    rows, distances = rescore(queries, stored, found)
     per_query = index_recall(
         rows, exact_rows, found_distances=distances, exact_distances=exact_distances
     )

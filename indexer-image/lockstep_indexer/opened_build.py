@@ -9,9 +9,8 @@ import numpy as np
 
 from lockstep_core.artifacts import BuildManifest, Role
 from lockstep_core.quality.agreement import ArtifactKind, neighbour_difference
-from lockstep_indexer import engine
-from lockstep_indexer.engine import Distances, Rows, Searcher
-from lockstep_indexer.exact import exact_search, remeasure
+from lockstep_indexer.engines import Distances, Rows, Searcher, engine_of
+from lockstep_indexer.exact import exact_search, rescore
 from lockstep_indexer.strings import StringColumn, column_files, open_column
 from lockstep_indexer.vectors import StoredVectors, Vectors
 
@@ -30,6 +29,7 @@ ROLES = {
 }
 
 GOLDEN_K = 10
+READ_BLOCK = 8 * 1024 * 1024
 
 
 class ContentsError(ValueError):
@@ -93,7 +93,7 @@ def search_whole(
     k = min(k, searcher.rows)
     if exact:
         return exact_search(queries, vectors, k)
-    rows, distances = remeasure(queries, vectors, searcher.search(queries, k))
+    rows, distances = rescore(queries, vectors, searcher.search(queries, k))
     short = np.flatnonzero((rows < 0).any(axis=1))
     if len(short):
         rows[short], distances[short] = exact_search(queries[short], vectors, k)
@@ -116,19 +116,16 @@ def _open_golden(directory: Path) -> Golden:
 
 def open_build(directory: Path, manifest: BuildManifest) -> OpenedBuild:
     """Opens a **verified** build (`ArtifactStore.fetch`). Raises `ContentsError` or
-    `engine.UnusableIndexError` when the files do not belong together.
+    `UnusableIndexError` when the files do not belong together.
 
     Files that queries touch at random are read once from end to end, so that no query waits
     for the disk.
     """
     for name, role in ROLES.items():
         if role == Role.SERVING:
-            engine.prewarm(directory / name)
-    searcher = engine.open_searcher(
-        directory / INDEX_FILE,
-        manifest.recipe,
-        dimension=manifest.dimension,
-        rows=manifest.rows,
+            _prewarm(directory / name)
+    searcher = engine_of(manifest.recipe).open(
+        directory / INDEX_FILE, dimension=manifest.dimension, rows=manifest.rows
     )
     vectors = np.load(directory / VECTORS_FILE, mmap_mode="r", allow_pickle=False)
     build = OpenedBuild(
@@ -141,6 +138,16 @@ def open_build(directory: Path, manifest: BuildManifest) -> OpenedBuild:
     )
     _check_shapes(build)
     return build
+
+
+def _prewarm(path: Path) -> None:
+    """Reads a file from end to end.
+
+    It is mapped with MADV_RANDOM: without this the first queries would each wait for the disk.
+    """
+    with path.open("rb", buffering=0) as stream:
+        while stream.read(READ_BLOCK):
+            pass
 
 
 def _check_shapes(build: OpenedBuild) -> None:

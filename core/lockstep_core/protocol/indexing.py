@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import ConfigDict, Field
@@ -14,6 +15,24 @@ class IndexType(StrEnum):
 
     FLAT = "Flat"
     HNSW = "HNSW"
+
+
+@dataclass(frozen=True)
+class IndexTraits:
+    """What holds of an index type whatever its parameters.
+
+    `exact`: it returns what exact search returns. `recall_parameter` is the parameter to raise for
+    more index recall, below `spec.index`; None where no parameter decides it.
+    """
+
+    exact: bool
+    recall_parameter: str | None
+
+
+TRAITS = {
+    IndexType.FLAT: IndexTraits(exact=True, recall_parameter=None),
+    IndexType.HNSW: IndexTraits(exact=False, recall_parameter="hnsw.efSearch"),
+}
 
 
 class HNSWSpec(Contract):
@@ -43,6 +62,18 @@ class IndexSpec(Contract):
 
     type: IndexType = Field(default=IndexType.HNSW, description="`Flat` (exact) or `HNSW`.")
     hnsw: HNSWSpec | None = Field(default=None, description="Parameters of an HNSW index.")
+
+    @property
+    def traits(self) -> IndexTraits:
+        return TRAITS[self.type]
+
+    def recall_advice(self, index: str) -> str:
+        """What to change in the VectorIndex named `index` when its recall is below its bound."""
+        bound = "`spec.objectives.recall.min`"
+        parameter = self.traits.recall_parameter
+        if parameter is None:
+            return f"lower {bound} of VectorIndex {index}"
+        return f"raise `spec.index.{parameter}` of VectorIndex {index}, or lower its {bound}"
 
 
 class RecallObjective(Contract):

@@ -31,14 +31,14 @@ def recall_facts(
     """
     sides = [candidate, baseline] if stable is None else [candidate, baseline, stable]
     total = len(labels) * len(sides)
-    found = []
+    recalls = []
     for before, vectors in enumerate(sides):
 
         def advance(done: int, before: int = before) -> None:
             on_queries(before * len(labels) + done, total)
 
-        found.append(relevance_recall(vectors, labels, ks, on_queries=advance))
-    ours, raw, *theirs = found
+        recalls.append(relevance_recall(vectors, labels, ks, on_queries=advance))
+    ours, raw, *theirs = recalls
     return tuple(
         RecallFacts(
             k=k,

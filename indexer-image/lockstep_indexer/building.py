@@ -101,12 +101,12 @@ def _release_encoder(
 
 
 def _check_corpus(config: BuildConfig, dataset: Dataset, encoder: Encoder) -> None:
-    found, wanted = dataset.input_spec(), encoder.input
-    if found != wanted:
+    given, wanted = dataset.input_spec(), encoder.input
+    if given != wanted:
         raise JobFailure(
             ExitCode.BAD_DATASET,
             "InputMismatch",
-            f"items of the corpus {config.source.uri} are {found.dtype} {list(found.shape)}, the"
+            f"items of the corpus {config.source.uri} are {given.dtype} {list(given.shape)}, the"
             f" encoder takes {wanted.dtype} {list(wanted.shape)}: prepare the corpus as the"
             " training set was prepared",
         )

@@ -39,12 +39,12 @@ def exact_search(
 
     `exclude` (n,) names one row per query that does not count.
     """
-    found: list[Rows] = []
+    candidates: list[Rows] = []
     for start in range(0, len(stored), CHUNK_ROWS):
         chunk = restore(stored[start : start + CHUNK_ROWS])
         rows, _ = exact_neighbours(queries, chunk, k, exclude=_within(exclude, start, len(chunk)))
-        found.append(np.where(rows >= 0, rows + start, -1))
-    rows, distances = rescore(queries, stored, np.concatenate(found, axis=1))
+        candidates.append(np.where(rows >= 0, rows + start, -1))
+    rows, distances = rescore(queries, stored, np.concatenate(candidates, axis=1))
     return rows[:, :k], distances[:, :k]
 
 

@@ -29,14 +29,14 @@ def sample_queries(rows: int, *, seed: int, limit: int = MAX_QUERIES) -> Rows:
     return np.sort(chosen).astype(np.int64)
 
 
-def without_self(found: Rows, own: Rows) -> Rows:
-    """Each query's `found` rows (n, k + 1) without its `own` row: (n, k), order kept.
+def without_self(rows: Rows, own: Rows) -> Rows:
+    """Each query's `rows` (n, k + 1) without its `own` row: (n, k), order kept.
 
-    The last place goes where the own row was not found at all: k others were asked for.
+    The last place goes where the own row is not among them: k others were asked for.
     """
-    leaves = found == own[:, np.newaxis]
+    leaves = rows == own[:, np.newaxis]
     leaves[~leaves.any(axis=1), -1] = True
-    kept: Rows = found[~leaves].reshape(len(found), found.shape[1] - 1)
+    kept: Rows = rows[~leaves].reshape(len(rows), rows.shape[1] - 1)
     return kept
 
 
@@ -82,8 +82,8 @@ def measure_recall(
     own = sample_queries(len(stored), seed=seed, limit=limit)
     queries = restore(stored[own])
     exact_rows, exact_distances = exact_search(queries, stored, k, exclude=own)
-    found = without_self(searcher.search(queries, k + 1), own)
-    rows, distances = rescore(queries, stored, found)
+    others = without_self(searcher.search(queries, k + 1), own)
+    rows, distances = rescore(queries, stored, others)
     per_query = index_recall(
         rows, exact_rows, found_distances=distances, exact_distances=exact_distances
     )

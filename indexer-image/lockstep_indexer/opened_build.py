@@ -153,15 +153,15 @@ def _prewarm(path: Path) -> None:
 def _check_shapes(build: OpenedBuild) -> None:
     rows, dimension = build.manifest.rows, build.manifest.dimension
     golden = build.golden
-    for name, found, expected in (
+    for name, shape, expected in (
         (VECTORS_FILE, build.vectors.shape, (rows, dimension)),
         (IDS, (len(build.ids),), (rows,)),
         (LABELS, (len(build.labels),), (rows,)),
         (f"{GOLDEN_FILE} queries", golden.queries.shape, (len(golden.rows), dimension)),
         (f"{GOLDEN_FILE} distances", golden.distances.shape, golden.rows.shape),
     ):
-        if found != expected:
-            raise ContentsError(f"{name} has shape {found}, the manifest makes it {expected}")
+        if shape != expected:
+            raise ContentsError(f"{name} has shape {shape}, the manifest makes it {expected}")
     if build.vectors.dtype != np.float16:
         raise ContentsError(f"{VECTORS_FILE} is {build.vectors.dtype}, must be float16")
 

@@ -123,10 +123,12 @@ class ModelManifest(Manifest):
 
     @model_validator(mode="after")
     def _prefixes_are_shorter(self) -> Self:
-        found = self.matryoshka_dimensions or ()
-        if list(found) != sorted(set(found)) or any(each >= self.dimension for each in found):
+        dimensions = self.matryoshka_dimensions or ()
+        if list(dimensions) != sorted(set(dimensions)) or any(
+            each >= self.dimension for each in dimensions
+        ):
             raise ValueError(
-                f"`matryoshkaDimensions` {list(found)} must rise, each below `dimension`"
+                f"`matryoshkaDimensions` {list(dimensions)} must rise, each below `dimension`"
                 f" {self.dimension}"
             )
         return self

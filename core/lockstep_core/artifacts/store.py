@@ -138,8 +138,8 @@ class ArtifactStore:
         key = blob_key(entry.sha256)
         if not self._backend.exists(key) and self._backend.put_file(key, file):
             return
-        if (found := self._backend.stored(key).sha256) != entry.sha256:
-            log.warning("replacing corrupt %s: expected %s, found %s", key, entry.sha256, found)
+        if (actual := self._backend.stored(key).sha256) != entry.sha256:
+            log.warning("replacing corrupt %s: expected %s, found %s", key, entry.sha256, actual)
             self._backend.replace(key, file)
 
     def fetch(self, digest: Sha256, into: Path, kind: type[M]) -> M:
@@ -189,8 +189,8 @@ class ArtifactStore:
             raise ArtifactError(
                 f"artifact {digest} is not in the store ({error}): {self._lost}"
             ) from error
-        if (found := sha256_bytes(data)) != digest:
-            raise mismatch(f"manifest of artifact {digest} ({key})", expected=digest, found=found)
+        if (actual := sha256_bytes(data)) != digest:
+            raise mismatch(f"manifest of artifact {digest} ({key})", expected=digest, actual=actual)
         return data
 
     def _manifest(self, digest: Sha256, kind: type[M]) -> M:
@@ -218,15 +218,15 @@ class ArtifactStore:
             raise ArtifactError(
                 f"{what} ({entry.sha256}) is missing from the store: {error}. Publish it again."
             ) from error
-        found = PREFIX + digest.hexdigest()
+        actual = PREFIX + digest.hexdigest()
         if size > entry.bytes:
             raise mismatch(
                 what,
                 expected=f"{entry.sha256} ({entry.bytes} bytes)",
-                found=f"{found} after {size} bytes and more",
+                actual=f"{actual} after {size} bytes and more",
             )
-        if found != entry.sha256:
-            raise mismatch(what, expected=entry.sha256, found=f"{found} ({size} bytes)")
+        if actual != entry.sha256:
+            raise mismatch(what, expected=entry.sha256, actual=f"{actual} ({size} bytes)")
 
     def put_result(
         self, release_uid: str, key: str, result: Result, *, replace: bool = False
@@ -265,9 +265,9 @@ class ArtifactStore:
 
 
 def _check_listed(directory: Path, entry: FileEntry) -> None:
-    found = sha256_file(regular_file(directory, entry.path))
-    if found != entry.sha256:
-        raise mismatch(f"{entry.path} in {directory}", expected=entry.sha256, found=found)
+    actual = sha256_file(regular_file(directory, entry.path))
+    if actual != entry.sha256:
+        raise mismatch(f"{entry.path} in {directory}", expected=entry.sha256, actual=actual)
 
 
 @contextmanager

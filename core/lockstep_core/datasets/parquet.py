@@ -132,15 +132,15 @@ class _Readers:
                 self.folded.append(path)
 
     def _type_of(self, schema: Arrow, name: str) -> Arrow | None:
-        found = schema.get_all_field_indices(name)
-        if len(found) > 1:
+        fields = schema.get_all_field_indices(name)
+        if len(fields) > 1:
             fix = "give each column a name of its own"
-            self._tell(f"{len(found)} columns are named `{name}`", fix)
-        elif not found and name in self._columns.needed:
+            self._tell(f"{len(fields)} columns are named `{name}`", fix)
+        elif not fields and name in self._columns.needed:
             has = ", ".join(schema.names[:8]) or "nothing"
             fix = f"{missing(self._columns, name)}; the file holds: {has}"
             self._tell(f"column `{name}` is missing", fix)
-        return schema.field(found[0]).type if len(found) == 1 else None
+        return schema.field(fields[0]).type if len(fields) == 1 else None
 
     def _tell(self, what: str, fix: str) -> None:
         self._problems.append(problem(what, (), fix, count=1))

@@ -47,8 +47,8 @@ def cells(column: Arrow) -> Iterator[Any]:
     indices = column.indices.to_pylist()
     used = sorted(set(indices) - {None})
     values = column.dictionary.take(arrow.array(used, arrow.int64())).to_pylist()
-    found = dict(zip(used, values, strict=True))
-    yield from (None if index is None else found[index] for index in indices)
+    unfolded = dict(zip(used, values, strict=True))
+    yield from (None if index is None else unfolded[index] for index in indices)
 
 
 class Items(Protocol):

@@ -106,10 +106,10 @@ class Encoder:
 
     def _run(self, batch: NDArray[Any], rows: NDArray[np.int64]) -> Floats:
         try:
-            (found,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(batch)})
+            (output,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(batch)})
         except Exception as error:
             raise EncodingError(f"the encoder failed: {_short(error)}") from error
-        embeddings: Floats = found
+        embeddings: Floats = output
         if embeddings.shape != (len(batch), self.dimension):
             raise EncodingError(
                 f"the encoder gave {list(embeddings.shape)}, not {[len(batch), self.dimension]}"

@@ -43,8 +43,8 @@ def exact_neighbours(
         block = queries[start : start + step]
         skip = None if exclude is None else exclude[start : start + step]
         candidates = _candidates(block, base, base_norms, k, skip)
-        for offset, found in enumerate(candidates):
-            nearest, measured = _measure(block[offset], base, found, k)
+        for offset, near in enumerate(candidates):
+            nearest, measured = _measure(block[offset], base, near, k)
             rows[start + offset, : len(nearest)] = nearest
             distances[start + offset, : len(nearest)] = measured
     return rows, distances
@@ -70,11 +70,11 @@ def _candidates(
     return [np.flatnonzero(row) for row in near]
 
 
-def _measure(query: Floats, base: Floats, found: Rows, k: int) -> tuple[Rows, NDArray[np.float64]]:
-    difference = base[found].astype(np.float64) - query
+def _measure(query: Floats, base: Floats, near: Rows, k: int) -> tuple[Rows, NDArray[np.float64]]:
+    difference = base[near].astype(np.float64) - query
     measured = np.sqrt((difference * difference).sum(axis=1))
-    order = np.lexsort((found, measured))[:k]
-    return found[order], measured[order]
+    order = np.lexsort((near, measured))[:k]
+    return near[order], measured[order]
 
 
 def relevance_recall(

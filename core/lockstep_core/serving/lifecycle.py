@@ -47,8 +47,8 @@ class Lifecycle:
 
     def broken(self) -> dict[str, str]:
         """What is dead, by part."""
-        found = ((part, probe()) for part, probe in self._probes.items())
-        return {part: cause for part, cause in found if cause is not None}
+        causes = ((part, probe()) for part, probe in self._probes.items())
+        return {part: cause for part, cause in causes if cause is not None}
 
 
 def _json(value: Any, status: int = 200) -> Response:

@@ -48,9 +48,9 @@ def _port(text: str) -> int:
 
 def _seconds(text: str) -> float:
     try:
-        found = float(text)
+        seconds = float(text)
     except ValueError:
-        found = -1.0
-    if not (math.isfinite(found) and found >= 0):
+        seconds = -1.0
+    if not (math.isfinite(seconds) and seconds >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on")
-    return found
+    return seconds

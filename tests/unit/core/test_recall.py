@@ -1,10 +1,11 @@
+"""Exact neighbours and relevance recall against plain loops."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 import lockstep_core.quality.recall as recall_module
 from lockstep_core.quality.recall import (
@@ -12,7 +13,6 @@ from lockstep_core.quality.recall import (
     geometry,
     relevance_recall,
 )
-from lockstep_core.quality.statistics import DIGITS, summarise
 
 pytestmark = pytest.mark.unit
 
@@ -138,18 +138,3 @@ def test_geometry_tells_collapse() -> None:
     assert geometry(opposite) == (1.0, -1.0)
     assert geometry(opposite[:1]) == (0.0, 0.0)
     assert geometry(opposite[:0]) == (0.0, 0.0)
-
-
-@given(st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=30))
-def test_summaries_skip_what_has_no_value(values: list[float]) -> None:
-    present = [value for value in values if not np.isnan(value)]
-    found = summarise(values)
-    assert found.n == len(present)
-    assert found.mean == pytest.approx(np.mean(present) if present else 0, abs=10**-DIGITS)
-    spread = np.std(present, ddof=1) if len(present) > 1 else 0
-    assert found.standard_deviation == pytest.approx(spread, abs=10**-DIGITS)
-
-
-def test_values_out_of_range_are_refused() -> None:
-    with pytest.raises(ValidationError):
-        summarise([3.0])

@@ -32,6 +32,7 @@ from lockstep_core.encoding.preprocessing import TEXT
 from lockstep_core.encoding.ragged import MAX_UNITS_PER_BATCH, Ragged, batches
 from lockstep_core.encoding.tokens import TokensPreprocessor, TokensSpec
 from lockstep_core.protocol.training.encoder import Overlong
+from lockstep_core.quality.agreement import ArtifactKind
 from tests.unit.texts import TEXTS, WORDS, bytes_of, describe, tokens, write
 
 pytestmark = pytest.mark.unit
@@ -156,7 +157,9 @@ def test_a_graph_of_one_item_is_given_one_at_a_time(tmp_path: Path) -> None:
     wanted = Encoder.load(tmp_path, manifest).encode(as_texts(TEXTS))
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     heard: list[int] = []
-    found = Encoder.load(tmp_path, manifest).encode(as_texts(TEXTS), on_batch=heard.append)
+    quantised = Encoder.load(tmp_path, manifest)
+    assert quantised.kind is ArtifactKind.INT8
+    found = quantised.encode(as_texts(TEXTS), on_batch=heard.append)
     assert heard == list(range(1, len(TEXTS) + 1))
     assert found == pytest.approx(wanted, abs=1e-6)
 

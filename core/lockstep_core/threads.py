@@ -39,10 +39,10 @@ def cpu_quota(root: Path = CGROUP) -> float | None:
         except OSError:
             return None
     try:
-        found = int(quota) / int(period)
+        cpus = int(quota) / int(period)
     except (ValueError, ZeroDivisionError):
         return None  # "max" of cgroup v2
-    return found if found > 0 else None  # -1 of cgroup v1
+    return cpus if cpus > 0 else None  # -1 of cgroup v1
 
 
 def add_threads_option(parser: argparse.ArgumentParser, meaning: str) -> None:

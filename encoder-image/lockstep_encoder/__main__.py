@@ -6,10 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
-from lockstep_core.serving.options import add_server_options, at_least_one, server_options
+from lockstep_core.serving.options import add_server_options, server_options
 from lockstep_core.threads import add_threads_option
 from lockstep_encoder.evaluate import evaluate
 from lockstep_encoder.importing import import_model
@@ -86,6 +87,10 @@ GOOGLE_*, AZURE_*).
 """
 
 
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lockstep-encoder",
@@ -94,50 +99,58 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="serve|evaluate|replay|import|inspect"
     )
-    raw = argparse.RawDescriptionHelpFormatter
-    one = commands.add_parser(
-        "serve",
-        help="answer embeddings and searches",
-        description=SERVE_HELP,
-        epilog=SERVE_EXITS,
-        formatter_class=raw,
+    serve = _command(commands, "serve", "answer embeddings and searches", SERVE_HELP, SERVE_EXITS)
+    evaluate = _command(
+        commands, "evaluate", "measure relevance recall on held-out items", EVALUATE_HELP
     )
-    two = commands.add_parser(
-        "evaluate",
-        help="measure relevance recall on held-out items",
-        description=EVALUATE_HELP,
-        formatter_class=raw,
+    _command(commands, "replay", "measure relevance recall of a release that serves", REPLAY_HELP)
+    take_over = _command(
+        commands, "import", "take a model artifact of another store over", IMPORT_HELP, IMPORT_EXITS
     )
-    three = commands.add_parser(
-        "replay",
-        help="measure relevance recall of a release that serves",
-        description=REPLAY_HELP,
-        formatter_class=raw,
-    )
-    four = commands.add_parser(
-        "import",
-        help="take a model artifact of another store over",
-        description=IMPORT_HELP,
-        epilog=IMPORT_EXITS,
-        formatter_class=raw,
-    )
-    _add_inspect(commands.add_parser("inspect", help="show the model artifacts of a store"))
-    for command in (one, two, three, four):
-        command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
-    for command in (one, two, four):
+    for command in (serve, evaluate, take_over):
         add_threads_option(command, "threads of one inference")
-    add_server_options(one)
-    defaults = ServeOptions()
-    one.add_argument(
-        "--max-batch-items", type=at_least_one, default=defaults.max_batch_items, help="%(default)s"
+    _add_serve(serve)
+    _add_inspect(commands.add_parser("inspect", help="show the model artifacts of a store"))
+    return parser
+
+
+def _command(
+    commands: Commands, name: str, purpose: str, description: str, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """A command that takes a config."""
+    command = commands.add_parser(
+        name,
+        help=purpose,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    one.add_argument(
+    command.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
+    return command
+
+
+def _add_serve(command: argparse.ArgumentParser) -> None:
+    add_server_options(command)
+    defaults = ServeOptions()
+    command.add_argument(
+        "--max-batch-items",
+        type=_at_least_one,
+        default=defaults.max_batch_items,
+        help="%(default)s",
+    )
+    command.add_argument(
         "--max-queue-items",
-        type=at_least_one,
+        type=_at_least_one,
         default=defaults.max_queue_items,
         help="items that may wait before requests get 429 (%(default)s)",
     )
-    return parser
+
+
+def _at_least_one(text: str) -> int:
+    """An argparse type: a whole number from 1 on."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
+    return int(text)
 
 
 def _add_inspect(command: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lockstep_core.encoding import EncodingError, decode_items
+from lockstep_core.encoding import EncodingError
 from lockstep_core.protocol import headers
 from lockstep_core.protocol.config import IndexEndpoint
 from lockstep_core.protocol.http import (
@@ -25,16 +25,18 @@ from lockstep_core.protocol.http import (
     SearchRequest,
     SearchResponse,
 )
-from lockstep_core.serving.admission import Admission, deadline_of, expired, unless_gone
+from lockstep_core.serving.admission import Admission, deadline_of, expired
 from lockstep_core.serving.errors import RequestError, read
 from lockstep_core.serving.identity import answer_in_space
 from lockstep_encoder.batching import Batcher, Embedded, Items
+from lockstep_encoder.disconnects import cancel_on_disconnect
 from lockstep_encoder.index_client import (
     IndexAnswer,
     IndexClient,
     IndexUnavailable,
     PairingRefused,
 )
+from lockstep_encoder.items import decode_items
 from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_encoder.model import Model
 
@@ -77,8 +79,8 @@ class Api:
         asked = await read(request, EmbeddingsRequest)
         self._check_model(asked)
         deadline = deadline_of(request.headers, self._clock())
-        found, units = await self._embed(request, asked.input, deadline)
-        space, vectors = self._shortened(found, asked.dimensions)
+        embedded, units = await self._embed(request, asked.input, deadline)
+        space, vectors = self._shortened(embedded, asked.dimensions)
         if asked.encoding_format == "base64":
             rows = np.ascontiguousarray(vectors, dtype="<f4")
             encoded: list[Any] = [base64.b64encode(row.tobytes()).decode() for row in rows]
@@ -95,7 +97,7 @@ class Api:
         }
         if space != self._model.space:
             answer_in_space(request.scope, space)
-        return _json(body, {"server-timing": _timing(found)})
+        return _json(body, {"server-timing": _timing(embedded)})
 
     async def models(self, _request: Request) -> Response:
         """The names that `model` of an embeddings request may have."""
@@ -112,9 +114,9 @@ class Api:
         index = self._index(asked.index)
         _check_build(index, request.headers.get(headers.EXPECTED_BUILD))
         deadline = deadline_of(request.headers, self._clock())
-        found, _ = await self._embed(request, asked.input, deadline)
+        embedded, _ = await self._embed(request, asked.input, deadline)
         begun = self._clock()
-        answer = await self._ask_index(index, found, asked.k, deadline)
+        answer = await self._ask_index(index, embedded, asked.k, deadline)
         response = SearchResponse.model_construct(
             release=self._model.release,
             space_id=self._model.space,
@@ -123,7 +125,7 @@ class Api:
             build=answer.build,
             results=answer.results,
         )
-        timing = f"{_timing(found)}, index;dur={1000 * (self._clock() - begun):.2f}"
+        timing = f"{_timing(embedded)}, index;dur={1000 * (self._clock() - begun):.2f}"
         identity = {headers.INDEX_SPACE: answer.space, headers.BUILD: answer.build}
         # The results are the index server's own dicts: a warning for each would flood the log.
         body = response.model_dump(by_alias=True, warnings=False)
@@ -137,7 +139,8 @@ class Api:
         try:
             with self._admission.admit(items):
                 inputs, units = await asyncio.to_thread(self._decode, value)
-                return await unless_gone(request, self._batcher.embed(inputs, deadline)), units
+                work = self._batcher.embed(inputs, deadline)
+                return await cancel_on_disconnect(request, work), units
         except RequestError as error:
             if error.status == 429:
                 self._metrics.rejected.labels("Overloaded").inc()
@@ -152,14 +155,16 @@ class Api:
             raise RequestError(422, str(error), code="invalid_input", param="input") from error
 
     async def _ask_index(
-        self, index: IndexEndpoint, found: Embedded, k: int, deadline: float | None
+        self, index: IndexEndpoint, embedded: Embedded, k: int, deadline: float | None
     ) -> IndexAnswer:
         remaining = None if deadline is None else deadline - self._clock()
         if remaining is not None and remaining <= 0:
             self._metrics.rejected.labels("DeadlineExceeded").inc()
             raise expired()
         try:
-            return await self._client.search(index, found.vectors, k, remaining_seconds=remaining)
+            return await self._client.search(
+                index, embedded.vectors, k, remaining_seconds=remaining
+            )
         except IndexUnavailable as error:
             raise RequestError(
                 503, str(error), code="index_unavailable", headers={"retry-after": "1"}
@@ -193,15 +198,15 @@ class Api:
             )
 
     def _shortened(
-        self, found: Embedded, dimensions: int | None
+        self, embedded: Embedded, dimensions: int | None
     ) -> tuple[str, NDArray[np.float32]]:
         """The space, and the embeddings in it: whole, or cut and of unit norm again.
 
         A cut embedding is of another space: it can be compared with none of this release's index.
         """
         if dimensions is None or dimensions == self._model.dimension:
-            return self._model.space, found.vectors
-        cut = found.vectors[:, :dimensions]
+            return self._model.space, embedded.vectors
+        cut = embedded.vectors[:, :dimensions]
         norms = np.linalg.norm(cut, axis=1, keepdims=True)
         shortened = cut / np.maximum(norms, np.finfo(np.float32).tiny)
         return self._model.manifest.space_of_prefix(dimensions), shortened
@@ -216,8 +221,8 @@ class Api:
                 code="invalid_field",
                 param="index",
             )
-        found = self._indexes.get(name) if name else next(iter(self._indexes.values()), None)
-        if found is None:
+        index = self._indexes.get(name) if name else next(iter(self._indexes.values()), None)
+        if index is None:
             wanted = f"no index {name!r}" if name else "no index"
             raise RequestError(
                 404,
@@ -225,7 +230,7 @@ class Api:
                 code="index_not_found",
                 param="index",
             )
-        return found
+        return index
 
 
 def count_items(value: ItemInput) -> int:
@@ -257,8 +262,9 @@ def _listed(dimensions: Sequence[int]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def _timing(found: Embedded) -> str:
-    return f"queue;dur={1000 * found.queue_seconds:.2f}, infer;dur={1000 * found.infer_seconds:.2f}"
+def _timing(embedded: Embedded) -> str:
+    queued, inferred = 1000 * embedded.queue_seconds, 1000 * embedded.infer_seconds
+    return f"queue;dur={queued:.2f}, infer;dur={inferred:.2f}"
 
 
 def _json(body: Any, extra: dict[str, str] | None = None) -> Response:

@@ -122,10 +122,10 @@ class Batcher:
         self._metrics.infer_seconds.observe(seconds)
         row = 0
         for each in batch:
-            found = vectors[row : row + len(each.inputs)]
+            part = vectors[row : row + len(each.inputs)]
             row += len(each.inputs)
             if not each.answer.done():
-                each.answer.set_result(Embedded(found, begun - each.since, seconds))
+                each.answer.set_result(Embedded(part, begun - each.since, seconds))
 
     async def _failed(self, batch: list[_Waiting], error: Exception) -> None:
         """One request whose embedding fails must not fail those that share its batch."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
-from lockstep_core.datasets import flatten_raw, load_dataset, split
+from lockstep_core.datasets import Dataset, flatten_raw, load_dataset, split
 from lockstep_core.encoding import Encoder, Raw
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.protocol.base import Sha256
@@ -58,10 +58,7 @@ def measure(
         stable = None
         if config.stable_artifact_digest is not None:
             encoder = _load(store, config.stable_artifact_digest, Path(folder) / "stable", threads)
-            if encoder.input == dataset.input_spec():
-                stable = _encode(encoder, inputs, reporter, stopping)
-            else:
-                reporter.warn("stable takes other inputs than this data set: not compared with it")
+            stable = _encode_as_stable(encoder, dataset, inputs, reporter, stopping)
     recall = recall_facts(
         config.recall_at,
         labels,
@@ -88,6 +85,16 @@ def _load(store: ArtifactStore, digest: Sha256, into: Path, threads: int) -> Enc
     encoder = Encoder.load(into, manifest, threads=threads)
     encoder.check_golden()
     return encoder
+
+
+def _encode_as_stable(
+    encoder: Encoder, dataset: Dataset, inputs: Raw, reporter: Reporter, stopping: Stopping
+) -> Vectors | None:
+    """None, with a warning, when the stable release does not take such items."""
+    if encoder.input != dataset.input_spec():
+        reporter.warn("stable takes other inputs than this data set: not compared with it")
+        return None
+    return _encode(encoder, inputs, reporter, stopping)
 
 
 def _encode(

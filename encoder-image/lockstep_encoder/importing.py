@@ -52,18 +52,7 @@ def take_over(
         stopping.check()
         reporter.report(Phase.PUBLISHING)
         store.take_over(source, digest, Path(folder), manifest)
-    return TrainingFacts(
-        artifact_digest=digest,
-        model_digest=manifest.model_digest,
-        preprocessing_digest=manifest.preprocessing_digest,
-        pooling=manifest.pooling,
-        normalisation=manifest.normalisation,
-        dimension=manifest.dimension,
-        space_id=manifest.space_id,
-        steps=0,
-        train_items=0,
-        seconds=round(time.monotonic() - started, 3),
-    )
+    return manifest.training_facts(digest, seconds=time.monotonic() - started)
 
 
 def fetch_source(config: ImportConfig, into: Path) -> tuple[ArtifactStore, ModelManifest]:

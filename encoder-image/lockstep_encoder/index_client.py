@@ -183,13 +183,13 @@ class IndexClient:
         return reply
 
 
-def check_identity(index: IndexEndpoint, found: Mapping[str, str]) -> None:
+def check_identity(index: IndexEndpoint, identity: Mapping[str, str]) -> None:
     """Raises PairingRefused unless the reply's own headers name our index's space and build."""
     for reason, header, expected in (
         ("Space", headers.INDEX_SPACE, index.space_id),
         ("Build", headers.BUILD, index.build_digest),
     ):
-        value = found.get(header)
+        value = identity.get(header)
         if value != expected:
             raise PairingRefused(
                 reason,
@@ -200,10 +200,10 @@ def check_identity(index: IndexEndpoint, found: Mapping[str, str]) -> None:
 
 def _results(body: bytes) -> list[Any] | None:
     try:
-        found = orjson.loads(body)
+        answer = orjson.loads(body)
     except orjson.JSONDecodeError:
         return None
-    results = found.get("results") if isinstance(found, dict) else None
+    results = answer.get("results") if isinstance(answer, dict) else None
     return results if isinstance(results, list) else None
 
 

@@ -29,11 +29,11 @@ def inspect(
         digests = [digest] if digest is not None else store.digests()
         if not digests:
             raise ArtifactError(f"{uri} holds no manifests/sha256: is it the root of a store?")
-        for found in digests:
+        for one in digests:
             try:
-                if digest is None and not store.is_model(found):
+                if digest is None and not store.is_model(one):
                     continue
-                print(json.dumps(_shown(found, store.verify(found, ModelManifest)), indent=2))
+                print(json.dumps(_shown(one, store.verify(one, ModelManifest)), indent=2))
             except ArtifactError as error:
                 worst = _told(error)
     except ValidationError as error:

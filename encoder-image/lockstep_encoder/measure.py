@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from lockstep_core.protocol.result import RecallFacts
+from lockstep_core.protocol.result import RecallFacts, SampleStatistics
 from lockstep_core.quality.recall import relevance_recall
-from lockstep_core.quality.statistics import paired, summarise
+from lockstep_core.quality.statistics import summarise
 
 Vectors = NDArray[np.float32]
 
@@ -31,14 +31,14 @@ def recall_facts(
     """
     sides = [candidate, baseline] if stable is None else [candidate, baseline, stable]
     total = len(labels) * len(sides)
-    found = []
+    recalls = []
     for before, vectors in enumerate(sides):
 
         def advance(done: int, before: int = before) -> None:
             on_queries(before * len(labels) + done, total)
 
-        found.append(relevance_recall(vectors, labels, ks, on_queries=advance))
-    ours, raw, *theirs = found
+        recalls.append(relevance_recall(vectors, labels, ks, on_queries=advance))
+    ours, raw, *theirs = recalls
     return tuple(
         RecallFacts(
             k=k,
@@ -50,3 +50,11 @@ def recall_facts(
         )
         for at, k in enumerate(ks)
     )
+
+
+def paired(a: ArrayLike, b: ArrayLike) -> SampleStatistics:
+    """Statistics of a - b, query by query, where both have a value. Shapes [n] and [n]."""
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ValueError(f"pairs need equal shapes, not {left.shape} and {right.shape}")
+    return summarise(left - right)

@@ -97,16 +97,16 @@ def choose(data: Dataset, corpus: Dataset, config: ReplayConfig) -> Queries:
     rows = np.sort(np.random.default_rng(config.seed).choice(held_out, size=size, replace=False))
     inputs, labels = data.inputs[rows], data.labels[rows]
     digests = list(contents(inputs))
-    wanted, found = set(digests), defaultdict[bytes, list[int]](list)
+    wanted, rows_of = set(digests), defaultdict[bytes, list[int]](list)
     for row, digest in enumerate(contents(corpus.inputs)):
         if digest in wanted:
-            found[digest].append(row)
+            rows_of[digest].append(row)
     sizes = Counter(corpus.labels.tolist())
     relevant = [
-        sizes[label] - sum(corpus.labels[row] == label for row in found[digest])
+        sizes[label] - sum(corpus.labels[row] == label for row in rows_of[digest])
         for label, digest in zip(labels.tolist(), digests, strict=True)
     ]
-    copies = [frozenset(str(corpus.ids[row]) for row in found[digest]) for digest in digests]
+    copies = [frozenset(str(corpus.ids[row]) for row in rows_of[digest]) for digest in digests]
     return Queries(inputs, labels, copies, np.array(relevant, dtype=np.int64))
 
 

@@ -91,7 +91,7 @@ class ReleaseClient:
         assert self._session is not None
         try:
             async with self._session.post(self._url, data=body) as response:
-                status, found, answer = response.status, response.headers, await response.read()
+                status, sent, answer = response.status, response.headers, await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _Busy(str(error) or type(error).__name__) from error
         if status in TRY_AGAIN:
@@ -108,8 +108,8 @@ class ReleaseClient:
             (headers.INDEX_SPACE, self._config.space_id),
             (headers.BUILD, self._config.build_digest),
         ):
-            if found.get(header) != expected:
-                raise self._refused(f"`{header}` is {found.get(header)}, expected {expected}")
+            if sent.get(header) != expected:
+                raise self._refused(f"`{header}` is {sent.get(header)}, expected {expected}")
         try:
             return SearchResponse.model_validate_json(answer).results
         except ValidationError as error:

@@ -104,7 +104,17 @@ async def _serve_model(
         seconds=names.ENCODER_REQUEST_SECONDS,
     )
     host.lifecycle.passed("model")
+    await _verify_indexes(model, batcher, client, config, host)
+
+
+async def _verify_indexes(
+    model: Model, batcher: Batcher, client: IndexClient, config: EncoderConfig, host: Host
+) -> None:
+    """Raises `StartError` when an index answers the golden items otherwise than when sealed."""
     golden = (await batcher.embed(model.encoder.golden_inputs)).vectors
     await asyncio.gather(
-        *(verify(client, index, golden, host.lifecycle) for index in config.indexes)
+        *(
+            verify(client, index, golden, model.encoder.kind, host.lifecycle)
+            for index in config.indexes
+        )
     )

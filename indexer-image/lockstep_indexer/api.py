@@ -15,8 +15,8 @@ from starlette.routing import Route
 from lockstep_core.protocol.http import VectorSearchRequest
 from lockstep_core.serving.admission import deadline_of
 from lockstep_core.serving.errors import RequestError, read
-from lockstep_indexer.contents import Hit, OpenedBuild
-from lockstep_indexer.desk import SearchDesk
+from lockstep_indexer.opened_build import Hit, OpenedBuild
+from lockstep_indexer.search_executor import SearchExecutor
 from lockstep_indexer.vectors import DegenerateVectorsError, Vectors, check_normalised
 
 SEARCH_PATH = "/v1/search"
@@ -69,17 +69,17 @@ def _answer(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
-def routes(build: OpenedBuild, desk: SearchDesk) -> list[Route]:
+def routes(build: OpenedBuild, executor: SearchExecutor) -> list[Route]:
     """The API of one opened build."""
     dimension = build.manifest.dimension
     sealed = build.hits(build.golden.rows, build.golden.distances)
     golden = orjson.dumps({"k": build.golden.k, "results": _neighbours(sealed)})
 
     async def search(request: Request) -> Response:
-        deadline = deadline_of(request.headers, desk.clock())
+        deadline = deadline_of(request.headers, executor.clock())
         body = await read(request, VectorSearchRequest)
         queries = decode_vectors(body.vectors, count=body.count, dimension=dimension)
-        return _answer(await desk.search(queries, body.k, exact=body.exact, deadline=deadline))
+        return _answer(await executor.search(queries, body.k, exact=body.exact, deadline=deadline))
 
     async def sealed_answers(_request: Request) -> Response:
         return _answer(golden)

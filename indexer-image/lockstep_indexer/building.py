@@ -19,7 +19,7 @@ from lockstep_core.protocol.config import BuildConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import BuildFacts, Program
-from lockstep_indexer.contents import VECTORS_FILE
+from lockstep_indexer.opened_build import VECTORS_FILE
 from lockstep_indexer.sealing import Advance, Corpus, reopen, seal
 from lockstep_indexer.vectors import (
     DegenerateVectorsError,
@@ -101,12 +101,12 @@ def _release_encoder(
 
 
 def _check_corpus(config: BuildConfig, dataset: Dataset, encoder: Encoder) -> None:
-    found, wanted = dataset.input_spec(), encoder.input
-    if found != wanted:
+    given, wanted = dataset.input_spec(), encoder.input
+    if given != wanted:
         raise JobFailure(
             ExitCode.BAD_DATASET,
             "InputMismatch",
-            f"items of the corpus {config.source.uri} are {found.dtype} {list(found.shape)}, the"
+            f"items of the corpus {config.source.uri} are {given.dtype} {list(given.shape)}, the"
             f" encoder takes {wanted.dtype} {list(wanted.shape)}: prepare the corpus as the"
             " training set was prepared",
         )

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.quality.recall import exact_neighbours
-from lockstep_indexer.engine import Distances, Rows
+from lockstep_indexer.engines import Distances, Rows
 from lockstep_indexer.vectors import StoredVectors, Vectors, restore
 
 # Rows that are float32 at a time: 32 MiB at 128 dimensions, however large the corpus.
 CHUNK_ROWS = 65536
 
 
-def remeasure(queries: Vectors, stored: StoredVectors, rows: Rows) -> tuple[Rows, Distances]:
+def rescore(queries: Vectors, stored: StoredVectors, rows: Rows) -> tuple[Rows, Distances]:
     """Euclidean distance of each query (n, d) to its `rows` (n, k), and both nearest first.
 
     Equal distances go by row number. Row -1 (a place that was not filled) comes last, at infinity.
@@ -39,12 +39,12 @@ def exact_search(
 
     `exclude` (n,) names one row per query that does not count.
     """
-    found: list[Rows] = []
+    candidates: list[Rows] = []
     for start in range(0, len(stored), CHUNK_ROWS):
         chunk = restore(stored[start : start + CHUNK_ROWS])
         rows, _ = exact_neighbours(queries, chunk, k, exclude=_within(exclude, start, len(chunk)))
-        found.append(np.where(rows >= 0, rows + start, -1))
-    rows, distances = remeasure(queries, stored, np.concatenate(found, axis=1))
+        candidates.append(np.where(rows >= 0, rows + start, -1))
+    rows, distances = rescore(queries, stored, np.concatenate(candidates, axis=1))
     return rows[:, :k], distances[:, :k]
 
 

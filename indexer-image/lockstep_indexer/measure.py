@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep_core.quality.recall import index_recall
-from lockstep_indexer.engine import Distances, Rows, Searcher
-from lockstep_indexer.exact import exact_search, remeasure
+from lockstep_indexer.engines import Distances, Rows, Searcher
+from lockstep_indexer.exact import exact_search, rescore
 from lockstep_indexer.vectors import StoredVectors, restore
 
 MAX_QUERIES = 1000
@@ -30,15 +29,44 @@ def sample_queries(rows: int, *, seed: int, limit: int = MAX_QUERIES) -> Rows:
     return np.sort(chosen).astype(np.int64)
 
 
-def without_self(found: Rows, own: Rows) -> Rows:
-    """Each query's `found` rows (n, k + 1) without its `own` row: (n, k), order kept.
+def without_self(rows: Rows, own: Rows) -> Rows:
+    """Each query's `rows` (n, k + 1) without its `own` row: (n, k), order kept.
 
-    The last place goes where the own row was not found at all: k others were asked for.
+    The last place goes where the own row is not among them: k others were asked for.
     """
-    leaves = found == own[:, np.newaxis]
+    leaves = rows == own[:, np.newaxis]
     leaves[~leaves.any(axis=1), -1] = True
-    kept: Rows = found[~leaves].reshape(len(found), found.shape[1] - 1)
+    kept: Rows = rows[~leaves].reshape(len(rows), rows.shape[1] - 1)
     return kept
+
+
+def index_recall(
+    found_rows: Rows,
+    exact_rows: Rows,
+    *,
+    found_distances: Distances | None = None,
+    exact_distances: Distances | None = None,
+    tolerance: float = 1e-5,
+) -> NDArray[np.float64]:
+    """Index recall@k of each query: the share of `exact_rows` [Q, k] among `found_rows` [Q, k'].
+
+    -1 marks "no row" in both. With both distances (Euclidean) given, a found row also counts when
+    it is as near as the k-th exact one, within `tolerance`: in a corpus with equal items the exact
+    top k is not unique, and an index that returns the other twin missed nothing. (The definition of
+    ann-benchmarks, arXiv 1807.05614 section 3.) NaN where no exact row exists.
+    """
+    recall = np.full(len(exact_rows), np.nan)
+    for query, wanted in enumerate(exact_rows >= 0):
+        if not wanted.any():
+            continue
+        # A row that is returned twice is one hit.
+        rows, first = np.unique(found_rows[query], return_index=True)
+        hit = np.isin(rows, exact_rows[query][wanted])
+        if found_distances is not None and exact_distances is not None:
+            farthest = exact_distances[query][wanted].max()
+            hit |= found_distances[query][first] <= farthest + tolerance
+        recall[query] = min(1.0, (hit & (rows >= 0)).sum() / wanted.sum())
+    return recall
 
 
 def measure_recall(
@@ -54,8 +82,8 @@ def measure_recall(
     own = sample_queries(len(stored), seed=seed, limit=limit)
     queries = restore(stored[own])
     exact_rows, exact_distances = exact_search(queries, stored, k, exclude=own)
-    found = without_self(searcher.search(queries, k + 1), own)
-    rows, distances = remeasure(queries, stored, found)
+    others = without_self(searcher.search(queries, k + 1), own)
+    rows, distances = rescore(queries, stored, others)
     per_query = index_recall(
         rows, exact_rows, found_distances=distances, exact_distances=exact_distances
     )

@@ -18,8 +18,9 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import SampleStatistics
 from lockstep_core.quality.statistics import summarise
-from lockstep_indexer import engine
-from lockstep_indexer.contents import (
+from lockstep_indexer.engines import engine_of
+from lockstep_indexer.measure import IndexRecall, measure_recall
+from lockstep_indexer.opened_build import (
     GOLDEN_K,
     IDS,
     INDEX_FILE,
@@ -33,7 +34,6 @@ from lockstep_indexer.contents import (
     search_whole,
     write_golden,
 )
-from lockstep_indexer.measure import IndexRecall, measure_recall
 from lockstep_indexer.strings import write_column
 from lockstep_indexer.vectors import StoredVectors, Vectors
 
@@ -65,18 +65,16 @@ def seal(
     release. The same inputs therefore have the same digest.
     """
     rows = len(corpus.vectors)
-    index = engine.build(
+    searcher = engine_of(config.recipe).build(
         corpus.vectors,
-        config.recipe,
         seed=config.seed,
         on_rows=lambda done: advance(Phase.INDEXING, done, rows),
     )
-    engine.write(index, directory / INDEX_FILE)
+    searcher.write(directory / INDEX_FILE)
     write_column(directory, IDS, corpus.ids)
     write_column(directory, LABELS, corpus.labels)
-    searcher = engine.Searcher(index, engine.hnsw_of(config.recipe))
-    found = search_whole(searcher, corpus.vectors, golden_queries, GOLDEN_K)
-    write_golden(directory, Golden(golden_queries, *found))
+    answers = search_whole(searcher, corpus.vectors, golden_queries, GOLDEN_K)
+    write_golden(directory, Golden(golden_queries, *answers))
     advance(Phase.EVALUATING, 0, 0)
     recall = measure_recall(searcher, corpus.vectors, config.objectives.recall.k, seed=config.seed)
     write_report(directory / REPORT_FILE, config, corpus, recall)
@@ -99,7 +97,7 @@ def _manifest(
         recall_k=recall.k,
         recall=summarise(recall.per_query),
         seed=config.seed,
-        provenance={"engine": engine.ENGINE, "instructions": engine.INSTRUCTIONS},
+        provenance=engine_of(config.recipe).provenance,
     )
 
 

@@ -22,9 +22,9 @@ from lockstep_core.serving.observe import gauge, histogram
 from lockstep_core.serving.serve import Host, Server, in_thread
 from lockstep_core.serving.startup import StartError
 from lockstep_indexer.api import APIS, render, routes
-from lockstep_indexer.contents import OpenedBuild, golden_difference, open_build
-from lockstep_indexer.desk import Cost, SearchDesk, measure_cost
-from lockstep_indexer.engine import use_one_thread
+from lockstep_indexer.engines import use_one_thread
+from lockstep_indexer.opened_build import OpenedBuild, golden_difference, open_build
+from lockstep_indexer.search_executor import Cost, SearchExecutor, measure_cost
 
 logger = logging.getLogger(__name__)
 
@@ -112,11 +112,13 @@ async def start(config: IndexServerConfig, host: Host, threads: int) -> AsyncIte
         host.lifecycle.wait_for("start", "the build is fetched, verified and opened")
         build, cost = await in_thread(lambda: _prepare(config, Path(directory)))
         seconds = _index_metrics(host.registry, config, build)
-        desk = SearchDesk(build, cost, render=render, threads=threads, observe=seconds.observe)
+        executor = SearchExecutor(
+            build, cost, render=render, threads=threads, observe=seconds.observe
+        )
         space = build.manifest.space_id
         host.mount(
             Identity(config.release, space, index_space=space, build=config.build_digest),
-            routes(build, desk),
+            routes(build, executor),
             APIS,
             requests=metrics.INDEX_REQUESTS,
             seconds=metrics.INDEX_REQUEST_SECONDS,
@@ -124,7 +126,7 @@ async def start(config: IndexServerConfig, host: Host, threads: int) -> AsyncIte
         try:
             yield
         finally:
-            desk.close()
+            executor.close()
 
 
 def index_server(*, threads: int) -> Server[IndexServerConfig]:

@@ -80,7 +80,7 @@ def _status(api: Api, arguments: argparse.Namespace, namespace: str, console: Co
     name = None if arguments.name is None else _bare(arguments.name)
 
     def look() -> list[ModelView]:
-        return [view_of(found) for found in read(api, where, name)]
+        return [view_of(snapshot) for snapshot in read(api, where, name)]
 
     if arguments.watch:
         _watch(look, arguments, where, console)
@@ -164,11 +164,11 @@ def _table(
 def _print_answer(answer: Answer, arguments: argparse.Namespace, console: Console) -> int:
     request = answer.request
     if arguments.output == "json":
-        found = dataclasses.asdict(request) | {
+        plain = dataclasses.asdict(request) | {
             "accepted": answer.accepted,
             "outcome": answer.outcome,
         }
-        print(json.dumps(found, indent=2))
+        print(json.dumps(plain, indent=2))
     else:
         stream = sys.stdout if answer.accepted else sys.stderr
         print(f"{request.verb} {request.release}: {answer.outcome}", file=stream)
@@ -183,7 +183,7 @@ def _print(console: Console, what: RenderableType) -> None:
 
 
 def _print_json(what: list[Any]) -> None:
-    plain = [dataclasses.asdict(found) for found in what]
+    plain = [dataclasses.asdict(view) for view in what]
     print(json.dumps(plain, indent=2, default=lambda value: value.isoformat()))
 
 

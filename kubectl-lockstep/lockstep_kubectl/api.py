@@ -55,16 +55,16 @@ class Api:
                 config_file=kubeconfig
             )
         except official_config.ConfigException as error:
-            told = f"{error}. Set KUBECONFIG, or give --kubeconfig and --context"
-            raise ApiError(0, told) from error
-        chosen = next((found for found in contexts if found["name"] == context), active)
+            message = f"{error}. Set KUBECONFIG, or give --kubeconfig and --context"
+            raise ApiError(0, message) from error
+        chosen = next((each for each in contexts if each["name"] == context), active)
         namespace = (chosen.get("context") or {}).get("namespace") or "default"
         return cls(official.ApiClient(configuration), namespace)
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Object:
         """The JSON at a path."""
-        found: Object = json.loads(self._call("GET", path, query))
-        return found
+        content: Object = json.loads(self._call("GET", path, query))
+        return content
 
     def list(self, path: str, selector: str | None = None) -> list[Object]:
         """All objects of a collection, page by page."""
@@ -81,20 +81,20 @@ class Api:
     def merge(self, path: str, body: Object) -> Object:
         """A merge patch."""
         query = {"fieldManager": "kubectl-lockstep"}
-        found: Object = json.loads(self._call("PATCH", path, query, body, MERGE_PATCH))
-        return found
+        content: Object = json.loads(self._call("PATCH", path, query, body, MERGE_PATCH))
+        return content
 
     def progress(self, namespace: str, pod: str, timeout: float = 2.0) -> Object:
         """`GET /progress` of a Job's pod, through the API server's proxy."""
         path = f"{core_path('pods', namespace)}/{pod}:{PROGRESS_PORT}/proxy/progress"
-        found: Object = json.loads(self._call("GET", path, timeout=timeout))
-        return found
+        content: Object = json.loads(self._call("GET", path, timeout=timeout))
+        return content
 
     def ask_entry(self, namespace: str, model: str, path: str, body: Object) -> Object:
         """A POST to the entry point of a model, through the API server's proxy."""
         service = f"{core_path('services', namespace)}/{model}:{SERVING_PORT}/proxy{path}"
-        found: Object = json.loads(self._call("POST", service, body=body, timeout=30.0))
-        return found
+        content: Object = json.loads(self._call("POST", service, body=body, timeout=30.0))
+        return content
 
     def _call(
         self,
@@ -118,7 +118,7 @@ class Api:
             why = getattr(error, "reason", None) or error
             raise ApiError(0, f"no answer from the API server {server}: {why}") from error
         if answer.status >= 400:
-            raise ApiError(answer.status, _told(answer.status, content))
+            raise ApiError(answer.status, _message_of(answer.status, content))
         return content
 
 
@@ -138,7 +138,7 @@ def _path(root: str, plural: str, namespace: str | None, name: str) -> str:
     return f"{root}{scope}/{plural}" + (f"/{name}" if name else "")
 
 
-def _told(code: int, content: bytes) -> str:
+def _message_of(code: int, content: bytes) -> str:
     """The API server's own sentence, or what a proxy said instead."""
     try:
         message = json.loads(content).get("message")

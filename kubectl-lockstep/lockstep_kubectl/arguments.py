@@ -51,14 +51,14 @@ VERBS = {
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
-    found = argparse.ArgumentParser(
+    command_line = argparse.ArgumentParser(
         prog="kubectl lockstep",
         description="Releases of embedding models, each with its indexes, as one unit: what"
         " happens, what serves, and the verbs that a status offers.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    verbs = found.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = command_line.add_subparsers(dest="verb", metavar="VERB", required=True)
     _status(verbs)
     for verb, (what, more) in VERBS.items():
         one = _verb(verbs, verb, what, f"{what[0].upper()}{what[1:]}. {more}")
@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     gates.add_argument(
         "release", metavar="RELEASE", nargs="?", help="as `r2`; the one that is judged when unset"
     )
-    return found
+    return command_line
 
 
 def _verb(

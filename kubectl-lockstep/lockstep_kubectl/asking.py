@@ -69,20 +69,20 @@ def resume_of(model: Object) -> Request:
 
 def _why_not_resume(model: Object) -> str:
     metadata = model["metadata"]
-    told = f"nothing holds {metadata['name']} by `{annotation(Verb.PAUSE)}`"
+    reason = f"nothing holds {metadata['name']} by `{annotation(Verb.PAUSE)}`"
     if ((model["spec"].get("rollout") or {}).get("paused")) is True:
         patch = '\'{"spec":{"rollout":{"paused":false}}}\''
         return (
-            f"{told}, but `spec.rollout.paused` is true. Change it where the spec is kept (Git),"
+            f"{reason}, but `spec.rollout.paused` is true. Change it where the spec is kept (Git),"
             f" or: kubectl patch em/{metadata['name']} -n {metadata['namespace']} --type=merge"
             f" -p {patch}"
         )
     status = model.get("status") or {}
     if status.get("phase") == "Paused":
         prose, commands = split_message(status.get("message") or "")
-        offered = "; ".join(f"{found.label}: {found.command}" for found in commands)
-        return f"{told}. {prose} {offered}".strip()
-    return f"{told}; it is {status.get('phase') or 'Pending'}"
+        offered = "; ".join(f"{each.label}: {each.command}" for each in commands)
+        return f"{reason}. {prose} {offered}".strip()
+    return f"{reason}; it is {status.get('phase') or 'Pending'}"
 
 
 def ask(
@@ -132,11 +132,13 @@ def _level(request: Request, api: Api) -> Answer | None:
 
 def _silence(request: Request, seconds: float) -> str:
     if request.verb == "resume":
-        told = "`spec.rollout.paused` may hold it too"
+        meanwhile = "`spec.rollout.paused` may hold it too"
     else:
-        told = f"{request.annotation}={request.value} is set and is acted on as soon as it does"
+        meanwhile = (
+            f"{request.annotation}={request.value} is set and is acted on as soon as it does"
+        )
     return (
-        f"the operator did not answer within {seconds:g} s; {told}. Does it run?"
+        f"the operator did not answer within {seconds:g} s; {meanwhile}. Does it run?"
         " kubectl get deployments -A -l app.kubernetes.io/part-of=lockstep"
     )
 
@@ -154,8 +156,8 @@ def named_release(model: Object, releases: Sequence[Object], named: str) -> str:
 def _there_are(releases: Sequence[Object]) -> str:
     if not releases:
         return "there is none yet"
-    told = [f"r{r['spec']['number']} ({_stage(r)})" for r in reversed(releases)]
-    return f"there are {', '.join(told)}"
+    listed = [f"r{r['spec']['number']} ({_stage(r)})" for r in reversed(releases)]
+    return f"there are {', '.join(listed)}"
 
 
 def _stage(release: Object) -> str:

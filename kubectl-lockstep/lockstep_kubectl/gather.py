@@ -47,7 +47,7 @@ def model_of(api: Api, namespace: str, name: str) -> Object:
 
 
 def _no_model(api: Api, namespace: str, name: str) -> str:
-    there = [found["metadata"]["name"] for found in _models(api, namespace)]
+    there = [model["metadata"]["name"] for model in _models(api, namespace)]
     known = f"there are {', '.join(there)}" if there else "there is none; look elsewhere with -n"
     return f'no EmbeddingModel "{name}" in namespace {namespace}: {known}'
 
@@ -99,10 +99,10 @@ def _of(
 
     def own(objects: Iterable[Object]) -> tuple[Object, ...]:
         return tuple(
-            found
-            for found in objects
-            if found["metadata"]["namespace"] == namespace
-            and found["metadata"]["labels"].get(MODEL) == name
+            each
+            for each in objects
+            if each["metadata"]["namespace"] == namespace
+            and each["metadata"]["labels"].get(MODEL) == name
         )
 
     return Snapshot(
@@ -111,12 +111,12 @@ def _of(
         jobs=own(jobs),
         pods=own(pods),
         deployments=own(deployments),
-        progress={pod: found for (where, pod), found in progress.items() if where == namespace},
+        progress={pod: report for (where, pod), report in progress.items() if where == namespace},
     )
 
 
 def _sorted(releases: Iterable[Object]) -> tuple[Object, ...]:
-    return tuple(sorted(releases, key=lambda found: int(found["spec"]["number"])))
+    return tuple(sorted(releases, key=lambda release: int(release["spec"]["number"])))
 
 
 def _works(pod: Object) -> bool:

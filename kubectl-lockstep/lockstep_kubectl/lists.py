@@ -34,12 +34,14 @@ class Past:
 
 def history_of(model: Object, releases: Sequence[Object]) -> list[Past]:
     """Every known release, the newest first: the records, then what only the model still tells."""
-    told = {entry["release"]: entry for entry in (model.get("status") or {}).get("history") or ()}
-    found = []
+    recorded = {
+        entry["release"]: entry for entry in (model.get("status") or {}).get("history") or ()
+    }
+    past = []
     for release in reversed(releases):
         status, name = release.get("status") or {}, release["metadata"]["name"]
-        entry = told.pop(name, {})
-        found.append(
+        entry = recorded.pop(name, {})
+        past.append(
             Past(
                 release=short_name(name),
                 stage=status.get("stage"),
@@ -51,11 +53,11 @@ def history_of(model: Object, releases: Sequence[Object]) -> list[Past]:
                 message=status.get("message") or "",
             )
         )
-    found += [_only_told(entry) for entry in told.values()]
-    return found
+    past += [_from_entry(entry) for entry in recorded.values()]
+    return past
 
 
-def _only_told(entry: Object) -> Past:
+def _from_entry(entry: Object) -> Past:
     return Past(
         release=short_name(entry["release"]),
         stage=None,

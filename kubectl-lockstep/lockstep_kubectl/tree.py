@@ -81,8 +81,8 @@ def _command(label: str, command: str, *, fold: bool) -> Text:
     return Text.assemble((f"{label}: ", "bold"), command, no_wrap=not fold, overflow=overflow)
 
 
-def _add_release(root: Tree, release: ReleaseView, told: str, now: datetime) -> None:
-    """`told` is the model's own message: what stands there is not said twice."""
+def _add_release(root: Tree, release: ReleaseView, model_message: str, now: datetime) -> None:
+    """`model_message` is the model's own message: what stands there is not said twice."""
     branch = root.add(_release_line(release, now))
     if release.steps:
         branch.add(_steps(release.steps))
@@ -96,9 +96,9 @@ def _add_release(root: Tree, release: ReleaseView, told: str, now: datetime) -> 
     if failure is not None:
         where = f", pod {failure.pod}" if failure.pod else ""
         code = f", exit code {failure.exit_code}" if failure.exit_code is not None else ""
-        what = "" if failure.message in told else f": {failure.message}"
-        found = f"last failure at {failure.stage}: {failure.reason}{code}{where}{what}"
-        branch.add(Text(found, style="red"))
+        what = "" if failure.message in model_message else f": {failure.message}"
+        line = f"last failure at {failure.stage}: {failure.reason}{code}{where}{what}"
+        branch.add(Text(line, style="red"))
 
 
 def _release_line(release: ReleaseView, now: datetime) -> Text:
@@ -154,8 +154,8 @@ def _add_conditions(root: Tree, model: ModelView) -> None:
     if true:
         root.add(Text("true: " + ", ".join(_named(c) for c in true), style="dim"))
     for condition in rest:
-        told = "" if _is_shown(condition, model) else f": {condition.message}"
-        root.add(Text(f"{condition.type}={condition.status} {condition.reason}{told}"))
+        message = "" if _is_shown(condition, model) else f": {condition.message}"
+        root.add(Text(f"{condition.type}={condition.status} {condition.reason}{message}"))
 
 
 def _is_shown(condition: ConditionView, model: ModelView) -> bool:

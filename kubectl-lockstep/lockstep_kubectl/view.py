@@ -106,22 +106,22 @@ class ModelView:
     conditions: tuple[ConditionView, ...]
 
 
-def view_of(found: Snapshot) -> ModelView:
+def view_of(snapshot: Snapshot) -> ModelView:
     """The picture of one snapshot."""
-    status = found.model.get("status") or {}
+    status = snapshot.model.get("status") or {}
     message, commands = split_message(status.get("message") or "")
-    generation = found.model["metadata"].get("generation")
+    generation = snapshot.model["metadata"].get("generation")
     return ModelView(
-        namespace=found.namespace,
-        name=found.name,
+        namespace=snapshot.namespace,
+        name=snapshot.name,
         phase=status.get("phase") or "Pending",
         observed=status.get("observedGeneration") == generation,
         step=status.get("stepDisplay"),
         weight=status.get("weightDisplay"),
         message=message or "The operator has not looked at this model yet.",
         commands=commands,
-        releases=tuple(_releases(found, status)),
-        judged=_judged(found, status),
+        releases=tuple(_releases(snapshot, status)),
+        judged=_judged(snapshot, status),
         gates_summary=status.get("gatesSummary"),
         gates=gates_of(status),
         conditions=tuple(
@@ -133,10 +133,10 @@ def view_of(found: Snapshot) -> ModelView:
 
 def split_message(message: str) -> tuple[str, tuple[Command, ...]]:
     """The sentences of a status message, and the commands at its end."""
-    found = _FIRST_COMMAND.search(message)
-    if found is None:
+    match = _FIRST_COMMAND.search(message)
+    if match is None:
         return message, ()
-    prose, rest = message[: found.start()], message[found.end() :]
+    prose, rest = message[: match.start()], message[match.end() :]
     commands = []
     for part in _NEXT_COMMAND.split(rest):
         label, _, command = part.partition(": ")
@@ -159,10 +159,10 @@ def gates_of(status: Object) -> tuple[GateView, ...]:
     )
 
 
-def _judged(found: Snapshot, status: Object) -> str | None:
+def _judged(snapshot: Snapshot, status: Object) -> str | None:
     """The release whose gates the model's status shows."""
     gates = status.get("gates")
-    for release in reversed(found.releases):
+    for release in reversed(snapshot.releases):
         if gates and (release.get("status") or {}).get("gates") == gates:
             return short_name(release["metadata"]["name"])
     return None
@@ -173,23 +173,23 @@ def time_of(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _releases(found: Snapshot, status: Object) -> Iterable[ReleaseView]:
+def _releases(snapshot: Snapshot, status: Object) -> Iterable[ReleaseView]:
     """Stable, candidate, what just ended badly, and what is kept for a rollback."""
     stable, candidate = status.get("stable") or {}, status.get("candidate") or {}
     shown = {stable.get("release"): "stable", candidate.get("release"): "candidate"}
-    records = {release["metadata"]["name"]: release for release in found.releases}
+    records = {release["metadata"]["name"]: release for release in snapshot.releases}
     for name, role in shown.items():
         if name in records:
             pointer = stable if role == "stable" else candidate
-            yield _release(found, records[name], role, pointer, status)
-    rest = [release for release in found.releases if release["metadata"]["name"] not in shown]
-    newest = found.releases[-1] if found.releases else None
+            yield _release(snapshot, records[name], role, pointer, status)
+    rest = [release for release in snapshot.releases if release["metadata"]["name"] not in shown]
+    newest = snapshot.releases[-1] if snapshot.releases else None
     for release in reversed(rest):
         stage = _stage(release)
         if stage == "Retained":
-            yield _release(found, release, "kept", {}, status)
+            yield _release(snapshot, release, "kept", {}, status)
         elif release is newest and stage in ENDED_BADLY:
-            yield _release(found, release, "ended", {}, status)
+            yield _release(snapshot, release, "ended", {}, status)
 
 
 def _stage(release: Object) -> str:
@@ -197,7 +197,7 @@ def _stage(release: Object) -> str:
 
 
 def _release(
-    found: Snapshot, release: Object, role: str, pointer: Object, model_status: Object
+    snapshot: Snapshot, release: Object, role: str, pointer: Object, model_status: Object
 ) -> ReleaseView:
     name, status = release["metadata"]["name"], release.get("status") or {}
     step = (model_status.get("step") or {}) if role == "candidate" else {}
@@ -211,15 +211,15 @@ def _release(
         asked_weight=step.get("askedWeight"),
         since=time_of(pointer.get("since") or status.get("stageStartedAt")),
         message=status.get("message") or "",
-        steps=_steps(found.model, step),
-        work=work_of(found, _of_release(found.jobs, name)),
-        servers=servers_of(found, _of_release(found.deployments, name)),
+        steps=_steps(snapshot.model, step),
+        work=work_of(snapshot, _of_release(snapshot.jobs, name)),
+        servers=servers_of(snapshot, _of_release(snapshot.deployments, name)),
         failure=_failure(failure) if failure else None,
     )
 
 
 def _of_release(objects: Iterable[Object], name: str) -> list[Object]:
-    return [found for found in objects if found["metadata"]["labels"].get(RELEASE) == name]
+    return [each for each in objects if each["metadata"]["labels"].get(RELEASE) == name]
 
 
 def _failure(failure: Object) -> FailureView:
@@ -239,7 +239,7 @@ def _steps(model: Object, step: Object) -> tuple[StepView, ...]:
     at = int(step["index"]) - 1
     states = ["Done" if i < at else "Current" if i == at else "Next" for i in range(len(declared))]
     return tuple(
-        StepView(_step_text(found), state) for found, state in zip(declared, states, strict=True)
+        StepView(_step_text(one), state) for one, state in zip(declared, states, strict=True)
     )
 
 

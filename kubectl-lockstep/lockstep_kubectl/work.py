@@ -39,14 +39,14 @@ class Server:
     troubles: tuple[str, ...] = ()
 
 
-def work_of(found: Snapshot, jobs: Iterable[Object]) -> tuple[Work, ...]:
+def work_of(snapshot: Snapshot, jobs: Iterable[Object]) -> tuple[Work, ...]:
     """The Jobs that are not over."""
-    return tuple(_work(found, job) for job in jobs if not _is_over(job))
+    return tuple(_work(snapshot, job) for job in jobs if not _is_over(job))
 
 
-def servers_of(found: Snapshot, deployments: Iterable[Object]) -> tuple[Server, ...]:
+def servers_of(snapshot: Snapshot, deployments: Iterable[Object]) -> tuple[Server, ...]:
     """The encoder first, then its indexes by name."""
-    servers = [_server(found, deployment) for deployment in deployments]
+    servers = [_server(snapshot, deployment) for deployment in deployments]
     return tuple(sorted(servers, key=lambda server: (server.index is not None, server.name)))
 
 
@@ -55,13 +55,13 @@ def _is_over(job: Object) -> bool:
     return any(c["type"] in ("Complete", "Failed") and c["status"] == "True" for c in ended)
 
 
-def _work(found: Snapshot, job: Object) -> Work:
+def _work(snapshot: Snapshot, job: Object) -> Work:
     name, labels = job["metadata"]["name"], job["metadata"]["labels"]
-    pods = _pods(found, job["metadata"]["uid"])
+    pods = _pods(snapshot, job["metadata"]["uid"])
     newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), default=None)
     suspended = job["spec"].get("suspend")
     state = "Suspended" if suspended else "no pod yet" if newest is None else _job_pod(newest)
-    progress = found.progress.get(newest["metadata"]["name"], {}) if newest else {}
+    progress = snapshot.progress.get(newest["metadata"]["name"], {}) if newest else {}
     return Work(
         job=name,
         component=labels.get(COMPONENT, ""),
@@ -75,10 +75,10 @@ def _work(found: Snapshot, job: Object) -> Work:
     )
 
 
-def _server(found: Snapshot, deployment: Object) -> Server:
+def _server(snapshot: Snapshot, deployment: Object) -> Server:
     metadata, status = deployment["metadata"], deployment.get("status") or {}
     selector = deployment["spec"]["selector"]["matchLabels"]
-    pods = [p for p in found.pods if selector.items() <= p["metadata"]["labels"].items()]
+    pods = [p for p in snapshot.pods if selector.items() <= p["metadata"]["labels"].items()]
     troubles = [f"{p['metadata']['name']}: {pod_state(p)}" for p in pods if not _is_ready(p)]
     return Server(
         name=metadata["name"],
@@ -90,10 +90,10 @@ def _server(found: Snapshot, deployment: Object) -> Server:
     )
 
 
-def _pods(found: Snapshot, job_uid: str) -> list[Object]:
+def _pods(snapshot: Snapshot, job_uid: str) -> list[Object]:
     return [
         pod
-        for pod in found.pods
+        for pod in snapshot.pods
         if any(o["uid"] == job_uid for o in pod["metadata"].get("ownerReferences") or ())
     ]
 

@@ -40,6 +40,7 @@ from lockstep_trainer.training import (
     Training,
     train,
 )
+from lockstep_trainer.training.checkpoint_store import Checkpoints
 from lockstep_trainer.validation import TrainingData
 from lockstep_trainer.wishes import Wishes
 
@@ -62,7 +63,7 @@ def make_keeper(
 ) -> Keeper:
     """The checkpoints of the release that `config` names."""
     return Keeper(
-        store.checkpoints(config.release_uid),
+        Checkpoints(store.backend, config.release_uid),
         Identity.of(config.training, data.dataset.digest),
         writer=f"attempt {config.attempt} on {socket.gethostname()} (process {os.getpid()})",
         keep=config.training.checkpoint.keep,

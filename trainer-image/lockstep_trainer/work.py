@@ -175,18 +175,12 @@ def _facts(
         metrics["exportedStep"] = training.exported_step
     if training.rewinds:
         metrics["rewinds"] = training.rewinds
-    return TrainingFacts(
-        artifact_digest=digest,
-        model_digest=manifest.model_digest,
-        preprocessing_digest=manifest.preprocessing_digest,
-        pooling=manifest.pooling,
-        normalisation=manifest.normalisation,
-        dimension=manifest.dimension,
-        space_id=manifest.space_id,
+    return manifest.training_facts(
+        digest,
+        seconds=seconds,
         steps=training.steps,
         train_items=len(data.train_rows),
-        seconds=round(seconds, 3),
-        metrics={name: round(value, 6) for name, value in metrics.items()},
+        metrics=metrics,
         resumed_from_step=training.resumed_from_step,
         findings=training.findings,
     )

@@ -1,6 +1,5 @@
 """Manifests, digests and the artifact store: the only code that knows how artifacts are kept."""
 
-from lockstep_core.artifacts.checkpoints import Checkpoint, Checkpoints
 from lockstep_core.artifacts.digests import (
     digest_of_files,
     sha256_bytes,
@@ -26,8 +25,6 @@ __all__ = [
     "ArtifactError",
     "ArtifactStore",
     "BuildManifest",
-    "Checkpoint",
-    "Checkpoints",
     "FileEntry",
     "InputKind",
     "InputSpec",

@@ -195,13 +195,13 @@ class Backend:
     def read(self, key: str, limit: int) -> bytes:
         """The whole object. Raises Absent; ArtifactError when it is larger than `limit` bytes."""
         with failures(f"read {key}"):
-            found = obstore.get(self._store, key)
-            size = found.meta["size"]
+            stored = obstore.get(self._store, key)
+            size = stored.meta["size"]
             if size > limit:
                 raise ArtifactError(
                     f"{key} has {size} bytes, more than the {limit} that are allowed"
                 )
-            return bytes(found.bytes())
+            return bytes(stored.bytes())
 
     def blocks(self, key: str) -> Iterator[bytes]:
         """The object in blocks of about `BLOCK` bytes. Raises Absent."""

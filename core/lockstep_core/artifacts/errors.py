@@ -15,9 +15,9 @@ class ArtifactError(Exception):
     """Missing, corrupt, of another kind, or naming an unsafe path: the bytes must not be used."""
 
 
-def mismatch(what: str, *, expected: str, found: str) -> ArtifactError:
+def mismatch(what: str, *, expected: str, actual: str) -> ArtifactError:
     """The one wording for bytes that do not have the digest that was promised."""
     return ArtifactError(
-        f"{what} is corrupt: expected {expected}, found {found}. Nothing of it was used; restore"
+        f"{what} is corrupt: expected {expected}, found {actual}. Nothing of it was used; restore"
         " the file, or publish the artifact again (publishing replaces corrupt files)."
     )

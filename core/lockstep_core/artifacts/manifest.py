@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -14,7 +14,7 @@ from lockstep_core.artifacts.digests import digest_of_files, sha256_file, space_
 from lockstep_core.artifacts.errors import ArtifactError
 from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
 from lockstep_core.protocol.indexing import IndexSpec
-from lockstep_core.protocol.result import SampleStatistics
+from lockstep_core.protocol.result import Finding, SampleStatistics, TrainingFacts
 
 MODEL_SCHEMA: Literal["lockstep.dev/model/v1"] = "lockstep.dev/model/v1"
 BUILD_SCHEMA: Literal["lockstep.dev/build/v1"] = "lockstep.dev/build/v1"
@@ -123,10 +123,12 @@ class ModelManifest(Manifest):
 
     @model_validator(mode="after")
     def _prefixes_are_shorter(self) -> Self:
-        found = self.matryoshka_dimensions or ()
-        if list(found) != sorted(set(found)) or any(each >= self.dimension for each in found):
+        dimensions = self.matryoshka_dimensions or ()
+        if list(dimensions) != sorted(set(dimensions)) or any(
+            each >= self.dimension for each in dimensions
+        ):
             raise ValueError(
-                f"`matryoshkaDimensions` {list(found)} must rise, each below `dimension`"
+                f"`matryoshkaDimensions` {list(dimensions)} must rise, each below `dimension`"
                 f" {self.dimension}"
             )
         return self
@@ -188,6 +190,38 @@ class ModelManifest(Manifest):
             pooling=self.pooling,
             normalisation=self.normalisation,
             dimension=dimension,
+        )
+
+    def training_facts(
+        self,
+        artifact_digest: Sha256,
+        *,
+        seconds: float,
+        steps: int = 0,
+        train_items: int = 0,
+        metrics: Mapping[str, float] | None = None,
+        resumed_from_step: int | None = None,
+        findings: Sequence[Finding] = (),
+    ) -> TrainingFacts:
+        """What is reported of this model once it is published as `artifact_digest`.
+
+        `seconds` is rounded to milliseconds, `metrics` to six digits. What was not trained here has
+        no steps and no items.
+        """
+        return TrainingFacts(
+            artifact_digest=artifact_digest,
+            model_digest=self.model_digest,
+            preprocessing_digest=self.preprocessing_digest,
+            pooling=self.pooling,
+            normalisation=self.normalisation,
+            dimension=self.dimension,
+            space_id=self.space_id,
+            steps=steps,
+            train_items=train_items,
+            seconds=round(seconds, 3),
+            metrics={name: round(value, 6) for name, value in (metrics or {}).items()},
+            resumed_from_step=resumed_from_step,
+            findings=tuple(findings),
         )
 
 

@@ -52,11 +52,11 @@ class DatasetSource:
         into.mkdir(parents=True, exist_ok=True)
         if self._backend.exists(key):
             return self._download(key, into / _safe(Path(key).name, uri))
-        keys = [found for found in self._backend.keys_below(key) if found.startswith(f"{key}/")]
+        keys = [listed for listed in self._backend.keys_below(key) if listed.startswith(f"{key}/")]
         if not keys:
             raise ArtifactError(f"data set {uri} does not exist: no object and no prefix has it")
-        for found in keys:
-            self._download(found, into / _safe(found.removeprefix(f"{key}/"), uri))
+        for listed in keys:
+            self._download(listed, into / _safe(listed.removeprefix(f"{key}/"), uri))
         return into
 
     def _download(self, key: str, target: Path) -> Path:

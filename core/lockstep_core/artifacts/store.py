@@ -1,19 +1,12 @@
 """The artifact store: content-addressed, create-only, every byte checked before it is parsed.
 
-    <root>/blobs/sha256/<hex>                 a file of an artifact
-    <root>/manifests/sha256/<hex>             a manifest, written after all of its files
-    <root>/results/<release uid>/<key>.json   what a finished Job reported
-    <root>/checkpoints/<release uid>/         what an unfinished training goes on from
-
-The layout is that of an OCI image layout in all but names: equal files are kept once, and a key
-tells which bytes belong there. Nothing outside of this package knows it.
+Where each lies is said in `keys`. Nothing outside of this package knows it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -31,9 +24,15 @@ from lockstep_core.artifacts.backend import (
     local_root,
     prefix_of,
 )
-from lockstep_core.artifacts.checkpoints import Checkpoints
 from lockstep_core.artifacts.digests import PREFIX, sha256_bytes, sha256_file
-from lockstep_core.artifacts.errors import ArtifactError, StoreError, mismatch
+from lockstep_core.artifacts.errors import ArtifactError, mismatch
+from lockstep_core.artifacts.keys import (
+    MANIFESTS,
+    blob_key,
+    manifest_digest,
+    manifest_key,
+    result_key,
+)
 from lockstep_core.artifacts.manifest import (
     BuildManifest,
     FileEntry,
@@ -49,15 +48,12 @@ from lockstep_core.protocol.storage import ArtifactsSpec
 
 log = logging.getLogger(__name__)
 
-MANIFESTS = "manifests/sha256"
 MANIFEST_LIMIT = 4 * 1024 * 1024
 LOST = "it was never published there, or was deleted. Check artifacts.uri, or train again."
 LOST_IN_SOURCE = (
     "the URI of the source must name the root of a store, the folder that holds manifests/ and"
     " blobs/, and the digest an artifact of it."
 )
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 M = TypeVar("M", bound=Manifest)
 
@@ -69,6 +65,11 @@ class ArtifactStore:
         self._backend = backend
         self._datasets = datasets
         self._lost = lost
+
+    @property
+    def backend(self) -> Backend:
+        """Objects by key, for what one program alone keeps here, below a folder of its own."""
+        return self._backend
 
     @classmethod
     def open(cls, spec: ArtifactsSpec) -> ArtifactStore:
@@ -127,18 +128,18 @@ class ArtifactStore:
         for entry in manifest.files:
             self._publish_file(directory / entry.path, entry)
         digest = sha256_bytes(data)
-        key = _manifest_key(digest)
+        key = manifest_key(digest)
         if not self._backend.put(key, data) and self._backend.stored(key).sha256 != digest:
             log.warning("replacing corrupt manifest %s", digest)
             self._backend.replace(key, data)
         return digest
 
     def _publish_file(self, file: Path, entry: FileEntry) -> None:
-        key = _blob_key(entry.sha256)
+        key = blob_key(entry.sha256)
         if not self._backend.exists(key) and self._backend.put_file(key, file):
             return
-        if (found := self._backend.stored(key).sha256) != entry.sha256:
-            log.warning("replacing corrupt %s: expected %s, found %s", key, entry.sha256, found)
+        if (actual := self._backend.stored(key).sha256) != entry.sha256:
+            log.warning("replacing corrupt %s: expected %s, found %s", key, entry.sha256, actual)
             self._backend.replace(key, file)
 
     def fetch(self, digest: Sha256, into: Path, kind: type[M]) -> M:
@@ -172,10 +173,8 @@ class ArtifactStore:
 
     def digests(self) -> list[Sha256]:
         """Names of all artifacts, sorted. Raises StoreError."""
-        keys = self._backend.keys_below(MANIFESTS)
-        return [
-            PREFIX + name for key in keys if _DIGEST.fullmatch(PREFIX + (name := Path(key).name))
-        ]
+        listed = map(manifest_digest, self._backend.keys_below(MANIFESTS))
+        return [digest for digest in listed if digest is not None]
 
     def is_model(self, digest: Sha256) -> bool:
         """Whether it calls itself a model, whole or not; raises ArtifactError and StoreError."""
@@ -183,15 +182,15 @@ class ArtifactStore:
         return f'"{schema}"'.encode() in self._manifest_bytes(digest)
 
     def _manifest_bytes(self, digest: Sha256) -> bytes:
-        key = _manifest_key(digest)
+        key = manifest_key(digest)
         try:
             data = self._backend.read(key, MANIFEST_LIMIT)
         except Absent as error:
             raise ArtifactError(
                 f"artifact {digest} is not in the store ({error}): {self._lost}"
             ) from error
-        if (found := sha256_bytes(data)) != digest:
-            raise mismatch(f"manifest of artifact {digest} ({key})", expected=digest, found=found)
+        if (actual := sha256_bytes(data)) != digest:
+            raise mismatch(f"manifest of artifact {digest} ({key})", expected=digest, actual=actual)
         return data
 
     def _manifest(self, digest: Sha256, kind: type[M]) -> M:
@@ -209,7 +208,7 @@ class ArtifactStore:
         what = f"{entry.path} of artifact {artifact}"
         digest, size = hashlib.sha256(), 0
         try:
-            for block in self._backend.blocks(_blob_key(entry.sha256)):
+            for block in self._backend.blocks(blob_key(entry.sha256)):
                 digest.update(block)
                 size += len(block)
                 if size > entry.bytes:
@@ -219,15 +218,15 @@ class ArtifactStore:
             raise ArtifactError(
                 f"{what} ({entry.sha256}) is missing from the store: {error}. Publish it again."
             ) from error
-        found = PREFIX + digest.hexdigest()
+        actual = PREFIX + digest.hexdigest()
         if size > entry.bytes:
             raise mismatch(
                 what,
                 expected=f"{entry.sha256} ({entry.bytes} bytes)",
-                found=f"{found} after {size} bytes and more",
+                actual=f"{actual} after {size} bytes and more",
             )
-        if found != entry.sha256:
-            raise mismatch(what, expected=entry.sha256, found=f"{found} ({size} bytes)")
+        if actual != entry.sha256:
+            raise mismatch(what, expected=entry.sha256, actual=f"{actual} ({size} bytes)")
 
     def put_result(
         self, release_uid: str, key: str, result: Result, *, replace: bool = False
@@ -236,7 +235,7 @@ class ArtifactStore:
 
         `replace` is for the caller that found the artifact of the first report to be gone.
         """
-        name = _result_key(release_uid, key)
+        name = result_key(release_uid, key)
         data = result.to_json().encode()
         if self._backend.put(name, data):
             return
@@ -246,7 +245,7 @@ class ArtifactStore:
 
     def get_result(self, release_uid: str, key: str) -> Result | None:
         """The kept report, or None when there is none that can be read."""
-        name = _result_key(release_uid, key)
+        name = result_key(release_uid, key)
         try:
             return Result.from_json(self._backend.read(name, TERMINATION_LIMIT).decode())
         except Absent:
@@ -254,10 +253,6 @@ class ArtifactStore:
         except (ValueError, ArtifactError) as error:
             log.warning("ignoring unreadable %s: %s", name, error)
             return None
-
-    def checkpoints(self, release_uid: str) -> Checkpoints:
-        """The checkpoints of a release that is being trained; raises StoreError for a bad uid."""
-        return Checkpoints(self._backend, release_uid)
 
     def fetch_dataset(self, uri: str, into: Path) -> Path:
         """The data set as a local file or folder.
@@ -270,9 +265,9 @@ class ArtifactStore:
 
 
 def _check_listed(directory: Path, entry: FileEntry) -> None:
-    found = sha256_file(regular_file(directory, entry.path))
-    if found != entry.sha256:
-        raise mismatch(f"{entry.path} in {directory}", expected=entry.sha256, found=found)
+    actual = sha256_file(regular_file(directory, entry.path))
+    if actual != entry.sha256:
+        raise mismatch(f"{entry.path} in {directory}", expected=entry.sha256, actual=actual)
 
 
 @contextmanager
@@ -294,24 +289,3 @@ def _lines(error: ValidationError) -> list[str]:
         f"{'.'.join(map(str, item['loc'])) or 'manifest'}: {item['msg']}"
         for item in error.errors(include_url=False)[:5]
     ]
-
-
-def _blob_key(digest: Sha256) -> str:
-    return f"blobs/sha256/{_hex(digest)}"
-
-
-def _manifest_key(digest: Sha256) -> str:
-    return f"{MANIFESTS}/{_hex(digest)}"
-
-
-def _hex(digest: str) -> str:
-    if not _DIGEST.fullmatch(digest):
-        raise ArtifactError(f"{digest!r} is not a digest: sha256:<64 hex digits> is expected")
-    return digest.removeprefix(PREFIX)
-
-
-def _result_key(release_uid: str, key: str) -> str:
-    for name in (release_uid, key):
-        if not _NAME.fullmatch(name):
-            raise StoreError(f"{name!r} cannot name a result: letters, digits, '.', '_' and '-'")
-    return f"results/{release_uid}/{key}.json"

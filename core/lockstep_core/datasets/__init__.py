@@ -6,13 +6,11 @@ from lockstep_core.datasets.dataset import Dataset, Inputs, Strings, Texts, is_t
 from lockstep_core.datasets.loading import load_dataset, read_dataset
 from lockstep_core.datasets.problems import DatasetError, Problem
 from lockstep_core.datasets.splits import (
-    check_trainable,
     split,
     split_by_class,
     split_by_group,
     split_by_hash,
     split_parts,
-    trainable_problems,
 )
 from lockstep_core.datasets.table import Reading
 
@@ -24,7 +22,6 @@ __all__ = [
     "Reading",
     "Strings",
     "Texts",
-    "check_trainable",
     "contents",
     "flatten_raw",
     "is_text",
@@ -35,5 +32,4 @@ __all__ = [
     "split_by_group",
     "split_by_hash",
     "split_parts",
-    "trainable_problems",
 ]

@@ -32,7 +32,7 @@ def flatten_raw(inputs: Inputs) -> NDArray[np.float32]:
 
 def _trigrams(texts: Texts) -> NDArray[np.float32]:
     """Signed counts [N, TEXT_DIMENSION] (Weinberger et al., feature hashing, arXiv 0902.2206)."""
-    found = np.zeros((len(texts), TEXT_DIMENSION), dtype=np.float32)
+    counted = np.zeros((len(texts), TEXT_DIMENSION), dtype=np.float32)
     for start in range(0, len(texts), _BLOCK):
         block = [f" {text.lower()} " for text in texts[start : start + _BLOCK]]
         points = np.frombuffer("".join(block).encode("utf-32-le"), dtype=np.uint32)
@@ -44,5 +44,5 @@ def _trigrams(texts: Texts) -> NDArray[np.float32]:
         places = rows[inside] * TEXT_DIMENSION + (mixed >> np.uint32(16)) % TEXT_DIMENSION
         signs = 1.0 - 2.0 * (mixed >> np.uint32(15) & 1)
         counts = np.bincount(places, signs, minlength=len(block) * TEXT_DIMENSION)
-        found[start : start + _BLOCK] = counts.reshape(len(block), TEXT_DIMENSION)
-    return found
+        counted[start : start + _BLOCK] = counts.reshape(len(block), TEXT_DIMENSION)
+    return counted

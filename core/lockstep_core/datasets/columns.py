@@ -22,7 +22,7 @@ class Columns:
         """The names that `spec` gives, else those that are usual for its format."""
         plural = "s" if spec.format is DatasetFormat.NPZ else ""
         chosen = spec.columns or ColumnsSpec()
-        found = cls(
+        columns = cls(
             input=chosen.input or f"input{plural}",
             label=chosen.label or f"label{plural}",
             id=chosen.id or f"id{plural}",
@@ -30,10 +30,10 @@ class Columns:
             needed=frozenset(),
         )
         # A name that was given means that it is wanted; a usual one may be absent.
-        needed = {found.input, *filter(None, (chosen.label, chosen.id, chosen.group))}
+        needed = {columns.input, *filter(None, (chosen.label, chosen.id, chosen.group))}
         if need_labels:
-            needed.add(found.label)
-        return cls(found.input, found.label, found.id, found.group, frozenset(needed))
+            needed.add(columns.label)
+        return cls(columns.input, columns.label, columns.id, columns.group, frozenset(needed))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -127,7 +127,7 @@ def value_problems(
 
 
 def _text_problems(texts: Texts, name: str, place: Place) -> list[Problem]:
-    found = []
+    problems = []
     for what, bad, fix in (
         (
             f"rows with empty text in `{name}`",
@@ -148,8 +148,8 @@ def _text_problems(texts: Texts, name: str, place: Place) -> list[Problem]:
     ):
         rows = np.flatnonzero(bad)
         if rows.size:
-            found.append(problem(what, _places(rows, place), fix, count=rows.size))
-    return found
+            problems.append(problem(what, _places(rows, place), fix, count=rows.size))
+    return problems
 
 
 def as_texts(values: Strings, name: str) -> tuple[Texts | None, list[Problem]]:
@@ -174,25 +174,25 @@ def name_problems(
         return [
             problem(f"rows with invalid `{name}`", _places(invalid, place), fix, count=invalid.size)
         ]
-    found = []
+    problems = []
     control = np.flatnonzero(_by_blocks(values, _has_control))
     if control.size:
         fix = f"remove line breaks, NUL and other control characters from `{name}`"
         what = f"rows with control characters in `{name}`"
-        found.append(problem(what, _places(control, place), fix, count=control.size))
+        problems.append(problem(what, _places(control, place), fix, count=control.size))
     empty = np.flatnonzero(np.char.str_len(np.char.strip(values)) == 0)
     if empty.size and not may_be_empty:
         fix = f"give each row a text in `{name}`"
-        found.append(
+        problems.append(
             problem(f"rows with empty `{name}`", _places(empty, place), fix, count=empty.size)
         )
     long = np.flatnonzero(np.char.str_len(values) > MAX_NAME)
     if long.size:
         fix = f"shorten to at most {MAX_NAME} characters"
-        found.append(
+        problems.append(
             problem(f"rows with overlong `{name}`", _places(long, place), fix, count=long.size)
         )
-    return found
+    return problems
 
 
 def _by_blocks(

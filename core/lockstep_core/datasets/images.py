@@ -151,8 +151,8 @@ def read_images(
             broken.append(f"{image.name}: changed while the set was read")
             continue
         try:
-            with opened(data) as found:
-                decoded[row] = np.asarray(found, dtype=np.uint8)
+            with opened(data) as pixels:
+                decoded[row] = np.asarray(pixels, dtype=np.uint8)
         except ImageError as error:
             broken.append(f"{image.name}: {error}")
     if broken:

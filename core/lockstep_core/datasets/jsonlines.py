@@ -98,8 +98,8 @@ class _Reader:
         if self._rows >= MAX_ROWS:
             fix = f"keep the set below {MAX_ROWS} rows"
             raise DatasetError([problem(f"the set has more than {MAX_ROWS} lines", (), fix)])
-        if (found := self._parse(line)) is not None:
-            self._take(found)
+        if (row := self._parse(line)) is not None:
+            self._take(row)
 
     def _parse(self, line: bytes | None) -> dict[str, Any] | None:
         """None when the line was refused."""
@@ -108,16 +108,16 @@ class _Reader:
             self._refuse(f"lines longer than {MAX_LINE} bytes", "", fix)
             return None
         try:
-            found = orjson.loads(line)
+            row = orjson.loads(line)
         except ValueError as error:
             fix = "write each item as one JSON object on a line of its own (UTF-8, no NaN)"
             self._refuse("lines that are no JSON", str(error), fix)
             return None
-        if not isinstance(found, dict):
+        if not isinstance(row, dict):
             fix = f'write each line as an object: {{"{self._columns.input}": …}}'
-            self._refuse("lines that are no object", type(found).__name__, fix)
+            self._refuse("lines that are no object", type(row).__name__, fix)
             return None
-        return found
+        return row
 
     def _tell(self, what: str, detail: str, fix: str) -> None:
         where = line_number(self._rows)
@@ -132,32 +132,32 @@ class _Reader:
             self._items.skip()
         self._rows += 1
 
-    def _take(self, found: dict[str, Any]) -> None:
+    def _take(self, row: dict[str, Any]) -> None:
         for name, rows in self._names.items():
-            value = found.get(name)
+            value = row.get(name)
             self._given[name] += value is not None
             if value is None and name in self._columns.needed:
-                self._tell_absent(name, found)
+                self._tell_absent(name, row)
                 rows.skip()
             else:
                 rows.add("" if value is None else value)
-        self._take_item(found)
+        self._take_item(row)
         self._rows += 1
 
-    def _tell_absent(self, name: str, found: dict[str, Any]) -> None:
-        has = ", ".join(list(found)[:8]) or "nothing"
+    def _tell_absent(self, name: str, row: dict[str, Any]) -> None:
+        has = ", ".join(list(row)[:8]) or "nothing"
         self._tell(f"lines without `{name}`", f"has {has}", missing(self._columns, name))
 
-    def _take_item(self, found: dict[str, Any]) -> None:
+    def _take_item(self, row: dict[str, Any]) -> None:
         name = self._columns.input
-        item = found.get(name)
+        item = row.get(name)
         if self._items is None and isinstance(item, (str, list)):
             kind = TextRows if isinstance(item, str) else VectorRows
             self._items = kind(name, line_number, self._tally)
             for _ in range(self._rows):
                 self._items.skip()
         if item is None:
-            self._tell_absent(name, found)
+            self._tell_absent(name, row)
         elif not isinstance(item, (str, list)):
             what = f"lines whose `{name}` is neither text nor a list of numbers"
             fix = f"give `{name}` a text, or a flat list of numbers, on each line"

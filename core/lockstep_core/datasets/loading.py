@@ -66,13 +66,13 @@ def read_dataset(
         ) from error
 
 
-def _check_digest(spec: DatasetSpec, found: Sha256) -> Sha256:
-    if spec.digest is not None and found != spec.digest:
+def _check_digest(spec: DatasetSpec, digest: Sha256) -> Sha256:
+    if spec.digest is not None and digest != spec.digest:
         raise ArtifactError(
             f"data set {spec.uri} is not the one that was asked for: expected {spec.digest},"
-            f" found {found}. Restore it, or name the digest of the new one."
+            f" digest {digest}. Restore it, or name the digest of the new one."
         )
-    return found
+    return digest
 
 
 def _read_file(spec: DatasetSpec, path: Path, *, need_labels: bool) -> Reading:

@@ -66,10 +66,10 @@ def read_npz(
             )
         arrays: dict[str, NDArray[Any]] = {}
         for each in wanted:
-            found, faults = _read_member(archive, members[each], each, check)
+            array, faults = _read_member(archive, members[each], each, check)
             problems += faults
-            if found is not None:
-                arrays[each] = found
+            if array is not None:
+                arrays[each] = array
     return arrays, problems
 
 

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from lockstep_core.datasets.contents import contents
 from lockstep_core.datasets.dataset import Dataset, Inputs, Strings
-from lockstep_core.datasets.problems import DatasetError, Problem, problem
+from lockstep_core.datasets.problems import DatasetError, problem
 from lockstep_core.protocol.datasets import SplitBy, SplitSpec
-from lockstep_core.protocol.training import BatchSpec
 
 Rows = NDArray[np.int64]
 
@@ -94,52 +93,3 @@ def split_by_hash(inputs: Inputs, spec: SplitSpec) -> tuple[Rows, Rows]:
         what = f"by Hash no item of {len(inputs)} is {side}"
         raise DatasetError([problem(what, (), fix, count=1)])
     return np.flatnonzero(~mask), np.flatnonzero(mask)
-
-
-def check_trainable(dataset: Dataset, train_rows: Rows, eval_rows: Rows, batch: BatchSpec) -> None:
-    """Raises DatasetError, with everything that would make training or evaluation meaningless."""
-    if problems := trainable_problems(dataset.labels, train_rows, eval_rows, batch):
-        raise DatasetError(problems)
-
-
-def trainable_problems(
-    labels: Strings,
-    train_rows: Rows,
-    eval_rows: Rows,
-    batch: BatchSpec,
-    by: SplitBy = SplitBy.CLASS,
-) -> list[Problem]:
-    """What would make training or evaluation meaningless."""
-    usable, single = _usable(labels[train_rows])
-    problems: list[Problem] = []
-    if len(usable) < 2:
-        fix = (
-            "triplets need two classes with two items each: add items, or lower split.evalFraction"
-        )
-        what = f"only {len(usable)} training classes have at least 2 items; with 1 item"
-        problems.append(problem(what, single, fix))
-    elif batch.classes > len(usable):
-        fix = f"set batch.classes to at most {len(usable)}, or add classes"
-        what = f"batch.classes is {batch.classes}, but only {len(usable)} training classes have at"
-        problems.append(problem(f"{what} least 2 items", (), fix, count=len(usable)))
-    held_out, alone = _usable(labels[eval_rows])
-    if not len(held_out):
-        fix = _HELD_OUT[by]
-        problems.append(problem("held-out classes, all with 1 item", alone, fix))
-    return problems
-
-
-_HELD_OUT = {
-    SplitBy.CLASS: "recall needs a held-out class with two items: add items, or another split.seed",
-    SplitBy.GROUP: "recall needs a held-out class with two items: raise split.evalFraction, add"
-    " items to the groups, or use split.by Class",
-    SplitBy.HASH: "recall needs a held-out class with two items, and by Hash the items of a class"
-    " are shared out one by one: raise split.evalFraction, add items to the classes, or use"
-    " split.by Class",
-}
-
-
-def _usable(labels: Strings) -> tuple[Strings, Strings]:
-    """Classes with at least two items, and those with one."""
-    classes, counts = np.unique(labels, return_counts=True)
-    return classes[counts > 1], classes[counts == 1]

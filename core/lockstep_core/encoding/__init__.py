@@ -1,9 +1,8 @@
-"""Loading an encoder artifact, decoding what clients send, preparing texts, running ONNX."""
+"""Loading an encoder artifact, preparing texts, running ONNX."""
 
 from lockstep_core.encoding.encoder import INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Encoder
 from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.golden import GOLDEN_FILE, Golden, write_golden
-from lockstep_core.encoding.items import decode_items
 from lockstep_core.encoding.preprocessing import PREPROCESS_FILE, Preprocessing, Raw
 from lockstep_core.encoding.texts import as_texts
 from lockstep_core.encoding.tokens import TOKENIZER_FILE
@@ -22,6 +21,5 @@ __all__ = [
     "Raw",
     "SelfCheckError",
     "as_texts",
-    "decode_items",
     "write_golden",
 ]

@@ -62,9 +62,9 @@ def check_text(text: str, item: int) -> None:
         raise EncodingError("holds a NUL character: remove it", item=item)
 
 
-def overlong(found: int, limit: int, unit: str, item: int) -> EncodingError:
+def overlong(length: int, limit: int, unit: str, item: int) -> EncodingError:
     return EncodingError(
-        f"has {found} {unit}, but this encoder takes at most {limit}: shorten it, or train with"
+        f"has {length} {unit}, but this encoder takes at most {limit}: shorten it, or train with"
         " encoder.overlong: Truncate or a larger encoder.maxLength",
         item=item,
     )

@@ -15,18 +15,18 @@ from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.golden import GOLDEN_FILE, Golden, read_golden
 from lockstep_core.encoding.preprocessing import Preprocessing, Raw, load_preprocessing
 from lockstep_core.encoding.ragged import Ragged, batches
+from lockstep_core.quality.agreement import ArtifactKind, Floats
 
 MODEL_FILE = "model.onnx"
 INPUT_NAME = "input"
 OUTPUT_NAME = "sentence_embedding"
 
-Floats = NDArray[np.float32]
-
 
 class Encoder:
     """Items in, embeddings out. Items are raw (as `InputSpec` says, with a batch axis); what
     `preprocess.json` asks for is done here, batch by batch. Graph: `input` to
-    `sentence_embedding`, float32 [B, dimension], L2-normalised inside of the graph.
+    `sentence_embedding`, float32 [B, dimension], L2-normalised inside of the graph. `kind` says
+    what it computes with: a graph whose batch axis is fixed at 1 is a quantised one.
 
     Thread-safe: `onnxruntime.InferenceSession.run` may be called from several threads.
     """
@@ -42,7 +42,8 @@ class Encoder:
         self._preprocessing = preprocessing
         self._golden = golden
         # A quantised graph takes one item at a time: what shares a batch would change it.
-        self._alone = session.get_inputs()[0].shape[0] == 1
+        alone = session.get_inputs()[0].shape[0] == 1
+        self.kind = ArtifactKind.INT8 if alone else ArtifactKind.FLOAT32
         self.dimension: int = manifest.dimension
         self.input: InputSpec = manifest.input
         self.golden_inputs: Raw = golden.inputs
@@ -95,7 +96,8 @@ class Encoder:
         prepared = self._preprocessing.prepare(inputs)
         embeddings = np.empty((len(inputs), self.dimension), dtype=np.float32)
         done = 0
-        for rows in batches(prepared, 1 if self._alone else batch_size):
+        size = 1 if self.kind is ArtifactKind.INT8 else batch_size
+        for rows in batches(prepared, size):
             embeddings[rows] = self._run(prepared[rows], rows)
             done += len(rows)
             if on_batch is not None:
@@ -104,10 +106,10 @@ class Encoder:
 
     def _run(self, batch: NDArray[Any], rows: NDArray[np.int64]) -> Floats:
         try:
-            (found,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(batch)})
+            (output,) = self._session.run([OUTPUT_NAME], {INPUT_NAME: np.ascontiguousarray(batch)})
         except Exception as error:
             raise EncodingError(f"the encoder failed: {_short(error)}") from error
-        embeddings: Floats = found
+        embeddings: Floats = output
         if embeddings.shape != (len(batch), self.dimension):
             raise EncodingError(
                 f"the encoder gave {list(embeddings.shape)}, not {[len(batch), self.dimension]}"
@@ -120,10 +122,10 @@ class Encoder:
     def check_golden(self) -> None:
         """Embeds the golden inputs again; raises SelfCheckError, with numbers, if they moved."""
         try:
-            found = self.encode(self.golden_inputs)
+            embeddings = self.encode(self.golden_inputs)
         except EncodingError as error:
             raise SelfCheckError(f"{GOLDEN_FILE}: {error}") from error
-        self._golden.check(found)
+        self._golden.check(embeddings, self.kind)
 
 
 _TENSORS = {"uint8": "tensor(uint8)", "float32": "tensor(float)", "int64": "tensor(int64)"}

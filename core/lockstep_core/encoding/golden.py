@@ -1,4 +1,4 @@
-"""Golden vectors: items with the embeddings that were published, to prove that a copy is whole."""
+"""Golden vectors: items with the embeddings that were published, to prove a copy of the model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,9 @@ from lockstep_core.datasets.problems import DatasetError
 from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.preprocessing import Raw
 from lockstep_core.encoding.texts import as_texts
+from lockstep_core.quality.agreement import ArtifactKind, Floats, embedding_difference
 
 GOLDEN_FILE = "golden.npz"
-
-# The golden vectors may come from another CPU or thread count; float32 kernels then differ by about
-# 1e-6. Another model, or other preprocessing, differs by far more than this.
-GOLDEN_MAX_ABS = 1e-3
-GOLDEN_MIN_COSINE = 0.9999
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -34,17 +28,12 @@ class Golden:
     inputs: Raw
     embeddings: Floats
 
-    def check(self, found: Floats) -> None:
-        """Raises SelfCheckError, with numbers, when `found` [N, D] are other embeddings."""
-        wanted = self.embeddings
-        apart = float(np.abs(found - wanted).max())
-        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
-        cosine = float(((found * wanted).sum(axis=1) / np.maximum(norms, 1e-12)).min())
-        if not (apart <= GOLDEN_MAX_ABS and cosine >= GOLDEN_MIN_COSINE):
+    def check(self, got: Floats, kind: ArtifactKind) -> None:
+        """Raises SelfCheckError, with numbers, when `got` [N, D] are other embeddings."""
+        if cause := embedding_difference(self.embeddings, got, kind):
             raise SelfCheckError(
-                f"golden vectors differ by {apart:.3g} (at most {GOLDEN_MAX_ABS} is allowed), least"
-                f" cosine {cosine:.6f} (at least {GOLDEN_MIN_COSINE}): these files do not give the"
-                " embeddings that were published with them"
+                f"golden vectors {cause}: these files do not give the embeddings that were"
+                " published with them"
             )
 
 

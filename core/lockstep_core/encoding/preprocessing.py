@@ -77,8 +77,8 @@ class Preprocessing:
         if is_text(items):
             raise EncodingError(f"items are text, but this encoder takes {self._form()}")
         if items.dtype != np.dtype(self.input.dtype) or items.shape[1:] != self.input.shape:
-            found = f"{items.dtype} {list(items.shape[1:])}"
-            raise EncodingError(f"items are {found}, but this encoder takes {self._form()}")
+            form = f"{items.dtype} {list(items.shape[1:])}"
+            raise EncodingError(f"items are {form}, but this encoder takes {self._form()}")
         return cast(Prepared, items)
 
     def _form(self) -> str:

@@ -53,9 +53,9 @@ class Ragged:
         starts, lengths = self.starts[chosen], self.lengths[chosen]
         places = np.arange(int(lengths.max(initial=0)))
         inside = places < lengths[:, None]
-        found = np.full(inside.shape, self.pad, dtype=self.dtype)
-        found[inside] = self.values[(starts[:, None] + places)[inside]]
-        return found
+        padded = np.full(inside.shape, self.pad, dtype=self.dtype)
+        padded[inside] = self.values[(starts[:, None] + places)[inside]]
+        return padded
 
 
 Prepared: TypeAlias = NDArray[np.uint8] | NDArray[np.float32] | Ragged

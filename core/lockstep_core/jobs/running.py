@@ -14,8 +14,8 @@ from lockstep_core.artifacts import ArtifactError, ArtifactStore, BuildManifest,
 from lockstep_core.jobs.failure import JobFailure, as_failure
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.jobs.outcome import Facts, emit, failed, success
-from lockstep_core.jobs.question import answers, result_key
 from lockstep_core.jobs.reporter import Reporter
+from lockstep_core.jobs.result_key import is_success_of, result_key
 from lockstep_core.jobs.stopping import Stopping
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.config import JobConfig
@@ -38,7 +38,7 @@ def run_job(
     work: Work[C],
     config_file: Path | None = None,
 ) -> int:
-    """Runs `work` once per release uid and question (`result_key`) and returns the exit code.
+    """Runs `work` once per release uid and `result_key` and returns the exit code.
 
     The config is read from `config_file`, else from `LOCKSTEP_CONFIG`. If an earlier run reported
     success and its artifact still verifies, that report is given again (reason `AlreadyDone`).
@@ -77,7 +77,7 @@ def _run(program: Program, config: C, work: Work[C], stopping: Stopping) -> Resu
 def earlier_result(
     program: Program, config: JobConfig, store: ArtifactStore, warn: Callable[[str], None]
 ) -> Result | None:
-    """What an earlier run of the same question reported, if it was a success that still holds."""
+    """What an earlier run with the same key reported, if it was a success that still holds."""
     earlier = store.get_result(config.release_uid, result_key(program, config))
     if earlier is None or not _still_holds(earlier, program, store, warn):
         return None
@@ -88,7 +88,7 @@ def _still_holds(
     earlier: Result, program: Program, store: ArtifactStore, warn: Callable[[str], None]
 ) -> bool:
     """An evaluation publishes nothing, so its report stands alone."""
-    if not answers(earlier, program):
+    if not is_success_of(earlier, program):
         warn(f"the result kept from an earlier run is no success of {program}: not used")
         return False
     try:

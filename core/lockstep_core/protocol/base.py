@@ -51,10 +51,10 @@ def validations(*rules: dict[str, str]) -> dict[str, Any]:
 
 def rule(expression: str, message: str, field_path: str | None = None) -> dict[str, str]:
     """One CEL rule. `message` says what must hold, with field names in back-quotes."""
-    found = {"rule": expression, "message": message}
+    entry = {"rule": expression, "message": message}
     if field_path:
-        found["fieldPath"] = field_path
-    return found
+        entry["fieldPath"] = field_path
+    return entry
 
 
 def plain_path_rule(what: str, example: str) -> dict[str, str]:

@@ -36,10 +36,10 @@ def annotation(verb: Verb) -> str:
 
 def number_of(token: str, model: str) -> int | None:
     """The release that a verb's value means; None when it means none of this model."""
-    found = _TOKEN.fullmatch(token.strip())
-    if found is None or found["model"] not in (None, model):
+    match = _TOKEN.fullmatch(token.strip())
+    if match is None or match["model"] not in (None, model):
         return None
-    return int(found["number"])
+    return int(match["number"])
 
 
 def fresh_token(release: str, used: Iterable[str]) -> str:

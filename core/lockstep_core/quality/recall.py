@@ -1,7 +1,7 @@
-"""Exact neighbours, and the two recalls that must never share a name.
+"""Exact neighbours, and relevance recall: do items of the query's own class come first?
 
-*Relevance recall@k* asks whether items of the query's own class come first (encoder quality);
-*index recall@k* asks whether the index returns what exact search returns (index quality).
+It must never share a name with *index recall@k*, which asks whether an index returns what exact
+search returns, and is the indexer's alone.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def exact_neighbours(
         block = queries[start : start + step]
         skip = None if exclude is None else exclude[start : start + step]
         candidates = _candidates(block, base, base_norms, k, skip)
-        for offset, found in enumerate(candidates):
-            nearest, measured = _measure(block[offset], base, found, k)
+        for offset, near in enumerate(candidates):
+            nearest, measured = _measure(block[offset], base, near, k)
             rows[start + offset, : len(nearest)] = nearest
             distances[start + offset, : len(nearest)] = measured
     return rows, distances
@@ -70,11 +70,11 @@ def _candidates(
     return [np.flatnonzero(row) for row in near]
 
 
-def _measure(query: Floats, base: Floats, found: Rows, k: int) -> tuple[Rows, NDArray[np.float64]]:
-    difference = base[found].astype(np.float64) - query
+def _measure(query: Floats, base: Floats, near: Rows, k: int) -> tuple[Rows, NDArray[np.float64]]:
+    difference = base[near].astype(np.float64) - query
     measured = np.sqrt((difference * difference).sum(axis=1))
-    order = np.lexsort((found, measured))[:k]
-    return found[order], measured[order]
+    order = np.lexsort((near, measured))[:k]
+    return near[order], measured[order]
 
 
 def relevance_recall(
@@ -105,35 +105,6 @@ def relevance_recall(
             out = recall[at, own[0] : own[-1] + 1]
             np.divide(hits[:, k - 1], np.minimum(k, wanted), out=out, where=wanted > 0)
         on_queries(int(own[-1]) + 1)
-    return recall
-
-
-def index_recall(
-    found_rows: Rows,
-    exact_rows: Rows,
-    *,
-    found_distances: Floats | None = None,
-    exact_distances: Floats | None = None,
-    tolerance: float = 1e-5,
-) -> NDArray[np.float64]:
-    """Index recall@k of each query: the share of `exact_rows` [Q, k] among `found_rows` [Q, k'].
-
-    -1 marks "no row" in both. With both distances (Euclidean) given, a found row also counts when
-    it is as near as the k-th exact one, within `tolerance`: in a corpus with equal items the exact
-    top k is not unique, and an index that returns the other twin missed nothing. (The definition of
-    ann-benchmarks, arXiv 1807.05614 section 3.) NaN where no exact row exists.
-    """
-    recall = np.full(len(exact_rows), np.nan)
-    for query, wanted in enumerate(exact_rows >= 0):
-        if not wanted.any():
-            continue
-        # A row that is returned twice is one hit.
-        rows, first = np.unique(found_rows[query], return_index=True)
-        hit = np.isin(rows, exact_rows[query][wanted])
-        if found_distances is not None and exact_distances is not None:
-            farthest = exact_distances[query][wanted].max()
-            hit |= found_distances[query][first] <= farthest + tolerance
-        recall[query] = min(1.0, (hit & (rows >= 0)).sum() / wanted.sum())
     return recall
 
 

@@ -27,11 +27,3 @@ def summarise(values: ArrayLike) -> SampleStatistics:
         mean=round(float(present.mean()), DIGITS),
         standard_deviation=round(spread, DIGITS),
     )
-
-
-def paired(a: ArrayLike, b: ArrayLike) -> SampleStatistics:
-    """Statistics of a - b, query by query, where both have a value. Shapes [n] and [n]."""
-    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    if left.shape != right.shape:
-        raise ValueError(f"pairs need equal shapes, not {left.shape} and {right.shape}")
-    return summarise(left - right)

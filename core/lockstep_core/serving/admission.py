@@ -1,21 +1,16 @@
-"""Refuse early: a bounded amount of waiting work, deadlines, and clients that have left."""
+"""Refuse early: a bounded amount of waiting work, and deadlines."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect, Request
 
 from lockstep_core.protocol.headers import DEADLINE
 from lockstep_core.serving.errors import RequestError
 
 MAX_DEADLINE_MS = 600_000
-
-T = TypeVar("T")
 
 
 class Admission:
@@ -71,25 +66,3 @@ def expired() -> RequestError:
     return RequestError(
         504, f"`{DEADLINE}` passed while the request waited", code="deadline_exceeded"
     )
-
-
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """`work`, cancelled with ClientDisconnect when the client closes the connection before its end.
-
-    The request's body must have been read. No server cancels a handler by itself.
-    """
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
-    finally:
-        task.cancel()
-        gone.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -47,10 +47,14 @@ def http_protocol(
 
         def send_400_response(self, msg: str) -> None:
             """What is no HTTP at all is answered in our shape and under our name, too."""
-            found = error_response(RequestError(400, msg, code="invalid_http"))
-            pairs = [*identity.current.headers(), *found.headers.items(), ("connection", "close")]
+            response = error_response(RequestError(400, msg, code="invalid_http"))
+            pairs = [
+                *identity.current.headers(),
+                *response.headers.items(),
+                ("connection", "close"),
+            ]
             head = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode() + found.body)
+            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode() + response.body)
             self.transport.close()
 
     return Protocol

@@ -149,13 +149,13 @@ def parse(body: bytes, model: type[M]) -> M:
 
 def _field_error(error: ValidationError, value: Mapping[str, Any]) -> RequestError:
     """422 about the first field that is wrong. A union lists each form that it would take."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    name = _field(found[0])
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    name = _field(faults[0])
     if name not in value:
         message = f"`{name}` is missing"
     else:
         # A wrong list has one error for each item: say each complaint once, and only some.
-        causes = list(dict.fromkeys(each["msg"] for each in found if _field(each) == name))[:4]
+        causes = list(dict.fromkeys(each["msg"] for each in faults if _field(each) == name))[:4]
         message = f"`{name}` is wrong: " + "; or ".join(causes)
     return RequestError(422, message, code="invalid_field", param=name)
 

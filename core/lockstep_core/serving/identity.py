@@ -62,11 +62,11 @@ class IdentityHolder:
 
 
 def _last(raw: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
-    found = None
+    last = None
     for key, value in raw:
         if key == name:
-            found = value.decode("latin-1").strip()
-    return found
+            last = value.decode("latin-1").strip()
+    return last
 
 
 def answer_in_space(scope: Scope, space: str) -> None:
@@ -90,12 +90,12 @@ class IdentityMiddleware:
 
         async def send_identified(message: Message) -> None:
             if message["type"] == "http.response.start":
-                found = MutableHeaders(scope=message)
+                answered = MutableHeaders(scope=message)
                 for name, value in identity.headers():
-                    found[name] = value
+                    answered[name] = value
                 own = (scope.get("state") or {}).get(_ANSWERED_IN)
                 if own is not None:
-                    found[headers.SPACE] = own
+                    answered[headers.SPACE] = own
             await send(message)
 
         refusal = identity.refusal(

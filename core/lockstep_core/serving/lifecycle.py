@@ -47,8 +47,8 @@ class Lifecycle:
 
     def broken(self) -> dict[str, str]:
         """What is dead, by part."""
-        found = ((part, probe()) for part, probe in self._probes.items())
-        return {part: cause for part, cause in found if cause is not None}
+        causes = ((part, probe()) for part, probe in self._probes.items())
+        return {part: cause for part, cause in causes if cause is not None}
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -72,7 +72,7 @@ def operational_routes(lifecycle: Lifecycle, registry: CollectorRegistry) -> lis
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
 
 
-class RetireConnections:
+class MaxConnectionAge:
     """ASGI layer that ends old keep-alive connections, so that clients follow a moved entry point.
 
     A Service balances per connection: a client that keeps one stays with its pod for ever. Once

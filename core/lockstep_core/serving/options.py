@@ -40,13 +40,6 @@ def server_options(given: argparse.Namespace) -> ServerOptions:
     )
 
 
-def at_least_one(text: str) -> int:
-    """An argparse type: a whole number from 1 on."""
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
-
-
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
@@ -55,9 +48,9 @@ def _port(text: str) -> int:
 
 def _seconds(text: str) -> float:
     try:
-        found = float(text)
+        seconds = float(text)
     except ValueError:
-        found = -1.0
-    if not (math.isfinite(found) and found >= 0):
+        seconds = -1.0
+    if not (math.isfinite(seconds) and seconds >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 on")
-    return found
+    return seconds

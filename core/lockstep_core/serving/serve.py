@@ -31,7 +31,7 @@ from lockstep_core.protocol.result import Program
 from lockstep_core.serving.connections import IDLE_SECONDS, DrainingServer, http_protocol
 from lockstep_core.serving.errors import EXCEPTION_HANDLERS, RequestError, error_response
 from lockstep_core.serving.identity import Identity, IdentityHolder, IdentityMiddleware
-from lockstep_core.serving.lifecycle import Lifecycle, RetireConnections, operational_routes
+from lockstep_core.serving.lifecycle import Lifecycle, MaxConnectionAge, operational_routes
 from lockstep_core.serving.observe import ObserveRequests, request_metrics
 from lockstep_core.serving.startup import StartError
 
@@ -178,7 +178,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = IdentityMiddleware(
-        RetireConnections(host, lifecycle=host.lifecycle, clock=loop.time), holder=host.identity
+        MaxConnectionAge(host, lifecycle=host.lifecycle, clock=loop.time), holder=host.identity
     )
     http = DrainingServer(
         uvicorn.Config(

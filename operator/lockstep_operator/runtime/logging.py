@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
 import sys
-from typing import Any
 
-import orjson
-
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-class JsonFormatter(logging.Formatter):
-    """A record's message and its `extra` fields as one line of JSON."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.datetime.fromtimestamp(record.created, datetime.UTC)
-            .isoformat(timespec="milliseconds")
-            .replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+from lockstep_core.protocol.logs import JsonFormatter, extra_fields
 
 
 class TextFormatter(logging.Formatter):
     """The same facts for a terminal: `12:00:00 INFO message key=value`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        extras = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        facts = "".join(f" {key}={value}" for key, value in extras.items())
+        facts = "".join(f" {key}={value}" for key, value in extra_fields(record).items())
         head = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname}"
         text = f"{head} {record.getMessage()}{facts}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text

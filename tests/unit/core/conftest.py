@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from obstore.store import MemoryStore
 
 from lockstep_core.artifacts import (
     ArtifactStore,
@@ -15,7 +16,10 @@ from lockstep_core.artifacts import (
     describe_files,
     sha256_bytes,
 )
+from lockstep_core.artifacts.backend import Backend
+from lockstep_core.artifacts.sources import DatasetSource
 from lockstep_core.protocol.storage import ArtifactsSpec
+from tests.unit.core.support import Sets
 
 MODEL_ROLES = {
     "model.onnx": Role.SERVING,
@@ -57,3 +61,15 @@ def model(model_directory: Path) -> ModelManifest:
         input=InputSpec(kind=InputKind.IMAGE, shape=(4, 4), dtype="uint8"),
         provenance={"seed": "0"},
     )
+
+
+@pytest.fixture
+def sets(volume: Path, store: ArtifactStore) -> Sets:
+    return Sets(volume, store)
+
+
+@pytest.fixture
+def in_memory() -> ArtifactStore:
+    """As a bucket behaves: no folders, no volume."""
+    backend = Backend(MemoryStore(), None)
+    return ArtifactStore(backend, DatasetSource("s3://bucket/models", backend))

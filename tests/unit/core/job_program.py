@@ -1,4 +1,4 @@
-"""A Job in the small: what it does is told by `LOCKSTEP_TEST_DOES`. Run by `test_jobs.py`."""
+"""A Job in the small: what it does is told by `LOCKSTEP_TEST_DOES`. Run by `test_running.py`."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.metrics import request_seconds_of, requests_of
 from lockstep_core.protocol.result import Program
-from lockstep_core.serving.admission import unless_gone
 from lockstep_core.serving.errors import read_body
 from lockstep_core.serving.identity import Identity
 from lockstep_core.serving.serve import Host, Server, ServerOptions, run_server
 from lockstep_core.serving.startup import StartError
+from lockstep_encoder.disconnects import cancel_on_disconnect
 
 FAILURES: dict[str, Exception] = {
     "artifact": ArtifactError("model.onnx is corrupt"),
@@ -50,7 +50,7 @@ async def start(config: ProgramConfig, host: Host) -> AsyncIterator[None]:
 
     async def patient(request: Request) -> Response:
         await request.body()
-        await unless_gone(request, asyncio.sleep(float(request.query_params["seconds"])))
+        await cancel_on_disconnect(request, asyncio.sleep(float(request.query_params["seconds"])))
         return Response()
 
     async def size(request: Request) -> Response:

@@ -1,19 +1,18 @@
+"""Exact neighbours and relevance recall against plain loops."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 import lockstep_core.quality.recall as recall_module
 from lockstep_core.quality.recall import (
     exact_neighbours,
     geometry,
-    index_recall,
     relevance_recall,
 )
-from lockstep_core.quality.statistics import DIGITS, paired, summarise
 
 pytestmark = pytest.mark.unit
 
@@ -130,33 +129,6 @@ def test_perfect_and_hopeless_embeddings() -> None:
     assert (relevance_recall(together, mixed, [2]) == 0).all()
 
 
-def test_index_recall_counts_what_exact_search_finds() -> None:
-    exact = np.array([[1, 2, 3], [4, 5, 6], [7, -1, -1], [-1, -1, -1]])
-    found = np.array([[3, 1, 9], [8, 9, -1], [7, 3, 4], [1, 2, 3]])
-    assert index_recall(found, exact)[:3] == pytest.approx([2 / 3, 0, 1])
-    assert np.isnan(index_recall(found, exact)[3])
-
-
-def test_a_row_that_is_returned_twice_is_one_hit() -> None:
-    assert index_recall(np.array([[1, 1, 1]]), np.array([[1, 2, 3]])) == pytest.approx([1 / 3])
-
-
-def test_a_twin_at_the_same_distance_is_no_miss() -> None:
-    exact, exact_distances = np.array([[0, 1]]), np.array([[0.0, 0.5]], dtype=np.float32)
-    found = np.array([[0, 2]])
-    equal = np.array([[0.0, 0.5000001]], dtype=np.float32)
-    farther = np.array([[0.0, 0.6]], dtype=np.float32)
-    assert index_recall(found, exact)[0] == 0.5
-    by = {"exact_distances": exact_distances}
-    assert index_recall(found, exact, found_distances=equal, **by)[0] == 1.0
-    assert index_recall(found, exact, found_distances=farther, **by)[0] == 0.5
-    # Many twins never give more than everything; padding is never a hit.
-    many = np.array([[0, 2, 3, -1]])
-    near = np.zeros((1, 4), dtype=np.float32)
-    assert index_recall(many, exact, found_distances=near, **by)[0] == 1.0
-    assert index_recall(np.array([[-1, -1]]), exact, found_distances=near[:, :2], **by)[0] == 0.0
-
-
 def test_geometry_tells_collapse() -> None:
     point = np.tile(normalised(np.ones((1, 8))), (50, 1))
     assert geometry(point) == pytest.approx((0, 1), abs=1e-6)
@@ -166,27 +138,3 @@ def test_geometry_tells_collapse() -> None:
     assert geometry(opposite) == (1.0, -1.0)
     assert geometry(opposite[:1]) == (0.0, 0.0)
     assert geometry(opposite[:0]) == (0.0, 0.0)
-
-
-@given(st.lists(st.floats(0, 1) | st.just(float("nan")), max_size=30))
-def test_summaries_skip_what_has_no_value(values: list[float]) -> None:
-    present = [value for value in values if not np.isnan(value)]
-    found = summarise(values)
-    assert found.n == len(present)
-    assert found.mean == pytest.approx(np.mean(present) if present else 0, abs=10**-DIGITS)
-    spread = np.std(present, ddof=1) if len(present) > 1 else 0
-    assert found.standard_deviation == pytest.approx(spread, abs=10**-DIGITS)
-
-
-def test_pairs_need_both_values() -> None:
-    nan = float("nan")
-    found = paired([1, nan, 0.5, 1], [0, 1, nan, 1])
-    assert (found.n, found.mean) == (2, 0.5)
-    assert paired([nan], [nan]).n == 0
-    with pytest.raises(ValueError, match="equal shapes"):
-        paired([1, 0], [1])
-
-
-def test_values_out_of_range_are_refused() -> None:
-    with pytest.raises(ValidationError):
-        summarise([3.0])

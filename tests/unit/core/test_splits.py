@@ -1,3 +1,5 @@
+"""No class, group or content is on both sides, and the sides are the same everywhere."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -11,16 +13,12 @@ from lockstep_core.artifacts import sha256_bytes
 from lockstep_core.datasets import (
     Dataset,
     DatasetError,
-    check_trainable,
-    flatten_raw,
     split,
     split_by_class,
     split_by_group,
     split_by_hash,
-    trainable_problems,
 )
 from lockstep_core.protocol.datasets import SplitBy, SplitSpec
-from lockstep_core.protocol.training import BatchSpec
 
 pytestmark = pytest.mark.unit
 
@@ -92,63 +90,6 @@ def dataset(labels: str) -> Dataset:
     )
 
 
-@pytest.mark.parametrize(
-    ("train", "held_out", "classes", "said"),
-    [
-        (
-            "aab",
-            "cc",
-            2,
-            ["only 1 training classes have at least 2 items", "with 1 item: 1 (e.g. b)"],
-        ),
-        ("abc", "dd", 2, ["only 0 training classes", "split.evalFraction"]),
-        ("", "dd", 2, ["only 0 training classes"]),
-        ("aabbc", "dd", 3, ["batch.classes is 3, but only 2", "set batch.classes to at most 2"]),
-        ("aabb", "cd", 2, ["held-out classes, all with 1 item: 2 (e.g. c, d)"]),
-        ("ab", "c", 2, ["only 0 training classes", "held-out classes"]),
-    ],
-)
-def test_what_cannot_be_trained_is_refused(
-    train: str, held_out: str, classes: int, said: list[str]
-) -> None:
-    rows = np.arange(len(train + held_out))
-    with pytest.raises(DatasetError) as caught:
-        check_trainable(
-            dataset(train + held_out),
-            rows[: len(train)],
-            rows[len(train) :],
-            BatchSpec(classes=classes, per_class=8),
-        )
-    for part in said:
-        assert part in str(caught.value)
-
-
-def test_what_can_be_trained_is_not_refused() -> None:
-    rows = np.arange(7)
-    check_trainable(dataset("aabbcdd"), rows[:5], rows[5:], BatchSpec(classes=2, per_class=4))
-
-
-def test_the_raw_baseline_is_normalised() -> None:
-    images = np.random.default_rng(0).integers(0, 255, size=(5, 4, 3), dtype=np.uint8)
-    images[2] = 0
-    flat = flatten_raw(images)
-    assert flat.shape == (5, 12)
-    assert flat.dtype == np.float32
-    assert np.linalg.norm(flat, axis=1) == pytest.approx([1, 1, 0, 1, 1])
-    vectors = np.array([[3, 4]], np.float32)
-    assert flatten_raw(vectors).tolist() == [[pytest.approx(0.6), pytest.approx(0.8)]]
-    assert vectors.tolist() == [[3, 4]]
-
-
-@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
-def test_the_raw_baseline_has_unit_length_at_any_scale(scale: float) -> None:
-    inputs = (np.arange(1, 13).reshape(4, 3) * scale).astype(np.float32)
-    inputs[3] = 0
-    found = flatten_raw(inputs)
-    assert np.linalg.norm(found, axis=1).tolist() == pytest.approx([1, 1, 1, 0])
-    assert found[0] == pytest.approx(np.array([1, 2, 3]) / np.sqrt(14))
-
-
 @unhurried
 @given(label_lists, fractions, st.integers(0, 2**31 - 1))
 def test_no_group_is_on_both_sides(groups: list[str], fraction: str, seed: int) -> None:
@@ -207,31 +148,3 @@ def test_the_split_looks_at_what_it_is_by() -> None:
     assert sorted([*by_hash[0], *by_hash[1]]) == list(range(8))
     with pytest.raises(ValueError, match="Group"):
         split(dataset("aabb"), SplitSpec(by=SplitBy.GROUP))
-
-
-@pytest.mark.parametrize(
-    ("by", "said"),
-    [(SplitBy.CLASS, "another split.seed"), (SplitBy.GROUP, "add items to the groups"),
-     (SplitBy.HASH, "one by one: raise split.evalFraction")],
-)  # fmt: skip
-def test_held_out_classes_of_one_item_are_told_with_the_fix_of_the_split(
-    by: SplitBy, said: str
-) -> None:
-    rows = np.arange(6)
-    labels = np.array(list("aabbcd"))
-    (wrong,) = trainable_problems(labels, rows[:4], rows[4:], BatchSpec(classes=2), by)
-    assert said in wrong.fix
-
-
-def test_the_raw_baseline_of_texts_finds_those_that_are_written_alike() -> None:
-    texts = np.array(
-        ["Saint Petersburg", "St Petersburg", "Tokyo", "Tōkyō", "tokyo", "x"],
-        np.dtypes.StringDType(),
-    )
-    flat = flatten_raw(texts)
-    assert flat.shape == (6, 512) and flat.dtype == np.float32
-    assert np.linalg.norm(flat, axis=1) == pytest.approx(np.ones(6))
-    cosines = flat @ flat.T
-    assert cosines[2, 4] == pytest.approx(1)
-    assert cosines[0, 1] > 0.5 > cosines[0, 2]
-    assert flatten_raw(texts[4:]).tolist() == flat[4:].tolist()

@@ -15,7 +15,7 @@ from lockstep_core.jobs import JobFailure, Reporter, Stopping
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_indexer import building
-from lockstep_indexer.contents import ROLES, open_build
+from lockstep_indexer.opened_build import ROLES, open_build
 from lockstep_indexer.vectors import restore
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]

@@ -18,7 +18,7 @@ from lockstep_core.protocol.config import IndexServerConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.http import ErrorBody, GoldenAnswers, VectorSearchResponse
 from lockstep_core.protocol.storage import ArtifactsSpec
-from lockstep_indexer.contents import GOLDEN_FILE, ROLES, Golden, open_build, write_golden
+from lockstep_indexer.opened_build import GOLDEN_FILE, ROLES, Golden, open_build, write_golden
 from lockstep_indexer.serving import load_build
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]

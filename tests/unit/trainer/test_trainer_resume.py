@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from lockstep_core.artifacts import ArtifactStore, Checkpoints
+from lockstep_core.artifacts import ArtifactStore
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
@@ -35,6 +35,7 @@ from lockstep_trainer.training import (
     Training,
     train,
 )
+from lockstep_trainer.training.checkpoint_store import Checkpoints
 from lockstep_trainer.validation import prepare
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]
@@ -70,7 +71,7 @@ class Place:
     def __init__(self, root: Path) -> None:
         root.mkdir(exist_ok=True)
         store = ArtifactStore.open(ArtifactsSpec(uri=f"file://{root}", claim_name="volume"))
-        self.checkpoints: Checkpoints = store.checkpoints("uid-1")
+        self.checkpoints: Checkpoints = Checkpoints(store.backend, "uid-1")
         self.folder = root / self.checkpoints.folder
         self.warnings: list[str] = []
 

@@ -1,7 +1,7 @@
 """Checkpoints: a run's whole state as one safetensors file with JSON in its header.
 
-Where they lie, and that they are whole, is `lockstep_core.artifacts.checkpoints`. No pickle: what
-is read back is tensors and JSON, after their digest was checked.
+Where they lie, and that none is torn, is `checkpoint_store`. No pickle: what is read back is
+tensors and JSON, after their digest was checked.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lockstep_core.artifacts import ArtifactError, Checkpoints, StoreError
+from lockstep_core.artifacts import ArtifactError, StoreError
 from lockstep_core.protocol.training import TrainingSpec
+from lockstep_trainer.training.checkpoint_store import Checkpoints
 from lockstep_trainer.training.errors import Refused, TakenOver
 
 SCHEMA = "lockstep.dev/checkpoint/v1"

@@ -17,7 +17,6 @@ from lockstep_core.datasets import (
     is_text,
     read_dataset,
     split_parts,
-    trainable_problems,
 )
 from lockstep_core.datasets.problems import problem
 from lockstep_core.protocol.base import Sha256
@@ -28,6 +27,7 @@ from lockstep_trainer.preparing import check_reads, check_texts, text_preprocess
 from lockstep_trainer.pretrained import NetworkError, Pretrained, fetch_base
 from lockstep_trainer.validation.cautions import class_cautions, content_cautions
 from lockstep_trainer.validation.neighbours import neighbour_cautions
+from lockstep_trainer.validation.trainable import trainable_problems
 
 Rows = NDArray[np.int64]
 

@@ -48,8 +48,8 @@ class Checkpoints:
     def newest_first(self) -> list[Checkpoint]:
         """All of them, whole or torn, by their step."""
         names = (Path(key).name for key in self._backend.keys_below(self.folder))
-        found = [_NAME.fullmatch(name) for name in names]
-        listed = {Checkpoint(int(m[1]), PREFIX + m[2]) for m in found if m is not None}
+        matches = [_NAME.fullmatch(name) for name in names]
+        listed = {Checkpoint(int(m[1]), PREFIX + m[2]) for m in matches if m is not None}
         return sorted(listed, key=lambda one: (one.step, one.digest), reverse=True)
 
     def fetch(self, checkpoint: Checkpoint, into: Path) -> Path:
@@ -62,9 +62,9 @@ class Checkpoints:
                     file.write(block)
         except Absent as error:
             raise ArtifactError(f"checkpoint {key} is gone: {error}") from error
-        if (found := sha256_file(target)) != checkpoint.digest:
+        if (actual := sha256_file(target)) != checkpoint.digest:
             target.unlink()
-            raise mismatch(f"checkpoint {key}", expected=checkpoint.digest, found=found)
+            raise mismatch(f"checkpoint {key}", expected=checkpoint.digest, actual=actual)
         return target
 
     def save(self, step: int, file: Path) -> Checkpoint:

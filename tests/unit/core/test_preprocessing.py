@@ -27,13 +27,12 @@ from lockstep_core.encoding import (
     Preprocessing,
     SelfCheckError,
     as_texts,
-    decode_items,
 )
-from lockstep_core.encoding.items import MAX_TEXT_CHARACTERS
 from lockstep_core.encoding.preprocessing import TEXT
 from lockstep_core.encoding.ragged import MAX_UNITS_PER_BATCH, Ragged, batches
 from lockstep_core.encoding.tokens import TokensPreprocessor, TokensSpec
 from lockstep_core.protocol.training.encoder import Overlong
+from lockstep_core.quality.agreement import ArtifactKind
 from tests.unit.texts import TEXTS, WORDS, bytes_of, describe, tokens, write
 
 pytestmark = pytest.mark.unit
@@ -158,7 +157,9 @@ def test_a_graph_of_one_item_is_given_one_at_a_time(tmp_path: Path) -> None:
     wanted = Encoder.load(tmp_path, manifest).encode(as_texts(TEXTS))
     (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
     heard: list[int] = []
-    found = Encoder.load(tmp_path, manifest).encode(as_texts(TEXTS), on_batch=heard.append)
+    quantised = Encoder.load(tmp_path, manifest)
+    assert quantised.kind is ArtifactKind.INT8
+    found = quantised.encode(as_texts(TEXTS), on_batch=heard.append)
     assert heard == list(range(1, len(TEXTS) + 1))
     assert found == pytest.approx(wanted, abs=1e-6)
 
@@ -226,22 +227,6 @@ def test_the_contract_of_images_and_vectors_keeps_its_bytes():
 def test_an_input_of_another_form_is_no_input(kind: str, shape: Any, dtype: Any) -> None:
     with pytest.raises(ValidationError, match=r"a Text is text \[\]"):
         InputSpec(kind=InputKind(kind), shape=shape, dtype=dtype)
-
-
-@pytest.mark.parametrize(
-    ("value", "item", "said"),
-    [
-        (["cat", [1.0]], 1, "is numbers, but this encoder takes text"),
-        ("x" * (MAX_TEXT_CHARACTERS + 1), 0, "characters: at most"),
-        (["cat", "\ud800"], 1, "half a character"),
-    ],
-)
-def test_what_clients_send_is_text_or_named(value: Any, item: int, said: str) -> None:
-    assert decode_items("cat", TEXT).tolist() == ["cat"]
-    assert decode_items(["cat", "data:image/png;base64,AA"], TEXT).tolist()[1].startswith("data:")
-    with pytest.raises(EncodingError, match=said) as caught:
-        decode_items(value, TEXT)
-    assert caught.value.item == item
 
 
 def test_dimensions_that_were_trained_for_rise_and_are_shorter(tmp_path: Path) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lockstep_core.artifacts import BuildManifest, Role
-from lockstep_indexer import engine
-from lockstep_indexer.engine import Distances, Rows, Searcher
-from lockstep_indexer.exact import exact_search, remeasure
+from lockstep_core.quality.agreement import ArtifactKind, neighbour_difference
+from lockstep_indexer.engines import Distances, Rows, Searcher, engine_of
+from lockstep_indexer.exact import exact_search, rescore
 from lockstep_indexer.strings import StringColumn, column_files, open_column
 from lockstep_indexer.vectors import StoredVectors, Vectors
 
@@ -30,7 +29,7 @@ ROLES = {
 }
 
 GOLDEN_K = 10
-GOLDEN_TOLERANCE = 1e-3
+READ_BLOCK = 8 * 1024 * 1024
 
 
 class ContentsError(ValueError):
@@ -94,7 +93,7 @@ def search_whole(
     k = min(k, searcher.rows)
     if exact:
         return exact_search(queries, vectors, k)
-    rows, distances = remeasure(queries, vectors, searcher.search(queries, k))
+    rows, distances = rescore(queries, vectors, searcher.search(queries, k))
     short = np.flatnonzero((rows < 0).any(axis=1))
     if len(short):
         rows[short], distances[short] = exact_search(queries[short], vectors, k)
@@ -117,19 +116,16 @@ def _open_golden(directory: Path) -> Golden:
 
 def open_build(directory: Path, manifest: BuildManifest) -> OpenedBuild:
     """Opens a **verified** build (`ArtifactStore.fetch`). Raises `ContentsError` or
-    `engine.UnusableIndexError` when the files do not belong together.
+    `UnusableIndexError` when the files do not belong together.
 
     Files that queries touch at random are read once from end to end, so that no query waits
     for the disk.
     """
     for name, role in ROLES.items():
         if role == Role.SERVING:
-            engine.prewarm(directory / name)
-    searcher = engine.open_searcher(
-        directory / INDEX_FILE,
-        manifest.recipe,
-        dimension=manifest.dimension,
-        rows=manifest.rows,
+            _prewarm(directory / name)
+    searcher = engine_of(manifest.recipe).open(
+        directory / INDEX_FILE, dimension=manifest.dimension, rows=manifest.rows
     )
     vectors = np.load(directory / VECTORS_FILE, mmap_mode="r", allow_pickle=False)
     build = OpenedBuild(
@@ -144,18 +140,28 @@ def open_build(directory: Path, manifest: BuildManifest) -> OpenedBuild:
     return build
 
 
+def _prewarm(path: Path) -> None:
+    """Reads a file from end to end.
+
+    It is mapped with MADV_RANDOM: without this the first queries would each wait for the disk.
+    """
+    with path.open("rb", buffering=0) as stream:
+        while stream.read(READ_BLOCK):
+            pass
+
+
 def _check_shapes(build: OpenedBuild) -> None:
     rows, dimension = build.manifest.rows, build.manifest.dimension
     golden = build.golden
-    for name, found, expected in (
+    for name, shape, expected in (
         (VECTORS_FILE, build.vectors.shape, (rows, dimension)),
         (IDS, (len(build.ids),), (rows,)),
         (LABELS, (len(build.labels),), (rows,)),
         (f"{GOLDEN_FILE} queries", golden.queries.shape, (len(golden.rows), dimension)),
         (f"{GOLDEN_FILE} distances", golden.distances.shape, golden.rows.shape),
     ):
-        if found != expected:
-            raise ContentsError(f"{name} has shape {found}, the manifest makes it {expected}")
+        if shape != expected:
+            raise ContentsError(f"{name} has shape {shape}, the manifest makes it {expected}")
     if build.vectors.dtype != np.float16:
         raise ContentsError(f"{VECTORS_FILE} is {build.vectors.dtype}, must be float16")
 
@@ -163,31 +169,13 @@ def _check_shapes(build: OpenedBuild) -> None:
 def golden_difference(build: OpenedBuild) -> str | None:
     """What this index answers otherwise than when it was sealed; None when it answers the same.
 
-    Distances agree place by place within `GOLDEN_TOLERANCE` (another processor sums in another
-    order); a row may take another's place only where the two are as near as that.
+    The queries are sealed vectors and no encoder runs, so whatever made them, rounding is that of
+    float32.
     """
     golden = build.golden
-    rows, distances = build.search(golden.queries, golden.k)
-    apart = np.abs(distances - golden.distances)
-    if apart.size and apart.max() > GOLDEN_TOLERANCE:
-        query, place = divmod(int(apart.argmax()), golden.k)
-        return (
-            f"golden query {query} finds its neighbour {place + 1} at distance"
-            f" {distances[query, place]:.6f}, sealed as {golden.distances[query, place]:.6f}"
-        )
-    for query in range(len(rows)):
-        difference = _unknown_rows(rows[query], distances[query], golden.rows[query])
-        if difference is not None:
-            return f"golden query {query} finds {difference}"
+    answers = build.hits(*build.search(golden.queries, golden.k))
+    sealed = build.hits(golden.rows, golden.distances)
+    for query, (expected, got) in enumerate(zip(sealed, answers, strict=True)):
+        if cause := neighbour_difference(expected, got, ArtifactKind.FLOAT32):
+            return f"golden query {query}: {cause}"
     return None
-
-
-def _unknown_rows(rows: Rows, distances: Distances, sealed: Rows) -> str | None:
-    """A row that was not among the sealed ones, unless it ties with the last of them."""
-    boundary = distances[-1] - GOLDEN_TOLERANCE
-    unknown: Sequence[int] = [
-        int(row)
-        for row, distance in zip(rows, distances, strict=True)
-        if row not in sealed and distance < boundary
-    ]
-    return f"row {unknown[0]}, which was not among its neighbours when sealed" if unknown else None

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lockstep_core.artifacts import ArtifactError, ArtifactStore, Checkpoint, StoreError
+from lockstep_core.artifacts import ArtifactError, ArtifactStore, StoreError
 from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_trainer.training.checkpoint_store import Checkpoint, Checkpoints
 
 pytestmark = pytest.mark.unit
 
@@ -30,18 +31,18 @@ def a_file(tmp_path: Path, text: str) -> Path:
 
 
 def test_what_was_saved_is_fetched_newest_first(store, tmp_path):
-    kept = store.checkpoints("uid-1")
+    kept = Checkpoints(store.backend, "uid-1")
     assert kept.newest_first() == []
     for step in (9, 10, 200):
         kept.save(step, a_file(tmp_path, f"state {step}"))
     again = kept.save(10, a_file(tmp_path, "state 10"))
     assert [one.step for one in kept.newest_first()] == [200, 10, 9]
     assert kept.fetch(again, tmp_path).read_text() == "state 10"
-    assert store.checkpoints("uid-2").newest_first() == []
+    assert Checkpoints(store.backend, "uid-2").newest_first() == []
 
 
 def test_prune_keeps_the_newest_and_remove_all_leaves_nothing(store, root, tmp_path):
-    kept, other = store.checkpoints("uid-1"), store.checkpoints("uid-12")
+    kept, other = Checkpoints(store.backend, "uid-1"), Checkpoints(store.backend, "uid-12")
     other.save(1, a_file(tmp_path, "other"))
     for step in range(5):
         kept.save(step, a_file(tmp_path, f"state {step}"))
@@ -56,7 +57,7 @@ def test_prune_keeps_the_newest_and_remove_all_leaves_nothing(store, root, tmp_p
 
 
 def test_a_torn_checkpoint_is_refused_and_replaced(store, root, tmp_path):
-    kept = store.checkpoints("uid-1")
+    kept = Checkpoints(store.backend, "uid-1")
     found = kept.save(7, a_file(tmp_path, "whole"))
     torn = root / kept.folder / found.name
     torn.chmod(0o644)
@@ -72,11 +73,11 @@ def test_a_torn_checkpoint_is_refused_and_replaced(store, root, tmp_path):
 
 
 def test_the_last_claim_holds(store, root):
-    kept = store.checkpoints("uid-1")
+    kept = Checkpoints(store.backend, "uid-1")
     assert kept.writer() is None
     kept.claim("attempt 1 on a")
     kept.claim("attempt 2 on b")
-    assert store.checkpoints("uid-1").writer() == "attempt 2 on b"
+    assert Checkpoints(store.backend, "uid-1").writer() == "attempt 2 on b"
     kept.remove_all()
     assert kept.writer() is None
 
@@ -84,4 +85,4 @@ def test_the_last_claim_holds(store, root):
 @pytest.mark.parametrize("uid", ["", "../x", "a/b", ".hidden"])
 def test_a_uid_cannot_leave_its_folder(store, uid):
     with pytest.raises(StoreError, match="cannot name checkpoints"):
-        store.checkpoints(uid)
+        Checkpoints(store.backend, uid)

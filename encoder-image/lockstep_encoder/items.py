@@ -88,11 +88,11 @@ def _image(text: str, spec: InputSpec, position: int) -> NDArray[np.uint8]:
             # By its header: a few kilobytes may claim 50 MB of pixels, 256 times in one request.
             if (image.width, image.height, image.mode) == wanted:
                 return np.asarray(image, dtype=np.uint8).reshape(spec.shape)
-            found = f"{image.width}x{image.height} image of mode {image.mode}"
+            form = f"{image.width}x{image.height} image of mode {image.mode}"
     except ImageError as error:
         raise EncodingError(f"is not a usable image: {error}", item=position) from error
     raise EncodingError(
-        f"is a {found}, but this encoder takes {wanted[0]}x{wanted[1]} {wanted[2]}: bring it to"
+        f"is a {form}, but this encoder takes {wanted[0]}x{wanted[1]} {wanted[2]}: bring it to"
         " that form as the training set was",
         item=position,
     )
@@ -112,15 +112,15 @@ def _bytes_of(text: str, position: int) -> bytes:
 
 def _numbers(item: list[float], position: int) -> NDArray[np.float64]:
     try:
-        found = np.asarray(item, dtype=np.float64)
+        numbers = np.asarray(item, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise EncodingError(f"is not a list of numbers: {error}", item=position) from error
-    if found.ndim != 1:
+    if numbers.ndim != 1:
         raise EncodingError("is not a flat list of numbers", item=position)
     # float32, because that is what the encoder computes with: 1e39 is infinite there.
-    if not (np.abs(found) <= np.finfo(np.float32).max).all():
+    if not (np.abs(numbers) <= np.finfo(np.float32).max).all():
         raise EncodingError("holds NaN, infinity or a number beyond float32", item=position)
-    return found
+    return numbers
 
 
 def _vector(item: list[float], position: int) -> NDArray[np.float32]:
@@ -128,7 +128,7 @@ def _vector(item: list[float], position: int) -> NDArray[np.float32]:
 
 
 def _raw(item: list[float], spec: InputSpec, position: int) -> NDArray[np.uint8]:
-    found = _numbers(item, position)
-    if ((found < 0) | (found > 255) | (found != np.floor(found))).any():
+    numbers = _numbers(item, position)
+    if ((numbers < 0) | (numbers > 255) | (numbers != np.floor(numbers))).any():
         raise EncodingError("holds a pixel that is not a whole number from 0 to 255", item=position)
-    return found.astype(np.uint8).reshape(spec.shape)
+    return numbers.astype(np.uint8).reshape(spec.shape)

@@ -1,3 +1,5 @@
+"""Every byte is checked before it is parsed, and publishing is safe to repeat."""
+
 from __future__ import annotations
 
 import json
@@ -9,7 +11,6 @@ import obstore
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from obstore.store import MemoryStore
 
 import lockstep_core.artifacts.backend as backend_module
 from lockstep_core.artifacts import (
@@ -22,22 +23,16 @@ from lockstep_core.artifacts import (
     describe_files,
     sha256_bytes,
 )
-from lockstep_core.artifacts.backend import Backend
-from lockstep_core.artifacts.sources import DatasetSource
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.indexing import IndexSpec
 from lockstep_core.protocol.result import Program, Result, SampleStatistics
-from lockstep_core.protocol.storage import ArtifactsSpec
+from tests.unit.core.support import blob, tree, truncated
 
 pytestmark = pytest.mark.unit
 
+
 # Those of the fixture `model_directory`.
 MODEL_FILES = ("model.onnx", "preprocess.json", "golden.npz", "eval/report.json")
-
-
-def blob(volume: Path, model: ModelManifest, path: str) -> Path:
-    (entry,) = [item for item in model.files if item.path == path]
-    return volume / "blobs/sha256" / entry.sha256.removeprefix("sha256:")
 
 
 def manifest_file(volume: Path, digest: str) -> Path:
@@ -51,14 +46,6 @@ def plant(volume: Path, data: bytes) -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(data)
     return digest
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    return {
-        str(file.relative_to(folder)): file.read_bytes()
-        for file in folder.rglob("*")
-        if file.is_file()
-    }
 
 
 def test_what_was_published_is_fetched(
@@ -143,10 +130,6 @@ def test_one_flipped_bit_of_a_manifest_is_refused_before_it_is_parsed(
     assert digest in str(caught.value)
     assert sha256_bytes(bytes(data)) in str(caught.value)
     manifest_file(volume, digest).write_bytes(model.to_bytes())
-
-
-def truncated(file: Path) -> None:
-    file.write_bytes(file.read_bytes()[:-1])
 
 
 def extended(file: Path) -> None:
@@ -330,112 +313,6 @@ def test_what_is_no_digest_reaches_no_file(store: ArtifactStore, digest: str) ->
         store.verify(digest, ModelManifest)
 
 
-def test_large_files_go_up_in_parts(
-    store: ArtifactStore,
-    model_directory: Path,
-    model: ModelManifest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(backend_module, "SINGLE_PUT_LIMIT", 100)
-    digest = store.publish(model_directory, model)
-    assert store.verify(digest, ModelManifest) == model
-
-
-def test_a_file_that_a_rival_wrote_first_is_verified(
-    store: ArtifactStore,
-    volume: Path,
-    model_directory: Path,
-    model: ModelManifest,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    digest = store.publish(model_directory, model)
-    truncated(blob(volume, model, "model.onnx"))
-    # The rival's file appears between the look and the write.
-    monkeypatch.setattr(Backend, "exists", lambda self, key: False)
-    assert store.publish(model_directory, model) == digest
-    assert store.verify(digest, ModelManifest) == model
-
-
-def test_a_root_that_is_not_mounted_is_an_unavailable_store(tmp_path: Path) -> None:
-    missing = tmp_path / "not-mounted"
-    with pytest.raises(StoreError, match=r"artifacts\.claimName"):
-        ArtifactStore.open(ArtifactsSpec(uri=f"file://{missing}", claim_name="c"))
-    assert not missing.exists()
-
-
-def test_a_volume_that_vanishes_is_an_unavailable_store(
-    store: ArtifactStore, volume: Path, model_directory: Path, model: ModelManifest
-) -> None:
-    volume.rmdir()
-    volume.write_bytes(b"not a folder")
-    with pytest.raises(StoreError, match="cannot look for blobs/"):
-        store.publish(model_directory, model)
-
-
-@pytest.mark.parametrize("missing", [FileNotFoundError("no such bucket")])
-def test_a_bucket_that_does_not_exist_is_an_unavailable_store(
-    store: ArtifactStore,
-    model_directory: Path,
-    model: ModelManifest,
-    monkeypatch: pytest.MonkeyPatch,
-    missing: Exception,
-) -> None:
-    def put(*args: object, **kwargs: object) -> None:
-        raise missing
-
-    monkeypatch.setattr(backend_module.obstore, "put", put)
-    with pytest.raises(StoreError, match="no such bucket"):
-        store.publish(model_directory, model)
-
-
-def test_an_endpoint_that_nobody_listens_on_is_an_unavailable_store(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(backend_module, "RETRIES", {"max_retries": 0})
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-value")
-    spec = ArtifactsSpec(
-        uri="s3://bucket/prefix", endpoint="http://127.0.0.1:9", region="us-east-1"
-    )
-    with pytest.raises(
-        StoreError, match=r"http://127\.0\.0\.1:9/bucket/prefix/manifests"
-    ) as caught:
-        ArtifactStore.open(spec).verify(sha256_bytes(b"x"), ModelManifest)
-    assert "secret-value" not in str(caught.value)
-
-
-@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
-def test_a_uri_without_a_bucket_is_refused(scheme: str) -> None:
-    with pytest.raises(StoreError, match="names no bucket"):
-        ArtifactStore.open(ArtifactsSpec(uri=f"{scheme}:///prefix"))
-
-
-@pytest.mark.parametrize(
-    ("uri", "kind"),
-    [("s3://b/p", "S3Store"), ("gs://b/p", "GCSStore"), ("az://b/p", "AzureStore")],
-)
-def test_each_scheme_opens_its_own_store(
-    uri: str, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
-    opened = backend_module.connect(ArtifactsSpec(uri=uri), "p")
-    assert type(opened).__name__ == kind
-    assert opened.prefix == "p"
-
-
-def test_a_store_that_cannot_be_configured_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
-    with pytest.raises(StoreError, match="cannot open az://container"):
-        ArtifactStore.open(ArtifactsSpec(uri="az://container"))
-
-
-@pytest.fixture
-def in_memory() -> ArtifactStore:
-    """As a bucket behaves: no folders, no volume."""
-    backend = Backend(MemoryStore(), None)
-    return ArtifactStore(backend, DatasetSource("s3://bucket/models", backend))
-
-
 def test_a_bucket_keeps_the_same_contract(
     in_memory: ArtifactStore, model_directory: Path, model: ModelManifest, tmp_path: Path
 ) -> None:
@@ -475,76 +352,3 @@ def test_an_unreadable_result_is_none_and_is_replaced(
 def test_a_result_has_a_plain_name(store: ArtifactStore, uid: str, key: str) -> None:
     with pytest.raises(StoreError, match="cannot name a result"):
         store.put_result(uid, key, result(""))
-
-
-def test_a_data_set_on_the_volume_is_its_own_path(
-    store: ArtifactStore, volume: Path, tmp_path: Path
-) -> None:
-    (volume / "datasets").mkdir()
-    (volume / "datasets/set.npz").write_bytes(b"x")
-    found = store.fetch_dataset(f"file://{volume}/datasets/set.npz", tmp_path / "work")
-    assert found == volume / "datasets/set.npz"
-    assert store.fetch_dataset(f"file://{volume}/datasets", tmp_path) == volume / "datasets"
-
-
-def test_a_data_set_never_lies_outside_of_the_volume(
-    store: ArtifactStore, volume: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "outside.npz").write_bytes(b"x")
-    (volume / "link.npz").symlink_to(tmp_path / "outside.npz")
-    (volume / "loop").symlink_to("loop")
-    for uri, said in [
-        (f"file://{tmp_path}/outside.npz", "outside of the artifact store"),
-        (f"file://{volume}/../outside.npz", "outside of the artifact store"),
-        (f"file://{volume}/link.npz", "outside of the artifact store"),
-        (f"file://{volume}/missing.npz", "does not exist"),
-        (f"file://{volume}/loop", "does not exist"),
-        ("s3://bucket/set.npz", "cannot be read with a file:// store"),
-    ]:
-        with pytest.raises(ArtifactError, match=said) as caught:
-            store.fetch_dataset(uri, tmp_path / "work")
-        assert f"file://{volume}" in str(caught.value)
-
-
-@pytest.fixture
-def bucket(in_memory: ArtifactStore) -> MemoryStore:
-    memory: MemoryStore = in_memory._backend._store  # type: ignore[assignment]
-    return memory
-
-
-def test_a_data_set_comes_from_the_stores_own_bucket(
-    in_memory: ArtifactStore, bucket: MemoryStore, tmp_path: Path
-) -> None:
-    obstore.put(bucket, "sets/one.npz", b"one")
-    obstore.put(bucket, "sets/folder/a/1.png", b"a1")
-    obstore.put(bucket, "sets/folder/b/2.png", b"b2")
-    obstore.put(bucket, "sets/folder-of-another/c/3.png", b"c3")
-    one = in_memory.fetch_dataset("s3://bucket/sets/one.npz", tmp_path / "1")
-    assert one == tmp_path / "1/one.npz"
-    assert one.read_bytes() == b"one"
-    folder = in_memory.fetch_dataset("s3://bucket/sets/folder", tmp_path / "2")
-    assert tree(folder) == {"a/1.png": b"a1", "b/2.png": b"b2"}
-    with pytest.raises(ArtifactError, match="no object and no prefix"):
-        in_memory.fetch_dataset("s3://bucket/sets/fold", tmp_path / "3")
-    for uri in ("s3://other/sets/one.npz", "gs://bucket/sets/one.npz", "file:///sets/one.npz"):
-        with pytest.raises(ArtifactError, match=r"copy it to s3://bucket/\.\.\."):
-            in_memory.fetch_dataset(uri, tmp_path / "4")
-
-
-def test_an_object_whose_name_leads_out_of_the_folder_is_refused(
-    in_memory: ArtifactStore, bucket: MemoryStore, tmp_path: Path
-) -> None:
-    obstore.put(bucket, "sets/folder/a\\..\\evil.png", b"x")
-    with pytest.raises(ArtifactError, match="rename it"):
-        in_memory.fetch_dataset("s3://bucket/sets/folder", tmp_path / "out")
-
-
-def test_an_object_that_vanishes_while_it_is_read_is_named(
-    in_memory: ArtifactStore,
-    bucket: MemoryStore,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Backend, "exists", lambda self, key: True)
-    with pytest.raises(ArtifactError, match=r"sets/one\.npz vanished"):
-        in_memory.fetch_dataset("s3://bucket/sets/one.npz", tmp_path / "out")

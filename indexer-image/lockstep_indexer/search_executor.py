@@ -19,8 +19,8 @@ import numpy as np
 
 from lockstep_core.protocol.http import MAX_ITEMS
 from lockstep_core.serving.admission import Admission, expired
-from lockstep_indexer import engine
-from lockstep_indexer.contents import Hit, OpenedBuild
+from lockstep_indexer.engines import use_one_thread
+from lockstep_indexer.opened_build import Hit, OpenedBuild
 from lockstep_indexer.vectors import Vectors, restore
 
 Clock = Callable[[], float]
@@ -67,13 +67,13 @@ class _Lane:
     """One kind of search: its own threads, and a bound on the queries that wait for them."""
 
     def __init__(self, threads: int, seconds_per_query: float, name: str) -> None:
-        self.pool = ThreadPoolExecutor(threads, name, initializer=engine.use_one_thread)
+        self.pool = ThreadPoolExecutor(threads, name, initializer=use_one_thread)
         waiting = math.floor(threads * QUEUE_SECONDS / max(seconds_per_query, 1e-6))
         # Room for one whole request at the least, or a slow index could answer none.
         self.admission = Admission(max(waiting, MAX_ITEMS))
 
 
-class SearchDesk:
+class SearchExecutor:
     """Runs the searches of one build. Exact searches wait in a lane of their own with one thread,
     so that somebody who checks recall does not hold up those who search."""
 
@@ -92,7 +92,7 @@ class SearchDesk:
         self.render = render
         self.observe = observe
         self.clock = clock
-        engine.use_one_thread()
+        use_one_thread()
         self._lanes = {
             False: _Lane(threads, cost.approximate, "search"),
             True: _Lane(1, cost.exact, "exact"),
@@ -103,7 +103,7 @@ class SearchDesk:
     ) -> bytes:
         """The rendered hits of each query.
 
-        Raises `RequestError`: 429 when there is no room, 504 when `deadline` (on this desk's
+        Raises `RequestError`: 429 when there is no room, 504 when `deadline` (on this executor's
         clock) passed while the search waited.
         """
         if self.cost.seconds(len(queries), k, exact) <= INLINE_SECONDS:

@@ -1,4 +1,4 @@
-"""Which kept report answers a Job: every field of a config is part of the question but a few."""
+"""Which kept result serves a Job: every field of its config is part of the key but a few."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lockstep_core.jobs.question import answers, result_key
+from lockstep_core.jobs.result_key import is_success_of, result_key
 from lockstep_core.protocol.config import (
     MAX_RECALL_K,
     MAX_RECALLS,
@@ -80,7 +80,7 @@ def key(program: Program, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize(("program", "change"), CHANGES, ids=str)
-def test_another_question_has_another_key(program: Program, change: dict[str, Any]) -> None:
+def test_other_work_has_another_key(program: Program, change: dict[str, Any]) -> None:
     assert key(program) != key(program, **change)
 
 
@@ -150,7 +150,7 @@ def test_more_than_fits_cannot_be_asked(asked: list[int]) -> None:
 
 def test_only_a_success_of_the_same_program_with_its_facts_is_an_answer() -> None:
     good = largest(1)
-    assert answers(good, Program.EVALUATE)
-    assert not answers(good, Program.TRAIN)
+    assert is_success_of(good, Program.EVALUATE)
+    assert not is_success_of(good, Program.TRAIN)
     for change in ({"evaluation": None}, {"exit_code": ExitCode.INTERNAL}):
-        assert not answers(good.model_copy(update=change), Program.EVALUATE)
+        assert not is_success_of(good.model_copy(update=change), Program.EVALUATE)

@@ -1,4 +1,4 @@
-"""Batching and golden comparison, without a process."""
+"""Batching, without a process."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
-from lockstep_core.protocol.http import Neighbour
 from lockstep_core.serving.admission import Admission
 from lockstep_core.serving.errors import RequestError
 from lockstep_encoder.batching import Batcher, Items
 from lockstep_encoder.metrics import EncoderMetrics
-from lockstep_encoder.pairing import TOLERANCE, difference
 
 pytestmark = pytest.mark.unit
 
@@ -112,53 +108,3 @@ async def test_one_bad_input_fails_alone() -> None:
         assert (await batcher.embed(_items(7))).vectors.tolist() == [[14.0]]
         assert batcher.broken() is None
     assert batcher.broken() is not None
-
-
-def _hits(*pairs: tuple[str, float]) -> list[Neighbour]:
-    return [Neighbour(id=name, label="x", distance=distance) for name, distance in pairs]
-
-
-SEALED = _hits(("a", 0.0), ("b", 0.5), ("c", 0.9))
-
-
-@pytest.mark.parametrize(
-    ("found", "says"),
-    [
-        (SEALED, None),
-        (_hits(("a", 0.0005), ("b", 0.4995), ("c", 0.9)), None),
-        (_hits(("a", 0.0), ("b", 0.5), ("other", 0.9005)), None),
-        (_hits(("a", 0.0), ("b", 0.5)), "3 neighbours were expected, 2 came"),
-        (_hits(("a", 0.0), ("b", 0.502), ("c", 0.9)), "at rank 2 b at distance 0.5000"),
-        (_hits(("a", 0.0), ("other", 0.5), ("c", 0.9)), "b at distance 0.5000 was expected"),
-        (_hits(("a", 0.0), ("b", 0.5), ("c", float("nan"))), "at rank 3"),
-    ],
-)
-def test_golden_answers_agree_up_to_ties(found: list[Neighbour], says: str | None) -> None:
-    cause = difference(SEALED, found)
-    assert cause is None if says is None else cause is not None and says in cause
-
-
-@given(
-    st.lists(st.floats(0, 2, width=32), min_size=1, max_size=12),
-    st.integers(0, 2**32 - 1),
-)
-def test_rounding_and_ties_never_fail_the_golden_check(distances: list[float], seed: int) -> None:
-    """Each CPU sorts its own rounded distances; equally far items come in any order."""
-    random = np.random.default_rng(seed)
-    true = np.sort(distances)
-
-    def ranked() -> list[Neighbour]:
-        seen = true + random.uniform(-TOLERANCE / 4, TOLERANCE / 4, len(true))
-        order = np.argsort(seen)[: max(1, len(true) // 2)]
-        return _hits(*((f"item {row}", float(seen[row])) for row in order))
-
-    assert difference(ranked(), ranked()) is None
-
-
-@given(st.lists(st.floats(0, 1.9), min_size=1, max_size=8), st.data())
-def test_a_moved_distance_is_always_found(distances: list[float], data: st.DataObject) -> None:
-    sealed = _hits(*((f"item {row}", value) for row, value in enumerate(sorted(distances))))
-    row = data.draw(st.integers(0, len(sealed) - 1))
-    moved = list(sealed)
-    moved[row] = sealed[row].model_copy(update={"distance": sealed[row].distance + 0.01})
-    assert difference(sealed, moved) is not None

@@ -25,9 +25,9 @@ from lockstep_core.jobs import (
 )
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.result import Program, TrainingFacts
-from lockstep_trainer.distributed.places import Crew, Place, crew_of, place_of
-from lockstep_trainer.outside import add_commands, run_command
-from lockstep_trainer.wishes import Wishes, end_at_once
+from lockstep_trainer.distributed.ranks import Crew, Place, crew_of, place_of
+from lockstep_trainer.commands.local import add_commands, run_command
+from lockstep_trainer.runtime.signals import Wishes, end_at_once
 
 DESCRIPTION = """\
 Trains an encoder with mined triplets and publishes it as a content-addressed artifact.
@@ -128,7 +128,7 @@ def _run(config_file: Path | None, *, start_anew: bool) -> int:
         log_to_stderr()
         return supervise([sys.executable, "-m", "lockstep_trainer", *sys.argv[1:]], crew)
     if place is not None and not place.leads:
-        from lockstep_trainer.distributed.member import run_member
+        from lockstep_trainer.commands.worker import run_member
 
         return run_member(place, config_file)
     return _lead(place or Place(), config_file, start_anew=start_anew)
@@ -151,7 +151,7 @@ def _lead(place: Place, config_file: Path | None, *, start_anew: bool) -> int:
     def work(
         config: TrainConfig, store: ArtifactStore, reporter: Reporter, stopping: Stopping
     ) -> TrainingFacts:
-        from lockstep_trainer.work import Around, train_release
+        from lockstep_trainer.commands.run import Around, train_release
 
         around = Around(wishes, start_anew, place, afterwards.append)
         return train_release(config, store, reporter, stopping, around)
@@ -167,7 +167,7 @@ def _lead(place: Place, config_file: Path | None, *, start_anew: bool) -> int:
 
 def _validate(config_file: Path | None) -> int:
     """Prints what the data set holds (exit 0), or everything that is wrong with it."""
-    from lockstep_trainer.validation.command import validate
+    from lockstep_trainer.commands.validate import validate
 
     return validate(config_file)
 

@@ -15,9 +15,9 @@ from lockstep_core.artifacts import InputKind, InputSpec, ModelManifest, describ
 from lockstep_core.encoding import Encoder
 from lockstep_core.protocol.training import EncoderSpec
 from lockstep_trainer.evaluation import embed
-from lockstep_trainer.export import compare, evenly_spaced, export
+from lockstep_trainer.artifact.export import compare, evenly_spaced, export
 from lockstep_trainer.networks import build_network
-from lockstep_trainer.onnx_graph import ExportError
+from lockstep_trainer.networks.onnx_graph import ExportError
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]
 

@@ -22,7 +22,7 @@ from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.evaluation import embed, measure
-from lockstep_trainer.fitting import make_keeper
+from lockstep_trainer.training.fit import make_keeper
 from lockstep_trainer.networks import Network, build_network
 from lockstep_trainer.training import (
     Hooks,
@@ -144,7 +144,7 @@ COLLAPSING = {
 )
 def test_a_run_in_pieces_is_the_run_in_one_piece(glyphs, place, changes, monkeypatch):
     if changes is COLLAPSING:
-        monkeypatch.setattr("lockstep_trainer.training.watch.WINDOW_STEPS", 10)
+        monkeypatch.setattr("lockstep_trainer.training.diagnostics.WINDOW_STEPS", 10)
     wanted = spec(**changes)
     plain = Hooks(evaluate=looker(glyphs))
     whole, training = run(wanted, glyphs, plain)

@@ -17,7 +17,7 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program, Result
 from lockstep_core.protocol.training import DistributedSpec
 from lockstep_trainer.distributed import supervisor as module
-from lockstep_trainer.distributed.places import Crew, Place, crew_of, place_of
+from lockstep_trainer.distributed.ranks import Crew, Place, crew_of, place_of
 from lockstep_trainer.distributed.supervisor import End, Supervisor, conclude, supervise, verdict
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]

@@ -24,7 +24,7 @@ from lockstep_core.jobs import JobFailure, emit, failed, preempted
 from lockstep_core.protocol.environment import TERMINATION_PATH_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program, Result
-from lockstep_trainer.distributed.places import Crew
+from lockstep_trainer.distributed.ranks import Crew
 
 log = logging.getLogger(__name__)
 

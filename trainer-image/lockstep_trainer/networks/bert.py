@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lockstep_trainer.pretrained import CONFIG_FILE, NetworkError
+from lockstep_trainer.pretrained.base import CONFIG_FILE, NetworkError
 
 # Layers of published weights that turn the first token into a class: an embedding has no use for
 # them. Position numbers are counted here.

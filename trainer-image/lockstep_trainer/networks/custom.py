@@ -15,8 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lockstep_core.encoding.bytes_text import BytesPreprocessor, BytesSpec
 from lockstep_core.encoding.preprocessing import TEXT, Preprocessing
 from lockstep_trainer.networks.base import Network, raw_input
-from lockstep_trainer.onnx_graph import ExportError, write_onnx
-from lockstep_trainer.pretrained import NetworkError
+from lockstep_trainer.networks.onnx_graph import ExportError, write_onnx
+from lockstep_trainer.pretrained.base import NetworkError
 
 ITEMS = 3
 TEXT_LENGTH = 24

@@ -10,7 +10,7 @@ from lockstep_core.protocol.result import Finding
 from lockstep_trainer.networks import Network
 from lockstep_trainer.training.checkpoints import Keeper
 from lockstep_trainer.training.curve import CurvePoint
-from lockstep_trainer.training.looks import Look
+from lockstep_trainer.training.eval_points import Look
 from lockstep_trainer.training.record import Mined
 
 Observer = Callable[[CurvePoint, float], None]

@@ -11,13 +11,13 @@ from lockstep_core.datasets.dataset import Strings
 from lockstep_core.encoding.ragged import Prepared
 from lockstep_core.protocol.result import Finding, FindingName
 from lockstep_core.protocol.training import CollapseAction, StoppingMetric, TrainingSpec
-from lockstep_trainer.distributed.team import ALONE, Team
+from lockstep_trainer.distributed.process_group import ALONE, Team
 from lockstep_trainer.networks import Network
-from lockstep_trainer.training import watch
+from lockstep_trainer.training import diagnostics
 from lockstep_trainer.training.curve import REPORT_EVERY, batch_variance
 from lockstep_trainer.training.errors import Diverged, Stopped, reason_of
 from lockstep_trainer.training.hooks import Hooks
-from lockstep_trainer.training.looks import Look, looks_since
+from lockstep_trainer.training.eval_points import Look, looks_since
 from lockstep_trainer.training.machine import REWIND_SCALE, Machine, Step
 from lockstep_trainer.training.outcome import Training
 from lockstep_trainer.training.precision import prepare, reproducible
@@ -121,7 +121,7 @@ class _Run:
         while record.step < spec.budget.max_steps:
             if self._hooks.stop() or self._machine.asked_to_stop:
                 self._stop()
-            if watch.over_budget(record.step, self._saving.seconds(record), spec) is not None:
+            if diagnostics.over_budget(record.step, self._saving.seconds(record), spec) is not None:
                 return
             if record.standing.is_enough(spec.budget.early_stopping):
                 return
@@ -153,12 +153,12 @@ class _Run:
         record, spec = self._record, self._spec
         broken = record.curve.fetch()
         if broken is not None:
-            return watch.not_finite(broken, spec)
+            return diagnostics.not_finite(broken, spec)
         point = record.curve.close(record.step, batch_variance(done.embeddings), done.rate)
         seconds = self._saving.seconds(record)
         self._hooks.observe(point, seconds)
-        self._tell(watch.will_be_over_budget(record.step, seconds, spec))
-        return watch.collapse_by_loss(record.curve.points, spec, since=record.segment)
+        self._tell(diagnostics.will_be_over_budget(record.step, seconds, spec))
+        return diagnostics.collapse_by_loss(record.curve.points, spec, since=record.segment)
 
     def _mine(self) -> None:
         began, record = self._hooks.clock(), self._record
@@ -176,7 +176,7 @@ class _Run:
             return None
         broken = record.curve.fetch()
         if broken is not None:
-            return watch.not_finite(broken, spec)
+            return diagnostics.not_finite(broken, spec)
         look = evaluate(self._machine.network, record.step)
         self._machine.network.train()
         record.looks.append(look)
@@ -190,7 +190,7 @@ class _Run:
                 record.best = self._machine.weights()
         for found in self._judge(look):
             self._tell(found)
-        return watch.collapse_seen(record.looks, spec, since=record.segment)
+        return diagnostics.collapse_seen(record.looks, spec, since=record.segment)
 
     def _judge(self, look: Look) -> list[Finding]:
         """What holds now, and may hold no longer later."""
@@ -198,14 +198,14 @@ class _Run:
         untrained = self._hooks.untrained
         slow = None
         if untrained is not None:
-            slow = watch.slow_convergence(
+            slow = diagnostics.slow_convergence(
                 record.curve.points,
                 looks_since(record.looks, record.segment),
                 spec,
                 untrained=untrained,
                 since=record.segment,
             )
-        found = (slow, watch.overfitting(look, spec), watch.noisy_negatives(look, spec))
+        found = (slow, diagnostics.overfitting(look, spec), diagnostics.noisy_negatives(look, spec))
         return [one for one in found if one is not None]
 
     def _tell(self, found: Finding | None) -> None:
@@ -219,13 +219,13 @@ class _Run:
         record, spec = self._record, self._spec
         trouble = self._look()
         look = record.looks[-1] if record.looks else None
-        over = watch.over_budget(
+        over = diagnostics.over_budget(
             record.step, self._saving.seconds(record), spec, devices=self._hooks.devices
         )
         if over is not None:
             self._keep(over)
         if trouble is None and look is not None:
-            trouble = watch.collapse_at_end(look, record.curve.final()[0], spec)
+            trouble = diagnostics.collapse_at_end(look, record.curve.final()[0], spec)
         if trouble is not None and record.standing.best is not None:
             self._keep(trouble)
             trouble = None
@@ -259,7 +259,7 @@ class _Run:
         where = f"its best encoder, of step {step}" if best else "the start"
         told = f"Rewound to {where}, SemiHard, learning rate {rate:g}. Before: {trouble.message}"
         self._keep(
-            watch.finding(FindingName.COLLAPSE, trouble.step, _number(trouble), trouble.bound, told)
+            diagnostics.finding(FindingName.COLLAPSE, trouble.step, _number(trouble), trouble.bound, told)
         )
         self._machine.begin(spec, step=step, rewinds=record.rewinds)
         if record.best is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lockstep_core.protocol.result import Finding
 from lockstep_trainer.training.curve import CurvePoint
-from lockstep_trainer.training.looks import Look
+from lockstep_trainer.training.eval_points import Look
 from lockstep_trainer.training.record import Mined
 
 

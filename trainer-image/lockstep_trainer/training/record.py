@@ -11,7 +11,7 @@ from lockstep_core.protocol.result import Finding, FindingName
 from lockstep_trainer.offline import Guide
 from lockstep_trainer.training.checkpoints import below
 from lockstep_trainer.training.curve import Curve
-from lockstep_trainer.training.looks import Look, Standing
+from lockstep_trainer.training.eval_points import Look, Standing
 
 BEST = "best"
 

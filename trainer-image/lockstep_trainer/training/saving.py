@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lockstep_core.protocol.result import Finding
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.training import watch
+from lockstep_trainer.training import diagnostics
 from lockstep_trainer.training.hooks import Hooks
 from lockstep_trainer.training.machine import Machine
 from lockstep_trainer.training.record import Record
@@ -54,7 +54,7 @@ class Saving:
         keeper = self._hooks.keeper
         broken = record.curve.fetch()
         if broken is not None:
-            return watch.not_finite(broken, self._spec)
+            return diagnostics.not_finite(broken, self._spec)
         if keeper is None:
             return None
         record.seconds, self._began = self.seconds(record), self._hooks.clock()

@@ -15,7 +15,7 @@ from lockstep_core.jobs import JobFailure, as_failure
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.pretrained import Pretrained
+from lockstep_trainer.pretrained.base import Pretrained
 from lockstep_trainer.validation.examination import Examination, examine
 from lockstep_trainer.validation.report import Side
 

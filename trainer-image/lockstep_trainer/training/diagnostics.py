@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from lockstep_core.protocol.result import Finding, FindingName
 from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
 from lockstep_trainer.training.curve import CurvePoint, NotFinite
-from lockstep_trainer.training.looks import Look
+from lockstep_trainer.training.eval_points import Look
 
 WINDOW_STEPS = 200
 """No run is judged by fewer steps: embeddings of a fresh network lie close together as well."""

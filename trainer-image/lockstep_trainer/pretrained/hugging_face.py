@@ -8,7 +8,7 @@ from typing import Any
 
 from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensSpec
 from lockstep_core.protocol.training.encoder import Overlong, Pooling
-from lockstep_trainer.pretrained import CONFIG_FILE, WEIGHTS_FILE, NetworkError, Pretrained
+from lockstep_trainer.pretrained.base import CONFIG_FILE, WEIGHTS_FILE, NetworkError, Pretrained
 
 LENGTH_FILE = "sentence_bert_config.json"
 POOLING_FILE = "1_Pooling/config.json"

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
-from lockstep_trainer.distributed.places import Place
+from lockstep_trainer.distributed.ranks import Place
 
 MEET_TIMEOUT = timedelta(minutes=30)
 """For all to come: a cluster may schedule the last pod long after the first one."""

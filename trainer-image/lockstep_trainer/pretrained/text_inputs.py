@@ -13,7 +13,7 @@ from lockstep_core.encoding.preprocessing import TEXT
 from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensPreprocessor, TokensSpec
 from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import Overlong
-from lockstep_trainer.pretrained import NetworkError, Pretrained
+from lockstep_trainer.pretrained.base import NetworkError, Pretrained
 
 READS = {
     EncoderKind.CNN: (2, 3),

@@ -10,7 +10,7 @@ import numpy as np
 
 from lockstep_core.artifacts import ModelManifest, Role, describe_files, sha256_file
 from lockstep_core.encoding import PREPROCESS_FILE
-from lockstep_trainer.export import Exported
+from lockstep_trainer.artifact.export import Exported
 from lockstep_trainer.networks import Network
 
 NORMALISATION = "L2"

@@ -100,7 +100,7 @@ def read_data(file: Path) -> LabelledDataset:
 
 def _export(options: argparse.Namespace) -> dict[str, object]:
     # torch takes seconds to import, and help should not.
-    from lockstep_trainer.exporting import ExportOptions, publish
+    from lockstep_trainer.commands.export import ExportOptions, publish
 
     given = ExportOptions(
         store=options.store,
@@ -120,7 +120,7 @@ def _export(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _evaluate(options: argparse.Namespace) -> dict[str, object]:
-    from lockstep_trainer.assessing import EvaluateOptions, evaluate
+    from lockstep_trainer.commands.evaluate import EvaluateOptions, evaluate
 
     return evaluate(EvaluateOptions(options.store, options.artifact, options.data))
 

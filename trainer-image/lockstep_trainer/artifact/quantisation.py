@@ -13,7 +13,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from lockstep_core.encoding.ragged import Prepared
 from lockstep_core.protocol.training import Int8Spec
 from lockstep_core.quality.recall import exact_neighbours
-from lockstep_trainer.onnx_graph import ExportError, Floats, quiet, run_onnx, strip
+from lockstep_trainer.networks.onnx_graph import ExportError, Floats, quiet, run_onnx, strip
 
 NEIGHBOURS = 10
 MIN_ITEMS = 100

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from lockstep_trainer.distributed.team import ALONE, Team
+from lockstep_trainer.distributed.process_group import ALONE, Team
 from lockstep_trainer.objectives import Objective, Outcome
 
 

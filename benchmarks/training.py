@@ -31,10 +31,10 @@ from examples.glyphs.render import characters, find_faces
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.distributed.process_group import ALONE
 from lockstep_trainer.evaluation import embed, measure
-from lockstep_trainer.training.gradient_cache import backward
 from lockstep_trainer.networks import build_network
 from lockstep_trainer.objectives import build_objective
 from lockstep_trainer.training import train
+from lockstep_trainer.training.gradient_cache import backward
 
 PACKAGES = ("torch", "numpy", "pytorch-metric-learning", "sentence-transformers")
 BAR = {"recallAt1": 0.985, "cpuSeconds": 20.0}

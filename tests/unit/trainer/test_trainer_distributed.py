@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.distributed.ranks import Crew, Place, free_port
 from lockstep_trainer.distributed.process_group import MemberLost, Order, Team
-from lockstep_trainer.training.gradient_cache import CannotChunk, backward
+from lockstep_trainer.distributed.ranks import Crew, Place, free_port
 from lockstep_trainer.networks import build_network
 from lockstep_trainer.objectives import build_objective
 from lockstep_trainer.training import assist
+from lockstep_trainer.training.gradient_cache import CannotChunk, backward
 from lockstep_trainer.training.machine import Machine
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from lockstep_core.artifacts import InputKind, InputSpec, ModelManifest, describe_files, sha256_file
 from lockstep_core.encoding import Encoder
 from lockstep_core.protocol.training import EncoderSpec
-from lockstep_trainer.evaluation import embed
 from lockstep_trainer.artifact.export import compare, evenly_spaced, export
+from lockstep_trainer.evaluation import embed
 from lockstep_trainer.networks import build_network
 from lockstep_trainer.networks.onnx_graph import ExportError
 

@@ -8,8 +8,8 @@ import torch
 
 from lockstep_core.protocol.training import EncoderSpec
 from lockstep_trainer.evaluation import embed, measure
-from lockstep_trainer.training.held_out import Observatory, contradictions, sample_rows
 from lockstep_trainer.networks import build_network
+from lockstep_trainer.training.held_out import Observatory, contradictions, sample_rows
 
 pytestmark = pytest.mark.unit
 

@@ -22,7 +22,6 @@ from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.evaluation import embed, measure
-from lockstep_trainer.training.fit import make_keeper
 from lockstep_trainer.networks import Network, build_network
 from lockstep_trainer.training import (
     Hooks,
@@ -35,6 +34,7 @@ from lockstep_trainer.training import (
     Training,
     train,
 )
+from lockstep_trainer.training.fit import make_keeper
 from lockstep_trainer.validation import prepare
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]

@@ -20,16 +20,16 @@ from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import EncoderSpec, Int8Spec
 from lockstep_core.protocol.training.encoder import BaseSpec
 from lockstep_trainer.__main__ import main
-from lockstep_trainer.evaluation import embed
 from lockstep_trainer.artifact.export import export
-from lockstep_trainer.networks import Network, NetworkError, build_network
-from lockstep_trainer.networks.bert import Bert, BertConfig
-from lockstep_trainer.networks.restoring import restore
-from lockstep_trainer.networks.onnx_graph import ExportError
-from lockstep_trainer.pretrained.base import Pretrained, fetch_base, open_base
-from lockstep_trainer.pretrained.hugging_face import open_folder
 from lockstep_trainer.artifact.manifest import describe
 from lockstep_trainer.artifact.quantisation import neighbour_overlap, quantise
+from lockstep_trainer.evaluation import embed
+from lockstep_trainer.networks import Network, NetworkError, build_network
+from lockstep_trainer.networks.bert import Bert, BertConfig
+from lockstep_trainer.networks.onnx_graph import ExportError
+from lockstep_trainer.networks.restoring import restore
+from lockstep_trainer.pretrained.base import Pretrained, fetch_base, open_base
+from lockstep_trainer.pretrained.hugging_face import open_folder
 
 pytestmark = pytest.mark.unit
 

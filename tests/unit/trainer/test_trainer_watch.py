@@ -181,7 +181,7 @@ def test_a_budget_of_time_is_foreseen_and_kept() -> None:
 
 @given(st.floats(allow_nan=True, allow_infinity=True), st.text(min_size=1, max_size=2000))
 def test_every_finding_fits_into_a_status(value: float, message: str) -> None:
-    found = diagnostics.finding(watch.FindingName.BUDGET, 1, value, 1.0, message)
+    found = diagnostics.finding(diagnostics.FindingName.BUDGET, 1, value, 1.0, message)
     assert Finding.model_validate_json(found.model_dump_json(by_alias=True)) == found
 
 

@@ -14,8 +14,8 @@ from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.threads import cpu_threads
+from lockstep_trainer.commands.data import read_data
 from lockstep_trainer.evaluation import assess
-from lockstep_trainer.commands.local import read_data
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import Int8Spec
 from lockstep_core.protocol.training.encoder import BaseSpec, Overlong, Pooling
 from lockstep_trainer.artifact.export import Exported, export
+from lockstep_trainer.artifact.manifest import describe
+from lockstep_trainer.commands.data import read_data
 from lockstep_trainer.networks import Network, NetworkError
+from lockstep_trainer.networks.onnx_graph import ExportError
 from lockstep_trainer.networks.restoring import restore
 from lockstep_trainer.networks.transformer import published_transformer
-from lockstep_trainer.networks.onnx_graph import ExportError
-from lockstep_trainer.commands.local import read_data
 from lockstep_trainer.pretrained.hugging_face import open_folder
-from lockstep_trainer.artifact.manifest import describe
 
 # Golden vectors of weights that no data set came with: several scripts, lengths and registers.
 SENTENCES = (

@@ -16,18 +16,18 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import TrainingFacts
 from lockstep_core.protocol.training import TrainingSpec
+from lockstep_trainer.artifact.export import Exported, export
+from lockstep_trainer.artifact.manifest import describe
 from lockstep_trainer.distributed.joining import dismiss, join, limit_threads
 from lockstep_trainer.distributed.ranks import Place
 from lockstep_trainer.evaluation.baselines import serving_embeddings
-from lockstep_trainer.artifact.export import Exported, export
-from lockstep_trainer.training.fit import Fit, fit, make_keeper
 from lockstep_trainer.networks import Network, NetworkError, build_network
 from lockstep_trainer.networks.onnx_graph import ExportError
-from lockstep_trainer.artifact.manifest import describe
 from lockstep_trainer.report import describe_training, write_reports
-from lockstep_trainer.tracking import Ending, tracked
-from lockstep_trainer.validation import TrainingData, prepare
 from lockstep_trainer.runtime.signals import Wishes
+from lockstep_trainer.tracking import Ending, tracked
+from lockstep_trainer.training.fit import Fit, fit, make_keeper
+from lockstep_trainer.validation import TrainingData, prepare
 
 
 @dataclass(frozen=True)

@@ -59,14 +59,14 @@ def _assist(place: Place, config: TrainConfig, store: ArtifactStore, stopping: S
     # torch takes seconds to import: signals are heard before.
     import torch
 
-    from lockstep_trainer.runtime.devices import choose_device
+    from lockstep_trainer.commands.run import fresh_network
     from lockstep_trainer.distributed.joining import join, limit_threads
     from lockstep_trainer.distributed.process_group import MemberLost
+    from lockstep_trainer.runtime.devices import choose_device
+    from lockstep_trainer.training import assist
     from lockstep_trainer.training.fit import out_of_memory, shared_failure
     from lockstep_trainer.training.gradient_cache import CannotChunk
-    from lockstep_trainer.training import assist
     from lockstep_trainer.validation import prepare
-    from lockstep_trainer.commands.run import fresh_network
 
     limit_threads(place)
     spec = config.training

@@ -12,9 +12,9 @@ from lockstep_core.jobs import JobFailure
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.threads import cpu_threads
-from lockstep_trainer.runtime.devices import choose_device
-from lockstep_trainer.distributed.ranks import LOOPBACK, Place
 from lockstep_trainer.distributed.process_group import MemberLost, Order, Team
+from lockstep_trainer.distributed.ranks import LOOPBACK, Place
+from lockstep_trainer.runtime.devices import choose_device
 from lockstep_trainer.validation import TrainingData
 
 

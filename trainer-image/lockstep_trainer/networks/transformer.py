@@ -14,8 +14,8 @@ from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import Pooling
 from lockstep_trainer.networks.base import Architecture, Network
 from lockstep_trainer.networks.bert import Bert, BertConfig, load_bert
-from lockstep_trainer.pretrained.text_inputs import tokens_spec
 from lockstep_trainer.pretrained.base import CONFIG_FILE, WEIGHTS_FILE, NetworkError, Pretrained
+from lockstep_trainer.pretrained.text_inputs import tokens_spec
 
 TRUNK = "trunk."
 """What the names of the trunk's weights begin with in an artifact of ours. A projection that was

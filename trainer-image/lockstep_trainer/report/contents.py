@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lockstep_core.protocol.config import TrainConfig
-from lockstep_trainer.evaluation.mistakes import worst_classes, worst_confusions
 from lockstep_trainer.artifact.export import Exported
+from lockstep_trainer.evaluation.mistakes import worst_classes, worst_confusions
 from lockstep_trainer.training.fit import Fit
 from lockstep_trainer.validation import TrainingData
 

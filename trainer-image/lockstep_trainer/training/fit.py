@@ -19,12 +19,11 @@ from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.runtime.devices import choose_device
 from lockstep_trainer.distributed.process_group import ALONE, MemberLost, Team
 from lockstep_trainer.evaluation import Assessment, Evaluation, Floats, assess, embed
-from lockstep_trainer.training.gradient_cache import CannotChunk
-from lockstep_trainer.training.held_out import Observatory
 from lockstep_trainer.networks import Network
+from lockstep_trainer.runtime.devices import choose_device
+from lockstep_trainer.runtime.signals import Wishes
 from lockstep_trainer.tracking import Tracker
 from lockstep_trainer.training import (
     CurvePoint,
@@ -40,8 +39,9 @@ from lockstep_trainer.training import (
     Training,
     train,
 )
+from lockstep_trainer.training.gradient_cache import CannotChunk
+from lockstep_trainer.training.held_out import Observatory
 from lockstep_trainer.validation import TrainingData
-from lockstep_trainer.runtime.signals import Wishes
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from lockstep_trainer.networks import Network
 from lockstep_trainer.training import diagnostics
 from lockstep_trainer.training.curve import REPORT_EVERY, batch_variance
 from lockstep_trainer.training.errors import Diverged, Stopped, reason_of
-from lockstep_trainer.training.hooks import Hooks
 from lockstep_trainer.training.eval_points import Look, looks_since
+from lockstep_trainer.training.hooks import Hooks
 from lockstep_trainer.training.machine import REWIND_SCALE, Machine, Step
 from lockstep_trainer.training.outcome import Training
 from lockstep_trainer.training.precision import prepare, reproducible
@@ -259,7 +259,9 @@ class _Run:
         where = f"its best encoder, of step {step}" if best else "the start"
         told = f"Rewound to {where}, SemiHard, learning rate {rate:g}. Before: {trouble.message}"
         self._keep(
-            diagnostics.finding(FindingName.COLLAPSE, trouble.step, _number(trouble), trouble.bound, told)
+            diagnostics.finding(
+                FindingName.COLLAPSE, trouble.step, _number(trouble), trouble.bound, told
+            )
         )
         self._machine.begin(spec, step=step, rewinds=record.rewinds)
         if record.best is None:

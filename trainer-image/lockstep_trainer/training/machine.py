@@ -16,13 +16,13 @@ from lockstep_core.datasets.dataset import Strings
 from lockstep_core.encoding.ragged import Prepared
 from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
 from lockstep_trainer.distributed.process_group import ALONE, Order, Team
-from lockstep_trainer.training.gradient_cache import backward
 from lockstep_trainer.networks import Network
 from lockstep_trainer.objectives import Objective, Outcome, build_objective
 from lockstep_trainer.offline import Guide, due_every, embed_all, mine
-from lockstep_trainer.training.sampling import PKSampler, Rows
 from lockstep_trainer.training.checkpoints import below, distinct
+from lockstep_trainer.training.gradient_cache import backward
 from lockstep_trainer.training.optimisers import build_optimiser, pack, unpack
+from lockstep_trainer.training.sampling import PKSampler, Rows
 
 REWIND_SCALE = 0.3
 """Of the learning rate, each time that a collapse is rewound."""

@@ -24,8 +24,8 @@ from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.datasets import SplitBy
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.pretrained.text_inputs import check_reads, check_texts, text_preprocessing
 from lockstep_trainer.pretrained.base import NetworkError, Pretrained, fetch_base
+from lockstep_trainer.pretrained.text_inputs import check_reads, check_texts, text_preprocessing
 from lockstep_trainer.validation.cautions import class_cautions, content_cautions
 from lockstep_trainer.validation.neighbours import neighbour_cautions
 

@@ -10,7 +10,7 @@ from lockstep_core.datasets.dataset import Inputs, Strings
 from lockstep_core.quality.recall import exact_neighbours
 from lockstep_trainer.evaluation import Floats, embed, measure
 from lockstep_trainer.networks import Network
-from lockstep_trainer.training import Look
+from lockstep_trainer.training.eval_points import Look
 
 SAMPLE_ITEMS = 2000
 WITNESSES = 3

@@ -117,7 +117,7 @@ def ours(batch: int, device: torch.device, *, compiled: bool, chunk: int | None)
     def step(images: Tensor, labels: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            backward(trunk, objective, images, labels, rows, chunk=chunk, team=ALONE)
+            backward(trunk, objective, images, labels, rows, chunk=chunk, group=ALONE)
         optimiser.step()
 
     return step

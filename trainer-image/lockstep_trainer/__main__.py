@@ -26,8 +26,8 @@ from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.result import Program, TrainingFacts
 from lockstep_trainer.commands.arguments import parser
 from lockstep_trainer.commands.local import run_command
-from lockstep_trainer.distributed.ranks import Crew, Place, crew_of, place_of
-from lockstep_trainer.runtime.signals import Wishes, end_at_once
+from lockstep_trainer.distributed.ranks import Rank, WorkerGroup, rank_of, worker_group_of
+from lockstep_trainer.runtime.signals import CheckpointRequests, end_at_once
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,47 +42,47 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(config_file: Path | None, *, start_anew: bool) -> int:
-    """One process, or the parent of several; it may be PID 1 of its container, so it hears signals
-    from the start on."""
+    """One process, or the parent of several; it may be PID 1 of its container, so it handles
+    signals from the start on."""
     try:
-        place = place_of(os.environ)
-        crew = None if place is not None else _crew(config_file)
+        rank = rank_of(os.environ)
+        workers = None if rank is not None else _workers(config_file)
     except JobFailure as failure:
         log_to_stderr()
         return emit(failed(Program.TRAIN, failure))
-    if crew is not None:
+    if workers is not None:
         from lockstep_trainer.distributed.supervisor import supervise
 
         log_to_stderr()
-        return supervise([sys.executable, "-m", "lockstep_trainer", *sys.argv[1:]], crew)
-    if place is not None and not place.leads:
-        from lockstep_trainer.commands.worker import run_member
+        return supervise([sys.executable, "-m", "lockstep_trainer", *sys.argv[1:]], workers)
+    if rank is not None and not rank.leads:
+        from lockstep_trainer.commands.worker import run_worker
 
-        return run_member(place, config_file)
-    return _lead(place or Place(), config_file, start_anew=start_anew)
+        return run_worker(rank, config_file)
+    return _lead(rank or Rank(), config_file, start_anew=start_anew)
 
 
-def _crew(config_file: Path | None) -> Crew | None:
-    """The workers to start; a config that is wrong is told by the one process that then runs."""
+def _workers(config_file: Path | None) -> WorkerGroup | None:
+    """The workers to start; a wrong config is reported by the one process that then runs."""
     try:
         config = load_config(TrainConfig, config_file)
     except JobFailure:
         return None
-    return crew_of(config.training.distributed, os.environ)
+    return worker_group_of(config.training.distributed, os.environ)
 
 
-def _lead(place: Place, config_file: Path | None, *, start_anew: bool) -> int:
-    wishes = Wishes()
-    wishes.listen()
+def _lead(rank: Rank, config_file: Path | None, *, start_anew: bool) -> int:
+    requests = CheckpointRequests()
+    requests.listen()
     afterwards: list[Callable[[], None]] = []
 
     def work(
         config: TrainConfig, store: ArtifactStore, reporter: Reporter, stopping: Stopping
     ) -> TrainingFacts:
-        from lockstep_trainer.commands.run import Around, train_release
+        from lockstep_trainer.commands.run import RunOptions, train_release
 
-        around = Around(wishes, start_anew, place, afterwards.append)
-        return train_release(config, store, reporter, stopping, around)
+        options = RunOptions(requests, start_anew, rank, afterwards.append)
+        return train_release(config, store, reporter, stopping, options)
 
     code = run_job(
         program=Program.TRAIN, config_type=TrainConfig, work=work, config_file=config_file

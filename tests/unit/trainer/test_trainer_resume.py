@@ -24,10 +24,10 @@ from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.evaluation import embed, measure
 from lockstep_trainer.networks import Network, build_network
 from lockstep_trainer.training import (
+    EvalPoint,
     Hooks,
     Identity,
     Keeper,
-    Look,
     Refused,
     Stopped,
     TakenOver,
@@ -109,12 +109,12 @@ def stop_after(steps: int) -> Callable[[], bool]:
     return stop
 
 
-def looker(glyphs: tuple[np.ndarray, np.ndarray]) -> Callable[[Network, int], Look]:
-    def look(network: Network, step: int) -> Look:
+def evaluator(glyphs: tuple[np.ndarray, np.ndarray]) -> Callable[[Network, int], EvalPoint]:
+    def evaluate(network: Network, step: int) -> EvalPoint:
         found = measure(embed(network, glyphs[0][::4], device=CPU), glyphs[1][::4])
-        return Look(step, found.recall_at_1, found.map_at_r, found.variance)
+        return EvalPoint(step, found.recall_at_1, found.map_at_r, found.variance)
 
-    return look
+    return evaluate
 
 
 def equal(one: Network, other: Network) -> bool:
@@ -146,7 +146,7 @@ def test_a_run_in_pieces_is_the_run_in_one_piece(glyphs, place, changes, monkeyp
     if changes is COLLAPSING:
         monkeypatch.setattr("lockstep_trainer.training.diagnostics.WINDOW_STEPS", 10)
     wanted = spec(**changes)
-    plain = Hooks(evaluate=looker(glyphs))
+    plain = Hooks(evaluate=evaluator(glyphs))
     whole, training = run(wanted, glyphs, plain)
     generator = np.random.default_rng(len(changes))
     resumed: list[int] = []
@@ -166,7 +166,7 @@ def test_a_run_in_pieces_is_the_run_in_one_piece(glyphs, place, changes, monkeyp
     assert len(resumed) >= 2
     assert equal(whole, pieces)
     assert last.curve == training.curve
-    assert last.looks == training.looks
+    assert last.eval_points == training.eval_points
     assert (last.steps, last.exported_step) == (training.steps, training.exported_step)
     assert (last.final_loss, last.active_triplets) == (
         training.final_loss,

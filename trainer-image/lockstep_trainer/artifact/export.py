@@ -107,12 +107,12 @@ def export(
     return Exported(parity, roles, overlap)
 
 
-def compare(found: Floats, wanted: Floats) -> Parity:
+def compare(embedded: Floats, wanted: Floats) -> Parity:
     """Raises ExportError beyond `MAX_ABSOLUTE` or below `MIN_COSINE`, or when not finite."""
-    cosine = (found * wanted).sum(axis=1) / (
-        np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+    cosine = (embedded * wanted).sum(axis=1) / (
+        np.linalg.norm(embedded, axis=1) * np.linalg.norm(wanted, axis=1)
     )
-    parity = Parity(len(found), float(np.abs(found - wanted).max()), float(cosine.min()))
+    parity = Parity(len(embedded), float(np.abs(embedded - wanted).max()), float(cosine.min()))
     if not (parity.max_absolute <= MAX_ABSOLUTE and parity.min_cosine >= MIN_COSINE):
         raise ExportError(
             f"{MODEL_FILE} and the trained network differ by {parity.max_absolute:.3g} (at most"

@@ -78,5 +78,5 @@ def neighbour_overlap(exact: Floats, other: Floats) -> float:
     """Mean share of each row's `NEIGHBOURS` nearest others in `exact` that `other` [N, D] finds."""
     rows = np.arange(len(exact))
     wanted, _ = exact_neighbours(exact, exact, NEIGHBOURS, exclude=rows)
-    found, _ = exact_neighbours(other, other, NEIGHBOURS, exclude=rows)
-    return float((wanted[:, :, None] == found[:, None, :]).any(axis=2).mean())
+    kept, _ = exact_neighbours(other, other, NEIGHBOURS, exclude=rows)
+    return float((wanted[:, :, None] == kept[:, None, :]).any(axis=2).mean())

@@ -44,7 +44,10 @@ def evaluate(options: EvaluateOptions) -> dict[str, object]:
         inputs, labels = dataset.inputs[rows], dataset.labels[rows]
         embeddings = encoder.encode(inputs)
     try:
-        found = {"encoder": assess(embeddings, labels), "raw": assess(flatten_raw(inputs), labels)}
+        assessments = {
+            "encoder": assess(embeddings, labels),
+            "raw": assess(flatten_raw(inputs), labels),
+        }
     except ValueError as error:
         raise JobFailure(ExitCode.BAD_DATASET, "NotMeasurable", str(error)) from error
     return {
@@ -52,5 +55,5 @@ def evaluate(options: EvaluateOptions) -> dict[str, object]:
         "spaceID": manifest.space_id,
         "datasetDigest": dataset.digest,
         "items": len(labels),
-        **{name: quality.to_wire() for name, quality in found.items()},
+        **{name: quality.to_wire() for name, quality in assessments.items()},
     }

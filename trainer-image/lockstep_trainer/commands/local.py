@@ -1,4 +1,4 @@
-"""The commands that are for people, not for Jobs: `export` and `evaluate`."""
+"""`export` and `evaluate`: for people, not for Jobs; what they answer is JSON or one line."""
 
 from __future__ import annotations
 

@@ -19,26 +19,26 @@ from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.artifact.export import Exported, export
 from lockstep_trainer.artifact.manifest import describe
 from lockstep_trainer.distributed.joining import dismiss, join, limit_threads
-from lockstep_trainer.distributed.ranks import Place
+from lockstep_trainer.distributed.ranks import Rank
 from lockstep_trainer.evaluation.baselines import serving_embeddings
 from lockstep_trainer.networks import Network, NetworkError, build_network
 from lockstep_trainer.networks.onnx_graph import ExportError
 from lockstep_trainer.report import describe_training, write_reports
-from lockstep_trainer.runtime.signals import Wishes
+from lockstep_trainer.runtime.signals import CheckpointRequests
 from lockstep_trainer.tracking import Ending, tracked
 from lockstep_trainer.training.fit import Fit, fit, make_keeper
 from lockstep_trainer.validation import TrainingData, prepare
 
 
 @dataclass(frozen=True)
-class Around:
-    """`wishes`: checkpoints that are asked for. `start_anew`: what was saved is removed first.
-    `place`: of process 0, which alone does this, among those that train with it.
+class RunOptions:
+    """`requests`: checkpoints that are asked for. `start_anew`: what was saved is removed first.
+    `rank`: of process 0, which alone does this, among those that train with it.
     `afterwards` is given what may be cleared away once the result is kept."""
 
-    wishes: Wishes = field(default_factory=Wishes)
+    requests: CheckpointRequests = field(default_factory=CheckpointRequests)
     start_anew: bool = False
-    place: Place = field(default_factory=Place)
+    rank: Rank = field(default_factory=Rank)
     afterwards: Callable[[Callable[[], None]], None] = lambda clear: None
 
 
@@ -47,13 +47,13 @@ def train_release(
     store: ArtifactStore,
     reporter: Reporter,
     stopping: Stopping,
-    around: Around | None = None,
+    options: RunOptions | None = None,
 ) -> TrainingFacts:
     """Validates, trains, evaluates, exports and publishes; raises `JobFailure` and what
     `prepare` raises."""
-    around = around or Around()
+    options = options or RunOptions()
     began = time.monotonic()
-    limit_threads(around.place)
+    limit_threads(options.rank)
     with (
         tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder,
         tracked(config, reporter.warn) as tracker,
@@ -64,10 +64,10 @@ def train_release(
         for warning in data.warnings:
             reporter.warn(warning)
         keeper = make_keeper(config, data, store, reporter)
-        if around.start_anew:
+        if options.start_anew:
             keeper.discard()
         network = fresh_network(config.training, data)
-        team = join(around.place, config, data)
+        group = join(options.rank, config, data)
         done = fit(
             network,
             config.training,
@@ -75,11 +75,11 @@ def train_release(
             keeper,
             reporter,
             stopping,
-            around.wishes,
+            options.requests,
             lambda unseen: serving_embeddings(
                 store, config.stable_artifact_digest, unseen, reporter.warn
             ),
-            team,
+            group,
             tracker,
         )
         _check(stopping, done)
@@ -94,10 +94,10 @@ def train_release(
         manifest = _manifest(config, data, network, files, exported, reports)
         digest = store.publish(files, manifest)
         facts = _facts(config, data, manifest, digest, done, time.monotonic() - began)
-        told = [files / name for name in reports]
-        tracker.close(Ending.FINISHED, facts.metrics, told)
-    around.afterwards(lambda: dismiss(team))
-    around.afterwards(keeper.discard)
+        files_to_track = [files / name for name in reports]
+        tracker.close(Ending.FINISHED, facts.metrics, files_to_track)
+    options.afterwards(lambda: dismiss(group))
+    options.afterwards(keeper.discard)
     return facts
 
 

@@ -34,15 +34,15 @@ def validate(config_file: Path | None) -> int:
         config = load_config(TrainConfig, config_file)
         store = ArtifactStore.open(config.artifacts)
         with tempfile.TemporaryDirectory(prefix="lockstep-validate-") as folder:
-            found = examine(config.training, store, Path(folder), config.artifacts)
+            examination = examine(config.training, store, Path(folder), config.artifacts)
     except Exception as error:
         failure = as_failure(error)
         if failure.code is ExitCode.INTERNAL:
             log.error("%s", failure.message, exc_info=error)
         report = _refusal(failure)
     else:
-        failure = failure_of(found)
-        report = report_of(config, found, failure)
+        failure = failure_of(examination)
+        report = report_of(config, examination, failure)
     _show(report)
     if failure is not None:
         write_termination_message(failed(Program.TRAIN, failure))

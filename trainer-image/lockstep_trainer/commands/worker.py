@@ -24,17 +24,17 @@ from lockstep_core.jobs import (
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program
-from lockstep_trainer.distributed.ranks import Place
+from lockstep_trainer.distributed.ranks import Rank
 
 log = logging.getLogger(__name__)
 
 
-def run_member(place: Place, config_file: Path | None) -> int:
-    """Its exit code. A success leaves no result: that is what process 0 tells."""
+def run_worker(rank: Rank, config_file: Path | None) -> int:
+    """Its exit code. A success leaves no result: process 0 reports it."""
     log_to_stderr()
     stopping = Stopping()
     stopping.listen()
-    # A wish for a checkpoint, sent to all processes of a pod, is for process 0.
+    # A request for a checkpoint, sent to all processes of a pod, is for process 0.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     try:
         config = load_config(TrainConfig, config_file)
@@ -42,20 +42,20 @@ def run_member(place: Place, config_file: Path | None) -> int:
         # A pod that comes back after process 0 has published would wait for nobody.
         if earlier_result(Program.TRAIN, config, store, log.warning) is None:
             stopping.check()
-            _assist(place, config, store, stopping)
+            _assist(rank, config, store, stopping)
     except Exception as error:
         failure = as_failure(error)
-        log.error("process %d: %s: %s", place.rank, failure.reason, failure.message)
-        return emit(failed(Program.TRAIN, _own(failure, place)))
+        log.error("process %d: %s: %s", rank.rank, failure.reason, failure.message)
+        return emit(failed(Program.TRAIN, _own(failure, rank)))
     return int(ExitCode.OK)
 
 
-def _own(failure: JobFailure, place: Place) -> JobFailure:
-    told = f"process {place.rank} of {place.size}: {failure.message}"
-    return JobFailure(failure.code, failure.reason, told)
+def _own(failure: JobFailure, rank: Rank) -> JobFailure:
+    message = f"process {rank.rank} of {rank.size}: {failure.message}"
+    return JobFailure(failure.code, failure.reason, message)
 
 
-def _assist(place: Place, config: TrainConfig, store: ArtifactStore, stopping: Stopping) -> None:
+def _assist(rank: Rank, config: TrainConfig, store: ArtifactStore, stopping: Stopping) -> None:
     # torch takes seconds to import: signals are heard before.
     import torch
 
@@ -68,12 +68,12 @@ def _assist(place: Place, config: TrainConfig, store: ArtifactStore, stopping: S
     from lockstep_trainer.training.gradient_cache import CannotChunk
     from lockstep_trainer.validation import prepare
 
-    limit_threads(place)
+    limit_threads(rank)
     spec = config.training
     with tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder:
         data = prepare(spec, store, Path(folder), config.artifacts)
         network = fresh_network(spec, data)
-        team = join(place, config, data)
+        group = join(rank, config, data)
         device = choose_device()
         rows = data.train_rows
         items = network.preprocessing.prepare(data.dataset.inputs[rows])
@@ -84,7 +84,7 @@ def _assist(place: Place, config: TrainConfig, store: ArtifactStore, stopping: S
                 data.dataset.labels[rows],
                 spec,
                 device=device,
-                team=team,
+                group=group,
                 stop=stopping.is_set,
                 warn=log.warning,
             )
@@ -92,4 +92,4 @@ def _assist(place: Place, config: TrainConfig, store: ArtifactStore, stopping: S
             raise out_of_memory(spec, device, error) from error
         except (CannotChunk, MemberLost) as error:
             raise shared_failure(error) from error
-        team.leave()
+        group.close()

@@ -1,4 +1,4 @@
-"""How the processes of one training talk: embeddings, gradients, and what process 0 says."""
+"""How the processes of one training communicate: embeddings, gradients, orders of process 0."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
-from lockstep_trainer.distributed.ranks import Place
+from lockstep_trainer.distributed.ranks import Rank
 
-MEET_TIMEOUT = timedelta(minutes=30)
-"""For all to come: a cluster may schedule the last pod long after the first one."""
+CONNECT_TIMEOUT = timedelta(minutes=30)
+"""For all to connect: a cluster may schedule the last pod long after the first one."""
 
 WAIT_TIMEOUT = timedelta(days=7)
-"""How long members wait for an order: process 0 measures, exports and publishes meanwhile. A
+"""How long the others wait for an order: process 0 measures, exports and publishes meanwhile. A
 connection that closes ends the wait at once."""
 
 BUCKET_BYTES = 64 * 2**20
@@ -32,53 +32,53 @@ class MemberLost(Exception):
 
 
 class Order(IntEnum):
-    """What process 0 says next. All are above 0, which the others say."""
+    """What all do next, announced by process 0. All are above 0, which the others send."""
 
     STEP = 1
     ADOPT = 2
     DONE = 3
 
 
-class Team:
+class ProcessGroup:
     """The processes that train together; this one is `rank` of `size`.
 
-    A team of one, which is what the class is made as, talks to nobody.
+    A group of one, which is what the constructor makes, communicates with nobody.
     """
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
-        self._talk: Any = None
+        self._control: Any = None
 
     @classmethod
-    def meet(cls, place: Place, device: torch.device, *, address: str, port: int) -> Team:
-        """Waits for all processes; raises MemberLost when they do not come."""
-        if place.size == 1:
+    def connect(cls, rank: Rank, device: torch.device, *, address: str, port: int) -> ProcessGroup:
+        """Waits for all processes; raises MemberLost when not all connect."""
+        if rank.size == 1:
             return cls()
         with _lost("not all processes came together"):
-            if not place.leads:
-                _await_name(address, port, time.monotonic() + MEET_TIMEOUT.total_seconds())
-            store, _, _ = next(iter(rendezvous("env://", timeout=MEET_TIMEOUT)))
-            store.set_timeout(MEET_TIMEOUT)
+            if not rank.leads:
+                _await_name(address, port, time.monotonic() + CONNECT_TIMEOUT.total_seconds())
+            store, _, _ = next(iter(rendezvous("env://", timeout=CONNECT_TIMEOUT)))
+            store.set_timeout(CONNECT_TIMEOUT)
             dist.init_process_group(
                 dist.get_default_backend_for_device(device),
                 store=store,
-                rank=place.rank,
-                world_size=place.size,
+                rank=rank.rank,
+                world_size=rank.size,
                 timeout=timedelta(minutes=10),
             )
-            team = cls(place.rank, place.size)
-            # Orders go beside the accelerator: nobody waits for its queue to learn what is next.
-            team._talk = dist.new_group(backend="gloo", timeout=WAIT_TIMEOUT)
-        return team
+            group = cls(rank.rank, rank.size)
+            # Orders bypass the accelerator: nobody waits for its queue to learn what is next.
+            group._control = dist.new_group(backend="gloo", timeout=WAIT_TIMEOUT)
+        return group
 
     @property
     def leads(self) -> bool:
         return self.rank == 0
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Closes the connections."""
-        if self._talk is not None:
-            self._talk = None
+        if self._control is not None:
+            self._control = None
             dist.destroy_process_group()
 
     # -- one step
@@ -101,10 +101,10 @@ class Team:
         # Collectives want equal shapes: a slice may be one row shorter than another.
         padded = own.new_zeros(max(counts), *own.shape[1:])
         padded[: len(own)] = own.detach()
-        found = [torch.empty_like(padded) for _ in counts]
+        gathered = [torch.empty_like(padded) for _ in counts]
         with _lost("the embeddings of a batch did not come"):
-            dist.all_gather(found, padded)
-        shares = [share[:count] for share, count in zip(found, counts, strict=True)]
+            dist.all_gather(gathered, padded)
+        shares = [share[:count] for share, count in zip(gathered, counts, strict=True)]
         shares[self.rank] = own
         return torch.cat(shares)
 
@@ -131,36 +131,36 @@ class Team:
                 ):
                     gradient.copy_(part.view_as(gradient))
 
-    # -- what process 0 says
+    # -- orders of process 0
 
-    def say(self, order: Order) -> bool:
-        """Process 0: tells all what is next; whether one of them was asked to stop."""
+    def announce(self, order: Order) -> bool:
+        """Process 0: sends all the next order; returns whether one of them was asked to stop."""
         return bool(self._exchange(int(order), 0)[1])
 
-    def hear(self, stopping: bool) -> Order:
-        """The others: what is next. `stopping` tells process 0 that a signal came."""
+    def receive(self, stopping: bool) -> Order:
+        """The others: the next order. `stopping` tells process 0 that a signal came."""
         return Order(self._exchange(0, int(stopping))[0])
 
     def _exchange(self, order: int, stopping: int) -> list[int]:
         word = torch.tensor([order, stopping])
         with _lost("a process of the training is gone"):
-            dist.all_reduce(word, dist.ReduceOp.MAX, group=self._talk)
+            dist.all_reduce(word, dist.ReduceOp.MAX, group=self._control)
         return [int(value) for value in word]
 
-    def share(self, parcel: bytes | None) -> bytes:
+    def broadcast(self, payload: bytes | None) -> bytes:
         """What process 0 gives (the others None), on every process."""
-        size = torch.tensor([len(parcel or b"")])
+        size = torch.tensor([len(payload or b"")])
         with _lost("what process 0 sent did not come"):
-            dist.broadcast(size, 0, group=self._talk)
-            if parcel is None:
+            dist.broadcast(size, 0, group=self._control)
+            if payload is None:
                 data = torch.empty(int(size), dtype=torch.uint8)
             else:
-                data = torch.frombuffer(bytearray(parcel), dtype=torch.uint8)
-            dist.broadcast(data, 0, group=self._talk)
-        return parcel if parcel is not None else data.numpy().tobytes()
+                data = torch.frombuffer(bytearray(payload), dtype=torch.uint8)
+            dist.broadcast(data, 0, group=self._control)
+        return payload if payload is not None else data.numpy().tobytes()
 
 
-ALONE = Team()
+ALONE = ProcessGroup()
 
 
 def _buckets(gradients: Iterable[Tensor]) -> Iterator[list[Tensor]]:
@@ -182,7 +182,7 @@ def _await_name(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Pod 0 has a name once it runs; until then the cluster's DNS knows none."""
+    """Pod 0 has a DNS name only once it runs."""
     while True:
         try:
             socket.getaddrinfo(address, port)
@@ -201,5 +201,5 @@ def _lost(what: str) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise MemberLost(f"{what} ({told[:200]})") from error
+        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise MemberLost(f"{what} ({cause[:200]})") from error

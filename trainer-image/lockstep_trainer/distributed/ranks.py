@@ -28,7 +28,7 @@ _WORDS = frozenset({"auto", "cpu", "gpu"})
 
 
 @dataclass(frozen=True)
-class Place:
+class Rank:
     """One process: `rank` of `size` in all, `local_rank` of `local_size` on its machine."""
 
     rank: int = 0
@@ -42,8 +42,8 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Crew:
-    """The processes of one machine, which is `node` of `nodes`; they meet at `address`:`port`."""
+class WorkerGroup:
+    """The processes of one machine, which is `node` of `nodes`; all connect to `address`:`port`."""
 
     processes: int
     nodes: int = 1
@@ -60,7 +60,7 @@ class Crew:
         return range(first, first + self.processes)
 
     def environment(self, rank: int) -> dict[str, str]:
-        """What a worker is told; `place_of` reads it."""
+        """The variables of a worker; `rank_of` reads them."""
         return {
             "RANK": str(rank),
             "WORLD_SIZE": str(self.size),
@@ -71,8 +71,8 @@ class Crew:
         }
 
 
-def place_of(environment: Mapping[str, str]) -> Place | None:
-    """Where a worker stands; None where the environment names no worker.
+def rank_of(environment: Mapping[str, str]) -> Rank | None:
+    """The rank of this worker; None where the environment names no worker.
 
     Raises JobFailure (exit 2) for numbers that are none, or that do not fit each other.
     """
@@ -80,7 +80,7 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
         return None
     size = _number(environment, "WORLD_SIZE", low=1, high=MOST_PROCESSES)
     local_size = _number(environment, "LOCAL_WORLD_SIZE", low=1, high=size, default=1)
-    return Place(
+    return Rank(
         rank=_number(environment, "RANK", low=0, high=size - 1),
         size=size,
         local_rank=_number(environment, "LOCAL_RANK", low=0, high=local_size - 1, default=0),
@@ -88,15 +88,15 @@ def place_of(environment: Mapping[str, str]) -> Place | None:
     )
 
 
-def crew_of(spec: DistributedSpec, environment: Mapping[str, str]) -> Crew | None:
+def worker_group_of(spec: DistributedSpec, environment: Mapping[str, str]) -> WorkerGroup | None:
     """The workers that this process has to start; None where it trains alone.
 
-    Raises JobFailure (exit 2) as `place_of`, and where nothing says which of several pods this is.
+    Raises JobFailure (exit 2) as `rank_of`, and where nothing says which of several pods this is.
     """
     if "PET_NNODES" in environment or "PET_NPROC_PER_NODE" in environment:
-        crew = _of_train_job(spec, environment)
+        workers = _of_train_job(spec, environment)
     elif spec.pods > 1:
-        crew = Crew(
+        workers = WorkerGroup(
             processes=spec.processes_per_pod,
             nodes=spec.pods,
             node=_number(environment, "JOB_COMPLETION_INDEX", low=0, high=spec.pods - 1),
@@ -104,16 +104,16 @@ def crew_of(spec: DistributedSpec, environment: Mapping[str, str]) -> Crew | Non
             port=_number(environment, "MASTER_PORT", low=1, high=65_535, default=RENDEZVOUS_PORT),
         )
     else:
-        crew = Crew(processes=spec.processes_per_pod)
-    if crew.size == 1:
+        workers = WorkerGroup(processes=spec.processes_per_pod)
+    if workers.size == 1:
         return None
-    if crew.nodes == 1 and crew.address == LOOPBACK:
-        # Two trainings on one machine must not meet.
-        return Crew(crew.processes, port=free_port())
-    return crew
+    if workers.nodes == 1 and workers.address == LOOPBACK:
+        # Two trainings on one machine must not share a port.
+        return WorkerGroup(workers.processes, port=free_port())
+    return workers
 
 
-def _of_train_job(spec: DistributedSpec, environment: Mapping[str, str]) -> Crew:
+def _of_train_job(spec: DistributedSpec, environment: Mapping[str, str]) -> WorkerGroup:
     nodes = environment.get("PET_NNODES", "1")
     low, _, high = nodes.partition(":")
     if high and high != low:
@@ -123,8 +123,8 @@ def _of_train_job(spec: DistributedSpec, environment: Mapping[str, str]) -> Crew
     if environment.get("PET_NPROC_PER_NODE", "auto") not in _WORDS:
         processes = _number(environment, "PET_NPROC_PER_NODE", low=1, high=1024)
     if count == 1:
-        return Crew(processes)
-    return Crew(
+        return WorkerGroup(processes)
+    return WorkerGroup(
         processes=processes,
         nodes=count,
         node=_number(environment, "PET_NODE_RANK", low=0, high=count - 1),
@@ -143,23 +143,23 @@ def _number(
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:
-    found = environment.get(name, "")
-    if not found:
-        raise _wrong(name, found, "the host name of pod 0 is needed")
-    return found
+    value = environment.get(name, "")
+    if not value:
+        raise _wrong(name, value, "the host name of pod 0 is needed")
+    return value
 
 
 def _wrong(name: str, value: str, needed: str) -> JobFailure:
-    found = f"the environment variable {name} is {value!r}" if value else f"{name} is not set"
+    problem = f"the environment variable {name} is {value!r}" if value else f"{name} is not set"
     fix = (
         "Set it (an Indexed Job, a TrainJob and torchrun do), or set distributed.pods to 1 and"
         " unset PET_NNODES"
     )
-    message = f"several processes train this encoder, but {found}: {needed}. {fix}"
+    message = f"several processes train this encoder, but {problem}: {needed}. {fix}"
     return JobFailure(ExitCode.BAD_CONFIG, "BadEnvironment", message)
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind((LOOPBACK, 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])

@@ -29,14 +29,14 @@ class Evaluation:
     serving: Assessment | None = None
 
     def to_wire(self) -> dict[str, dict[str, Any]]:
-        found = {
+        assessments = {
             "trained": self.trained.to_wire(),
             "untrained": self.untrained.to_wire(),
             "raw": self.raw.to_wire(),
         }
         if self.serving is not None:
-            found["serving"] = self.serving.to_wire()
-        return found
+            assessments["serving"] = self.serving.to_wire()
+        return assessments
 
 
 def serving_embeddings(

@@ -64,10 +64,10 @@ class Transformer(Network):
 
         Raises NetworkError when there are fewer.
         """
-        if layers > (found := len(self.trunk.layers)):
+        if layers > (count := len(self.trunk.layers)):
             raise NetworkError(
-                f"encoder.frozenLayers is {layers}, but the base has {found} layers: set it to at"
-                f" most {found}"
+                f"encoder.frozenLayers is {layers}, but the base has {count} layers: set it to at"
+                f" most {count}"
             )
         for part in (self.trunk.embeddings, *self.trunk.layers[:layers]):
             part.requires_grad_(False)

@@ -79,10 +79,10 @@ def window_sums(
         skip: the nearest negatives of each anchor that do not count.
         anchors_per_chunk: None: as `Comparison.chunks` says.
     """
-    found: tuple[Tensor, Tensor, Tensor] = _WindowSums.apply(
+    sums: tuple[Tensor, Tensor, Tensor] = _WindowSums.apply(
         comparison.vectors, comparison, rule, skip, anchors_per_chunk
     )
-    return found
+    return sums
 
 
 class _WindowSums(torch.autograd.Function):

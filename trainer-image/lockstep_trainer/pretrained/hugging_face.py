@@ -43,8 +43,8 @@ def open_folder(
 
 
 def _pooling(folder: Path) -> Pooling:
-    found = [name for name, on in _read(folder / POOLING_FILE).items() if on is True]
-    modes = [name for name in found if name.startswith("pooling_mode_")]
+    enabled = [name for name, on in _read(folder / POOLING_FILE).items() if on is True]
+    modes = [name for name in enabled if name.startswith("pooling_mode_")]
     if len(modes) != 1 or modes[0] not in _MODES:
         raise NetworkError(
             f"{folder} is pooled by {', '.join(modes) or 'no file that says how'}: give --pooling"
@@ -58,9 +58,9 @@ def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes())
     except ValueError as error:
         raise NetworkError(f"{file.name} is no JSON: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise NetworkError(f"{file.name} is no JSON object")
-    return found
+    return content

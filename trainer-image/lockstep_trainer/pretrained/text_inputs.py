@@ -92,8 +92,8 @@ def text_problems(preprocessing: Preprocessing, texts: Raw) -> list[Problem]:
 
 def check_texts(preprocessing: Preprocessing, texts: Raw) -> None:
     """Raises DatasetError, see `text_problems`."""
-    if found := text_problems(preprocessing, texts):
-        raise DatasetError(found)
+    if problems := text_problems(preprocessing, texts):
+        raise DatasetError(problems)
 
 
 def _refusal(preprocessing: Preprocessing, text: Raw) -> EncodingError | None:

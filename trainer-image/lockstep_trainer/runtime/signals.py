@@ -1,7 +1,7 @@
 """Signals of a process that may be PID 1 of its container, where none has a default.
 
-SIGTERM of a run is heard by `lockstep_core.jobs.Stopping`. Where several workers run, their parent
-(`distributed.supervisor`) passes signals on.
+SIGTERM of a run is handled by `lockstep_core.jobs.Stopping`. Where several workers run, their
+parent (`distributed.supervisor`) passes signals on.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ def end_at_once() -> None:
         signal.signal(number, end)
 
 
-class Wishes:
-    """SIGUSR1: save a checkpoint now. Heard from the first moment on, or the signal would kill.
+class CheckpointRequests:
+    """SIGUSR1: save a checkpoint now. Handled from the first moment on, or the signal would kill.
 
     A plain flag, as in `lockstep_core.jobs.Stopping`: a handler must not take a lock."""
 
     def __init__(self) -> None:
-        self._wished = False
+        self._requested = False
 
     def listen(self) -> None:
         """Main thread only."""
         signal.signal(signal.SIGUSR1, self._on_signal)
 
     def take(self) -> bool:
-        """Whether a checkpoint was wished for since the last time that this was asked."""
-        wished, self._wished = self._wished, False
-        return wished
+        """Whether a checkpoint was asked for since the last call."""
+        requested, self._requested = self._requested, False
+        return requested
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._wished = True
+        self._requested = True

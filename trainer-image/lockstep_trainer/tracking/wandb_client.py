@@ -27,10 +27,10 @@ def main() -> int:
     return 0
 
 
-def follow(told: Iterable[dict[str, Any]]) -> None:
+def follow(lines: Iterable[dict[str, Any]]) -> None:
     """The first line opens the run, those with a step are logged, the last one ends it."""
     run: Any = None
-    for line in told:
+    for line in lines:
         if "run" in line:
             run = _open(line)
         elif "step" in line:

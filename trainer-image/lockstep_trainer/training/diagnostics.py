@@ -1,4 +1,4 @@
-"""What can go wrong with a training, told from its numbers: pure functions.
+"""What can go wrong with a training, recognised from its numbers: pure functions.
 
 Each finding names the number, its bound, and what to try. Where the detectors were measured:
 icons with real label noise and glyphs, batch-hard collapses in nearly every run there, to a
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from lockstep_core.protocol.result import Finding, FindingName
 from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
 from lockstep_trainer.training.curve import CurvePoint, NotFinite
-from lockstep_trainer.training.eval_points import Look
+from lockstep_trainer.training.eval_points import EvalPoint
 
 WINDOW_STEPS = 200
 """No run is judged by fewer steps: embeddings of a fresh network lie close together as well."""
@@ -44,24 +44,26 @@ def finding(name: FindingName, step: int, value: float, bound: float, message: s
     return Finding(name=name, step=step, value=known, bound=bound, message=text)
 
 
-def not_finite(found: NotFinite, spec: TrainingSpec) -> Finding:
+def not_finite(broken: NotFinite, spec: TrainingSpec) -> Finding:
     """A loss or a gradient that is no number: the weights are lost."""
     message = (
-        f"the {found.what} is {found.value} at step {found.step} of {spec.budget.max_steps}; it"
+        f"the {broken.what} is {broken.value} at step {broken.step} of {spec.budget.max_steps}; it"
         f" must be finite. Lower optimizer.learningRate (now {spec.optimizer.learning_rate}, try a"
         f" third) or optimizer.clipNorm (now {spec.optimizer.clip_norm}), and look for extreme"
         " values in the data set"
     )
-    return finding(FindingName.COLLAPSE, found.step, math.nan, 0.0, message)
+    return finding(FindingName.COLLAPSE, broken.step, math.nan, 0.0, message)
 
 
-def collapse_seen(looks: Sequence[Look], spec: TrainingSpec, *, since: int) -> Finding | None:
+def collapse_seen(
+    eval_points: Sequence[EvalPoint], spec: TrainingSpec, *, since: int
+) -> Finding | None:
     """Two evaluations in a row, after the first steps, whose embeddings are one point."""
     bound = float(spec.collapse.min_variance)
     low = [
-        look
-        for look in looks[-2:]
-        if look.step >= since + WINDOW_STEPS and not look.is_sound(bound)
+        point
+        for point in eval_points[-2:]
+        if point.step >= since + WINDOW_STEPS and not point.is_sound(bound)
     ]
     if len(low) < 2:
         return None
@@ -70,14 +72,14 @@ def collapse_seen(looks: Sequence[Look], spec: TrainingSpec, *, since: int) -> F
     )
 
 
-def collapse_at_end(look: Look, loss: float, spec: TrainingSpec) -> Finding | None:
+def collapse_at_end(point: EvalPoint, loss: float, spec: TrainingSpec) -> Finding | None:
     """The encoder that would be exported is one point: it must not be."""
-    if look.is_sound(float(spec.collapse.min_variance)):
+    if point.is_sound(float(spec.collapse.min_variance)):
         return None
     stuck = spec.loss.value_at_collapse()
     is_stuck = stuck is not None and abs(loss - stuck) < 0.15 * stuck
     more = f"; the loss {loss:.4f} is stuck at {stuck:.4g}" if is_stuck else ""
-    return _collapsed(look, spec, f"at the end, step {look.step}{more}")
+    return _collapsed(point, spec, f"at the end, step {point.step}{more}")
 
 
 def collapse_by_loss(
@@ -108,7 +110,7 @@ def collapse_by_loss(
 
 def slow_convergence(
     curve: Sequence[CurvePoint],
-    looks: Sequence[Look],
+    eval_points: Sequence[EvalPoint],
     spec: TrainingSpec,
     *,
     untrained: float,
@@ -117,12 +119,12 @@ def slow_convergence(
     """The loss is flat and recall has not moved from `untrained`; or nothing is left to learn
     from, though recall is not there yet."""
     window = _window(curve, since)
-    if not window or not looks:
+    if not window or not eval_points:
         return None
     half = len(window) // 2
     before, now = _loss(window[:half]), _loss(window[half:])
     active = sum(point.active_triplets for point in window) / len(window)
-    recall, step = max(look.recall_at_1 for look in looks), window[-1].step
+    recall, step = max(point.recall_at_1 for point in eval_points), window[-1].step
     if active < IDLE_ACTIVE and recall < IDLE_RECALL:
         message = (
             f"only {active:.1%} of the terms taught anything in the {WINDOW_STEPS} steps up to"
@@ -143,26 +145,26 @@ def slow_convergence(
     return finding(FindingName.SLOW_CONVERGENCE, step, fell, FLAT_SHARE, message)
 
 
-def overfitting(look: Look, spec: TrainingSpec) -> Finding | None:
+def overfitting(point: EvalPoint, spec: TrainingSpec) -> Finding | None:
     """Training items are told apart much better than items of classes that were held out."""
-    if look.train_recall_at_1 is None:
+    if point.train_recall_at_1 is None:
         return None
-    gap = look.train_recall_at_1 - look.recall_at_1
+    gap = point.train_recall_at_1 - point.recall_at_1
     if gap <= OVERFIT_GAP:
         return None
     stopping = "" if spec.budget.early_stopping else ", set budget.earlyStopping"
     message = (
-        f"recall@1 is {look.train_recall_at_1:.3f} on training items but {look.recall_at_1:.3f} on"
-        f" held-out ones at step {look.step}: a gap of {gap:.3f} (bound {OVERFIT_GAP}). Train on"
-        f" more classes, lower encoder.width{stopping}, or raise optimizer.weightDecay (now"
+        f"recall@1 is {point.train_recall_at_1:.3f} on training items but {point.recall_at_1:.3f}"
+        f" on held-out ones at step {point.step}: a gap of {gap:.3f} (bound {OVERFIT_GAP}). Train"
+        f" on more classes, lower encoder.width{stopping}, or raise optimizer.weightDecay (now"
         f" {spec.optimizer.weight_decay})"
     )
-    return finding(FindingName.OVERFITTING, look.step, gap, OVERFIT_GAP, message)
+    return finding(FindingName.OVERFITTING, point.step, gap, OVERFIT_GAP, message)
 
 
-def noisy_negatives(look: Look, spec: TrainingSpec) -> Finding | None:
+def noisy_negatives(point: EvalPoint, spec: TrainingSpec) -> Finding | None:
     """Items whose nearest neighbours agree on another label: as negatives they teach the wrong."""
-    share = look.contradicted
+    share = point.contradicted
     if share is None or share <= CONTRADICTED_SHARE:
         return None
     semi_hard = spec.mining.strategy is MiningStrategy.SEMI_HARD
@@ -172,7 +174,7 @@ def noisy_negatives(look: Look, spec: TrainingSpec) -> Finding | None:
         f" {CONTRADICTED_SHARE:.0%}): their labels may be wrong, and the hardest negatives are"
         f" then false ones.{mining} Relabel or merge the classes that the report lists"
     )
-    return finding(FindingName.NOISY_NEGATIVES, look.step, share, CONTRADICTED_SHARE, message)
+    return finding(FindingName.NOISY_NEGATIVES, point.step, share, CONTRADICTED_SHARE, message)
 
 
 def over_budget(
@@ -207,19 +209,19 @@ def will_be_over_budget(step: int, seconds: float, spec: TrainingSpec) -> Findin
     return finding(FindingName.BUDGET, step, whole, float(limit), message)
 
 
-def _collapsed(look: Look, spec: TrainingSpec, where: str) -> Finding:
+def _collapsed(point: EvalPoint, spec: TrainingSpec, where: str) -> Finding:
     bound = spec.collapse.min_variance
-    if not math.isfinite(look.variance):
+    if not math.isfinite(point.variance):
         message = (
-            f"the embeddings of held-out items are not finite (variance {look.variance}, must be"
+            f"the embeddings of held-out items are not finite (variance {point.variance}, must be"
             f" at least {bound}) {where}. {_gentler(spec)}"
         )
     else:
         message = (
-            f"the embeddings collapsed: variance {look.variance:.4f} of held-out items is below"
+            f"the embeddings collapsed: variance {point.variance:.4f} of held-out items is below"
             f" {bound} {where}. {_gentler(spec)}"
         )
-    return finding(FindingName.COLLAPSE, look.step, look.variance, float(bound), message)
+    return finding(FindingName.COLLAPSE, point.step, point.variance, float(bound), message)
 
 
 def _gentler(spec: TrainingSpec) -> str:

@@ -11,7 +11,7 @@ from lockstep_core.protocol.training import EarlyStoppingSpec, StoppingMetric
 
 
 @dataclass(frozen=True)
-class Look:
+class EvalPoint:
     """Held-out items after `step` steps, and as many training items beside them.
 
     `recall_at_1`, `map_at_r` and `variance` are of held-out items. `train_recall_at_1` is of a
@@ -41,17 +41,17 @@ class Look:
 
 @dataclass(frozen=True)
 class Standing:
-    """The best look so far, and how many looks in a row brought no gain over `reference`."""
+    """The best evaluation so far, and how many in a row brought no gain over `reference`."""
 
-    best: Look | None = None
+    best: EvalPoint | None = None
     reference: float = -math.inf
     without_gain: int = 0
 
-    def after(self, look: Look, metric: StoppingMetric, min_delta: float) -> Standing:
-        """The standing once `look` is known, which must be sound. Of equals the first stays."""
-        value = look.value(metric)
+    def after(self, point: EvalPoint, metric: StoppingMetric, min_delta: float) -> Standing:
+        """The standing once `point` is known, which must be sound. Of equals the first stays."""
+        value = point.value(metric)
         better = self.best is None or value > self.best.value(metric)
-        standing = replace(self, best=look) if better else self
+        standing = replace(self, best=point) if better else self
         if value > self.reference + min_delta or self.reference == -math.inf:
             return replace(standing, reference=value, without_gain=0)
         return replace(standing, without_gain=self.without_gain + 1)
@@ -69,10 +69,10 @@ class Standing:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Standing:
         reference = -math.inf if state["reference"] is None else float(state["reference"])
-        best = Look(**state["best"]) if state["best"] else None
+        best = EvalPoint(**state["best"]) if state["best"] else None
         return cls(best, reference, int(state["withoutGain"]))
 
 
-def looks_since(looks: Sequence[Look], step: int) -> list[Look]:
+def eval_points_since(eval_points: Sequence[EvalPoint], step: int) -> list[EvalPoint]:
     """Those after `step`: what came before a rewind says nothing of what came after it."""
-    return [look for look in looks if look.step > step]
+    return [point for point in eval_points if point.step > step]

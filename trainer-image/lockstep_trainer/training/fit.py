@@ -1,4 +1,4 @@
-"""One training within a Job: what it tells the reporter, where it saves, how its ends are named."""
+"""One training within a Job: what it reports, where it saves, and how its failures are named."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.distributed.process_group import ALONE, MemberLost, Team
+from lockstep_trainer.distributed.process_group import ALONE, MemberLost, ProcessGroup
 from lockstep_trainer.evaluation import Assessment, Evaluation, Floats, assess, embed
 from lockstep_trainer.networks import Network
 from lockstep_trainer.runtime.devices import choose_device
-from lockstep_trainer.runtime.signals import Wishes
+from lockstep_trainer.runtime.signals import CheckpointRequests
 from lockstep_trainer.tracking import Tracker
 from lockstep_trainer.training import (
     CurvePoint,
     Diverged,
+    EvalPoint,
     Hooks,
     Identity,
     Keeper,
-    Look,
     Mined,
     Refused,
     Stopped,
@@ -40,7 +40,7 @@ from lockstep_trainer.training import (
     train,
 )
 from lockstep_trainer.training.gradient_cache import CannotChunk
-from lockstep_trainer.training.held_out import Observatory
+from lockstep_trainer.training.held_out import HeldOutEvaluator
 from lockstep_trainer.validation import TrainingData
 
 
@@ -77,9 +77,9 @@ def fit(
     keeper: Keeper,
     reporter: Reporter,
     stopping: Stopping,
-    wishes: Wishes,
+    requests: CheckpointRequests,
     serving: Callable[[Inputs], Floats | None] = lambda unseen: None,
-    team: Team = ALONE,
+    group: ProcessGroup = ALONE,
     tracker: Tracker | None = None,
 ) -> Fit:
     """Trains `network`, which has its fresh weights, and measures it beside the baselines; raises
@@ -89,31 +89,31 @@ def fit(
     inputs, labels = data.dataset.inputs, data.dataset.labels
     seen, seen_labels = inputs[data.train_rows], labels[data.train_rows]
     unseen, unseen_labels = inputs[data.eval_rows], labels[data.eval_rows]
-    devices = team.size * (device.type == "cuda")
+    devices = group.size * (device.type == "cuda")
     try:
         reporter.report(Phase.EVALUATING)
         raw = assess(flatten_raw(unseen), unseen_labels)
         untrained = _untrained(embed(network, unseen, device=device), unseen_labels)
-        watched = Observatory(
+        evaluator = HeldOutEvaluator(
             seen, seen_labels, unseen, unseen_labels, device=device, seed=spec.seed
         )
-        told = _Telling(spec, reporter, devices, tracker or Tracker(None, reporter.warn))
+        progress = _ProgressReport(spec, reporter, devices, tracker or Tracker(None, reporter.warn))
         hooks = Hooks(
-            observe=told.point,
-            looked=told.look,
-            mined=told.mined,
+            observe=progress.point,
+            evaluated=progress.evaluated,
+            mined=progress.mined,
             found=lambda finding: reporter.warn(f"{finding.name}: {finding.message}"),
             warn=reporter.warn,
-            resumed=told.resumed,
+            resumed=progress.resumed,
             stop=stopping.is_set,
-            save_now=wishes.take,
-            evaluate=watched.look,
+            save_now=requests.take,
+            evaluate=evaluator.evaluate,
             untrained=untrained.quality.recall_at_1,
             keeper=keeper,
             devices=devices,
         )
         items = network.preprocessing.prepare(seen)
-        training = train(network, items, seen_labels, spec, device=device, hooks=hooks, team=team)
+        training = train(network, items, seen_labels, spec, device=device, hooks=hooks, group=group)
         reporter.report(Phase.EVALUATING)
         embeddings = embed(network, unseen, device=device)
         trained = assess(embeddings, unseen_labels)
@@ -126,7 +126,7 @@ def fit(
     except (CannotChunk, MemberLost) as error:
         raise shared_failure(error) from error
     quality = Evaluation(trained, untrained, raw, served)
-    return Fit(network, training, quality, tuple(watched.contradicted), devices, embeddings)
+    return Fit(network, training, quality, tuple(evaluator.contradicted), devices, embeddings)
 
 
 def _untrained(embeddings: Floats, labels: Strings) -> Assessment:
@@ -140,8 +140,8 @@ def _untrained(embeddings: Floats, labels: Strings) -> Assessment:
     return assess(embeddings, labels)
 
 
-class _Telling:
-    """Shows a run as it goes: loss, recall, time and cost, and what is left of them."""
+class _ProgressReport:
+    """Reports a run as it goes: loss, recall, time and cost, and what is left of them."""
 
     def __init__(
         self, spec: TrainingSpec, reporter: Reporter, devices: int, tracker: Tracker
@@ -193,16 +193,16 @@ class _Telling:
             miningSeconds=mined.seconds,
         )
 
-    def look(self, look: Look) -> None:
+    def evaluated(self, point: EvalPoint) -> None:
         numbers = {
-            "recallAt1": look.recall_at_1,
-            "mapAtR": look.map_at_r,
-            "heldOutVariance": look.variance,
+            "recallAt1": point.recall_at_1,
+            "mapAtR": point.map_at_r,
+            "heldOutVariance": point.variance,
         }
-        if look.train_recall_at_1 is not None:
-            numbers["trainRecallAt1"] = look.train_recall_at_1
-        self._tracker.log(look.step, **numbers)
-        self._reporter.report(Phase.TRAINING, look.step, self._spec.budget.max_steps, **numbers)
+        if point.train_recall_at_1 is not None:
+            numbers["trainRecallAt1"] = point.train_recall_at_1
+        self._tracker.log(point.step, **numbers)
+        self._reporter.report(Phase.TRAINING, point.step, self._spec.budget.max_steps, **numbers)
 
 
 def _failure(error: Stopped | Diverged | Refused | TakenOver, keeper: Keeper) -> JobFailure:
@@ -222,8 +222,8 @@ def shared_failure(error: CannotChunk | MemberLost) -> JobFailure:
     """A batch that cannot be cut, or a process that is gone: then all begin again together."""
     if isinstance(error, CannotChunk):
         return JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", f"training.{error}")
-    told = f"{error}. All processes start again, from the newest checkpoint"
-    return JobFailure(ExitCode.PREEMPTED, "MemberLost", told)
+    message = f"{error}. All processes start again, from the newest checkpoint"
+    return JobFailure(ExitCode.PREEMPTED, "MemberLost", message)
 
 
 def out_of_memory(spec: TrainingSpec, device: torch.device, error: Exception) -> JobFailure:

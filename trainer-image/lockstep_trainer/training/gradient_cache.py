@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from lockstep_trainer.distributed.process_group import ALONE, Team
+from lockstep_trainer.distributed.process_group import ALONE, ProcessGroup
 from lockstep_trainer.objectives import Objective, Outcome
 
 
@@ -30,7 +30,7 @@ def backward(
     items: Tensor,
     *,
     chunk: int | None,
-    team: Team = ALONE,
+    group: ProcessGroup = ALONE,
 ) -> tuple[Outcome, Tensor]:
     """Adds the gradient of a batch to the parameters of `network` and `objective`.
 
@@ -39,7 +39,7 @@ def backward(
         labels: int64 [B].
         items: int64 [B], which item each row holds.
         chunk: items that pass through the network at a time; None: all.
-        team: the processes that embed the batch together. Each gets the gradient of all of it.
+        group: the processes that embed the batch together. Each gets the gradient of all of it.
 
     Returns:
         The outcome, and the embeddings [B, D] without their graph.
@@ -48,7 +48,7 @@ def backward(
         CannotChunk: the batch is cut, and the network holds a BatchNorm.
         MemberLost: another process is gone.
     """
-    if team.size > 1:
+    if group.size > 1:
         refuse_batch_norm(network, "distributed")
     if chunk is None:
         own = network(inputs)
@@ -59,10 +59,10 @@ def backward(
             for part in torch.split(inputs, chunk)
         ]
         own = torch.cat(parts)
-    embeddings = team.gather(own, len(labels))
+    embeddings = group.gather(own, len(labels))
     outcome = objective(embeddings, labels, items)
     torch.autograd.backward(outcome.loss)
-    team.sum_gradients(network, objective)
+    group.sum_gradients(network, objective)
     return outcome, embeddings.detach()
 
 

@@ -1,4 +1,4 @@
-"""Looks at a network while it is trained: held-out items, and a sample of training items."""
+"""Evaluates a network while it is trained: held-out items, and a sample of training items."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lockstep_core.datasets.dataset import Inputs, Strings
 from lockstep_core.quality.recall import exact_neighbours
 from lockstep_trainer.evaluation import Floats, embed, measure
 from lockstep_trainer.networks import Network
-from lockstep_trainer.training.eval_points import Look
+from lockstep_trainer.training.eval_points import EvalPoint
 
 SAMPLE_ITEMS = 2000
 WITNESSES = 3
@@ -19,7 +19,7 @@ WITNESSES = 3
 SHOWN_ITEMS = 20
 
 
-class Observatory:
+class HeldOutEvaluator:
     """Measures one data set. `sample` are rows of the training items: whole classes, about as many
     items as are held out, so that both recalls are of galleries of one size."""
 
@@ -38,7 +38,7 @@ class Observatory:
         self._seen, self._seen_labels = inputs[self.sample], labels[self.sample]
         self.contradicted: list[tuple[int, str, str]] = []
 
-    def look(self, network: Network, step: int) -> Look:
+    def evaluate(self, network: Network, step: int) -> EvalPoint:
         """Leaves the network in evaluation mode."""
         unseen = embed(network, self._unseen, device=self._device)
         quality = measure(unseen, self._unseen_labels)
@@ -49,7 +49,7 @@ class Observatory:
             (int(self.sample[row]), str(self._seen_labels[row]), str(other))
             for row, other in zip(rows[:SHOWN_ITEMS], others[:SHOWN_ITEMS], strict=True)
         ]
-        return Look(
+        return EvalPoint(
             step=step,
             recall_at_1=quality.recall_at_1,
             map_at_r=quality.map_at_r,
@@ -73,8 +73,8 @@ def contradictions(embeddings: Floats, labels: Strings) -> tuple[list[int], list
     and that label. Such an item is the hardest negative of the class that it lies in."""
     if len(embeddings) <= WITNESSES:
         return [], []
-    found, _ = exact_neighbours(embeddings, embeddings, WITNESSES, exclude=np.arange(len(labels)))
-    witnesses = labels[found]
+    nearest, _ = exact_neighbours(embeddings, embeddings, WITNESSES, exclude=np.arange(len(labels)))
+    witnesses = labels[nearest]
     agree = (witnesses == witnesses[:, :1]).all(axis=1) & (witnesses[:, 0] != labels)
     rows = np.flatnonzero(agree)
     return rows.tolist(), witnesses[rows, 0].tolist()

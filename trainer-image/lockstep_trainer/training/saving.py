@@ -46,7 +46,7 @@ class Saving:
         policy = self._spec.checkpoint
         due = policy.every_steps is not None and step % policy.every_steps == 0
         late = self._hooks.clock() - self._saved_at >= policy.every_seconds
-        # Asked in any case: a wish is used up by the checkpoint that it meets.
+        # Asked in any case: a request is used up by whichever checkpoint is saved next.
         return self._hooks.save_now() or due or late
 
     def save(self, record: Record) -> Finding | None:

@@ -55,19 +55,19 @@ def prepare(
             BAD_CONFIG).
         ArtifactError, StoreError: as `load_dataset`.
     """
-    found = examine(spec, store, workdir, artifacts)
-    if found.config_errors and (failure := failure_of(found)):
+    examination = examine(spec, store, workdir, artifacts)
+    if examination.config_errors and (failure := failure_of(examination)):
         raise failure
-    if found.errors or found.dataset is None or found.split is None:
-        raise DatasetError(found.errors)
-    warnings = tuple(map(str, found.warnings))
-    return TrainingData(found.dataset, *found.split, warnings, found.base)
+    if examination.errors or examination.dataset is None or examination.split is None:
+        raise DatasetError(examination.errors)
+    warnings = tuple(map(str, examination.warnings))
+    return TrainingData(examination.dataset, *examination.split, warnings, examination.base)
 
 
-def failure_of(found: Examination) -> JobFailure | None:
+def failure_of(examination: Examination) -> JobFailure | None:
     """How a Job ends that finds this. Errors of the config come first: whoever changes it may not
     need to change the data."""
-    if found.config_errors:
-        text = "; ".join(map(str, (*found.config_errors, *found.errors)))
+    if examination.config_errors:
+        text = "; ".join(map(str, (*examination.config_errors, *examination.errors)))
         return JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", text)
-    return as_failure(DatasetError(found.errors)) if found.errors else None
+    return as_failure(DatasetError(examination.errors)) if examination.errors else None

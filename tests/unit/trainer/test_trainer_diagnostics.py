@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lockstep_core.protocol.result import Finding
 from lockstep_core.protocol.training import EarlyStoppingSpec, StoppingMetric, TrainingSpec
-from lockstep_trainer.training import CurvePoint, Look, diagnostics
+from lockstep_trainer.training import CurvePoint, EvalPoint, diagnostics
 from lockstep_trainer.training.curve import NotFinite
 from lockstep_trainer.training.eval_points import Standing
 
@@ -41,22 +41,24 @@ def curve(
     ]
 
 
-def look(step: int, *, variance: float = 0.5, recall: float = 0.5, **more: float) -> Look:
-    return Look(step, recall, recall / 2, variance, **more)
+def eval_point(
+    step: int, *, variance: float = 0.5, recall: float = 0.5, **more: float
+) -> EvalPoint:
+    return EvalPoint(step, recall, recall / 2, variance, **more)
 
 
 def test_two_evaluations_on_one_point_are_a_collapse() -> None:
-    flat = [look(300, variance=0.001), look(400, variance=0.002)]
+    flat = [eval_point(300, variance=0.001), eval_point(400, variance=0.002)]
     found = diagnostics.collapse_seen(flat, BATCH_HARD, since=0)
     assert found is not None
     assert (found.value, found.bound, found.step) == (0.002, 0.02, 400)
     assert "variance 0.0020 of held-out items is below 0.02 at two evaluations" in found.message
     assert "steps 300 and 400. Use mining.strategy SemiHard (now BatchHard)" in found.message
     assert diagnostics.collapse_seen(flat[1:], BATCH_HARD, since=0) is None
-    assert diagnostics.collapse_seen([flat[0], look(400)], BATCH_HARD, since=0) is None
+    assert diagnostics.collapse_seen([flat[0], eval_point(400)], BATCH_HARD, since=0) is None
     # A fresh network, or one that was just rewound, is not judged yet.
     assert diagnostics.collapse_seen(flat, BATCH_HARD, since=150) is None
-    broken = [look(300, variance=math.nan), look(400, variance=math.nan)]
+    broken = [eval_point(300, variance=math.nan), eval_point(400, variance=math.nan)]
     found = diagnostics.collapse_seen(broken, spec(), since=0)
     assert found is not None and found.value is None
     assert "are not finite (variance nan, must be at least 0.02)" in found.message
@@ -99,7 +101,7 @@ def test_the_weak_but_sound_model_of_a_short_run_ends_well() -> None:
         optimizer={"learningRate": "0.0004"},
         budget={"maxSteps": 10},
     )
-    weak = look(10, variance=0.075, recall=0.3, train_recall_at_1=0.35, contradicted=0.02)
+    weak = eval_point(10, variance=0.075, recall=0.3, train_recall_at_1=0.35, contradicted=0.02)
     points = curve(10, variance=0.075)
     assert diagnostics.collapse_at_end(weak, 0.2, short) is None
     assert diagnostics.collapse_by_loss(points, short, since=0) is None
@@ -108,12 +110,12 @@ def test_the_weak_but_sound_model_of_a_short_run_ends_well() -> None:
     assert diagnostics.noisy_negatives(weak, short) is None
 
 
-def test_at_the_end_one_look_is_enough() -> None:
-    found = diagnostics.collapse_at_end(look(60, variance=0.0123), 0.2004, BATCH_HARD)
+def test_at_the_end_one_evaluation_is_enough() -> None:
+    found = diagnostics.collapse_at_end(eval_point(60, variance=0.0123), 0.2004, BATCH_HARD)
     assert found is not None
     assert "variance 0.0123" in found.message
     assert "at the end, step 60; the loss 0.2004 is stuck at 0.2." in found.message
-    other = diagnostics.collapse_at_end(look(60, variance=0.0123), 0.5, spec())
+    other = diagnostics.collapse_at_end(eval_point(60, variance=0.0123), 0.5, spec())
     assert other is not None and "stuck" not in other.message
     assert "Lower optimizer.learningRate (now 0.004, try a third), or train" in other.message
 
@@ -126,8 +128,8 @@ def test_numbers_that_are_none_name_the_step_and_the_fix() -> None:
 
 def slow(points: list[CurvePoint], recall: float, untrained: float = 0.4) -> Finding | None:
     last = points[-1].step
-    looks = [look(last, recall=recall)]
-    return diagnostics.slow_convergence(points, looks, spec(), untrained=untrained, since=0)
+    eval_points = [eval_point(last, recall=recall)]
+    return diagnostics.slow_convergence(points, eval_points, spec(), untrained=untrained, since=0)
 
 
 def test_a_flat_loss_is_slow_only_where_recall_has_not_moved() -> None:
@@ -150,19 +152,21 @@ def test_batches_that_teach_nothing_are_slow_while_recall_is_low() -> None:
 
 
 def test_a_gap_between_training_and_held_out_recall_is_overfitting() -> None:
-    found = diagnostics.overfitting(look(500, recall=0.6, train_recall_at_1=0.9), spec())
+    found = diagnostics.overfitting(eval_point(500, recall=0.6, train_recall_at_1=0.9), spec())
     assert found is not None and (found.value, found.bound) == (0.3, 0.15)
     assert "a gap of 0.300" in found.message and "budget.earlyStopping" in found.message
-    assert diagnostics.overfitting(look(500, recall=0.8, train_recall_at_1=0.9), spec()) is None
-    assert diagnostics.overfitting(look(500), spec()) is None
+    assert (
+        diagnostics.overfitting(eval_point(500, recall=0.8, train_recall_at_1=0.9), spec()) is None
+    )
+    assert diagnostics.overfitting(eval_point(500), spec()) is None
 
 
 def test_neighbours_that_agree_against_the_label_are_noise() -> None:
-    found = diagnostics.noisy_negatives(look(500, contradicted=0.08), BATCH_HARD)
+    found = diagnostics.noisy_negatives(eval_point(500, contradicted=0.08), BATCH_HARD)
     assert found is not None and (found.value, found.bound) == (0.08, 0.05)
     assert "8.0% of the training items" in found.message
     assert "Use mining.strategy SemiHard (now BatchHard)." in found.message
-    assert diagnostics.noisy_negatives(look(500, contradicted=0.05), spec()) is None
+    assert diagnostics.noisy_negatives(eval_point(500, contradicted=0.05), spec()) is None
 
 
 def test_a_budget_of_time_is_foreseen_and_kept() -> None:
@@ -189,12 +193,12 @@ METRIC = StoppingMetric.RECALL_AT_1
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.sampled_from([0.0, 0.05]))
-def test_the_best_look_is_the_first_highest_and_patience_counts_from_the_last_gain(
+def test_the_best_evaluation_is_the_first_highest_and_patience_counts_from_the_last_gain(
     recalls: list[float], min_delta: float
 ) -> None:
     standing, reference, waited = Standing(), -math.inf, 0
     for step, recall in enumerate(recalls, start=1):
-        standing = standing.after(look(step, recall=recall), METRIC, min_delta)
+        standing = standing.after(eval_point(step, recall=recall), METRIC, min_delta)
         gained = step == 1 or recall > reference + min_delta
         reference, waited = (recall, 0) if gained else (reference, waited + 1)
     assert standing.best is not None

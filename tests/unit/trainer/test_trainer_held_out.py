@@ -1,4 +1,4 @@
-"""Looks on the way: the sample of training items, and labels that neighbours contradict."""
+"""Evaluations on the way: the sample of training items, and labels that neighbours contradict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from lockstep_core.protocol.training import EncoderSpec
 from lockstep_trainer.evaluation import embed, measure
 from lockstep_trainer.networks import build_network
-from lockstep_trainer.training.held_out import Observatory, contradictions, sample_rows
+from lockstep_trainer.training.held_out import HeldOutEvaluator, contradictions, sample_rows
 
 pytestmark = pytest.mark.unit
 
@@ -44,35 +44,35 @@ def test_exactly_the_wrong_labels_are_contradicted() -> None:
     assert contradictions(points[:3], labels[:3]) == ([], [])
 
 
-def test_a_look_measures_both_sides(glyphs) -> None:
+def test_an_evaluation_measures_both_sides(glyphs) -> None:
     inputs, labels = glyphs
     cut = 430
-    watched = Observatory(
+    evaluator = HeldOutEvaluator(
         inputs[:cut], labels[:cut], inputs[cut:], labels[cut:], device=CPU, seed=0
     )
     network = build_network(
         EncoderSpec.model_validate({"kind": "MLP", "dimension": 8, "width": 16}), (16, 16), seed=0
     )
-    look = watched.look(network, 30)
-    assert look.step == 30 and len(watched.sample) == 190
-    assert look.train_recall_at_1 is not None and 0 < look.train_recall_at_1 < 1
-    assert look.contradicted is not None
-    assert len(watched.contradicted) == min(20, round(look.contradicted * 190))
-    for row, label, other in watched.contradicted:
+    point = evaluator.evaluate(network, 30)
+    assert point.step == 30 and len(evaluator.sample) == 190
+    assert point.train_recall_at_1 is not None and 0 < point.train_recall_at_1 < 1
+    assert point.contradicted is not None
+    assert len(evaluator.contradicted) == min(20, round(point.contradicted * 190))
+    for row, label, other in evaluator.contradicted:
         assert labels[row] == label != other
     unseen = embed(network, inputs[cut:], device=CPU)
-    assert look.recall_at_1 == measure(unseen, labels[cut:]).recall_at_1
+    assert point.recall_at_1 == measure(unseen, labels[cut:]).recall_at_1
 
 
-def test_embeddings_that_are_not_finite_are_looked_at_without_neighbours(glyphs) -> None:
+def test_embeddings_that_are_not_finite_are_evaluated_without_neighbours(glyphs) -> None:
     inputs, labels = glyphs
-    watched = Observatory(inputs, labels, inputs[:60], labels[:60], device=CPU, seed=0)
+    evaluator = HeldOutEvaluator(inputs, labels, inputs[:60], labels[:60], device=CPU, seed=0)
     network = build_network(
         EncoderSpec.model_validate({"kind": "MLP", "dimension": 8, "width": 16}), (16, 16), seed=0
     )
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.fill_(float("nan"))
-    look = watched.look(network, 1)
-    assert look.train_recall_at_1 is None and look.contradicted is None
-    assert not look.is_sound(0.0)
+    point = evaluator.evaluate(network, 1)
+    assert point.train_recall_at_1 is None and point.contradicted is None
+    assert not point.is_sound(0.0)

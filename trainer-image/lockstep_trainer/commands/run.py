@@ -6,9 +6,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
+from lockstep_core.datasets.dataset import Inputs
 from lockstep_core.jobs import JobFailure, Reporter, Stopping, preempted
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import TrainConfig
@@ -20,6 +22,7 @@ from lockstep_trainer.artifact.export import Exported, export
 from lockstep_trainer.artifact.manifest import describe
 from lockstep_trainer.distributed.joining import dismiss, join, limit_threads
 from lockstep_trainer.distributed.ranks import Rank
+from lockstep_trainer.evaluation import Floats
 from lockstep_trainer.evaluation.baselines import serving_embeddings
 from lockstep_trainer.networks import Network, NetworkError, build_network
 from lockstep_trainer.networks.onnx_graph import ExportError
@@ -59,10 +62,7 @@ def train_release(
         tracked(config, reporter.warn) as tracker,
     ):
         workdir = Path(folder)
-        reporter.report(Phase.VALIDATING)
-        data = prepare(config.training, store, workdir, config.artifacts)
-        for warning in data.warnings:
-            reporter.warn(warning)
+        data = _validated(config, store, workdir, reporter)
         keeper = make_keeper(config, data, store, reporter)
         if options.start_anew:
             keeper.discard()
@@ -72,33 +72,34 @@ def train_release(
             network,
             config.training,
             data,
-            keeper,
-            reporter,
-            stopping,
-            options.requests,
-            lambda unseen: serving_embeddings(
-                store, config.stable_artifact_digest, unseen, reporter.warn
-            ),
-            group,
-            tracker,
+            keeper=keeper,
+            reporter=reporter,
+            stopping=stopping,
+            requests=options.requests,
+            serving=partial(_serving, config, store, reporter),
+            group=group,
+            tracker=tracker,
         )
         _check(stopping, done)
-        reporter.report(Phase.EXPORTING)
-        files = workdir / "model"
-        files.mkdir()
-        exported = _export(network, config.training, data, files)
-        report = describe_training(config, data, done, exported)
-        reports = write_reports(report, data, done.embeddings, files, reporter.warn)
+        manifest, reports = _write(config, data, done, workdir / "model", reporter)
         _check(stopping, done)
         reporter.report(Phase.PUBLISHING)
-        manifest = _manifest(config, data, network, files, exported, reports)
-        digest = store.publish(files, manifest)
+        digest = store.publish(workdir / "model", manifest)
         facts = _facts(config, data, manifest, digest, done, time.monotonic() - began)
-        files_to_track = [files / name for name in reports]
-        tracker.close(Ending.FINISHED, facts.metrics, files_to_track)
+        tracker.close(Ending.FINISHED, facts.metrics, reports)
     options.afterwards(lambda: dismiss(group))
     options.afterwards(keeper.discard)
     return facts
+
+
+def _validated(
+    config: TrainConfig, store: ArtifactStore, workdir: Path, reporter: Reporter
+) -> TrainingData:
+    reporter.report(Phase.VALIDATING)
+    data = prepare(config.training, store, workdir, config.artifacts)
+    for warning in data.warnings:
+        reporter.warn(warning)
+    return data
 
 
 def _check(stopping: Stopping, done: Fit) -> None:
@@ -119,24 +120,39 @@ def fresh_network(spec: TrainingSpec, data: TrainingData) -> Network:
         raise JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", f"training.{error}") from error
 
 
-def _export(network: Network, spec: TrainingSpec, data: TrainingData, files: Path) -> Exported:
-    unseen = data.dataset.inputs[data.eval_rows]
+def _serving(
+    config: TrainConfig, store: ArtifactStore, reporter: Reporter, unseen: Inputs
+) -> Floats | None:
+    return serving_embeddings(store, config.stable_artifact_digest, unseen, reporter.warn)
+
+
+def _write(
+    config: TrainConfig, data: TrainingData, done: Fit, files: Path, reporter: Reporter
+) -> tuple[ModelManifest, tuple[Path, ...]]:
+    """Writes the model and its reports into a new folder `files`: its manifest, and the reports."""
+    reporter.report(Phase.EXPORTING)
+    files.mkdir()
+    unseen, _ = data.held_out()
     try:
-        return export(network, unseen, files, int8=spec.export.int8)
+        exported = export(done.network, unseen, files, int8=config.training.export.int8)
     except ExportError as error:
         raise JobFailure(ExitCode.EXPORT_FAILED, "ExportDiffers", str(error)) from error
+    report = describe_training(config, data, done, exported)
+    reports = write_reports(report, data, done.embeddings, files, reporter.warn)
+    manifest = _manifest(config, data, done, files, exported, reports)
+    return manifest, tuple(files / name for name in reports)
 
 
 def _manifest(
     config: TrainConfig,
     data: TrainingData,
-    network: Network,
+    done: Fit,
     files: Path,
     exported: Exported,
     reports: tuple[str, ...],
 ) -> ModelManifest:
     return describe(
-        network,
+        done.network,
         exported,
         files,
         reports=reports,

@@ -57,15 +57,11 @@ def _own(failure: JobFailure, rank: Rank) -> JobFailure:
 
 def _assist(rank: Rank, config: TrainConfig, store: ArtifactStore, stopping: Stopping) -> None:
     # torch takes seconds to import: signals are heard before.
-    import torch
-
     from lockstep_trainer.commands.run import fresh_network
     from lockstep_trainer.distributed.joining import join, limit_threads
-    from lockstep_trainer.distributed.process_group import MemberLost
     from lockstep_trainer.runtime.devices import choose_device
     from lockstep_trainer.training import assist
-    from lockstep_trainer.training.fit import out_of_memory, shared_failure
-    from lockstep_trainer.training.gradient_cache import CannotChunk
+    from lockstep_trainer.training.failures import as_job_failures
     from lockstep_trainer.validation import prepare
 
     limit_threads(rank)
@@ -77,7 +73,7 @@ def _assist(rank: Rank, config: TrainConfig, store: ArtifactStore, stopping: Sto
         device = choose_device()
         rows = data.train_rows
         items = network.preprocessing.prepare(data.dataset.inputs[rows])
-        try:
+        with as_job_failures(spec, device):
             assist(
                 network,
                 items,
@@ -88,8 +84,4 @@ def _assist(rank: Rank, config: TrainConfig, store: ArtifactStore, stopping: Sto
                 stop=stopping.is_set,
                 warn=log.warning,
             )
-        except torch.OutOfMemoryError as error:
-            raise out_of_memory(spec, device, error) from error
-        except (CannotChunk, MemberLost) as error:
-            raise shared_failure(error) from error
         group.close()

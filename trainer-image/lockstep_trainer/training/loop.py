@@ -16,7 +16,7 @@ from lockstep_trainer.networks import Network
 from lockstep_trainer.training import diagnostics
 from lockstep_trainer.training.curve import REPORT_EVERY, batch_variance
 from lockstep_trainer.training.errors import Diverged, Stopped, reason_of
-from lockstep_trainer.training.eval_points import EvalPoint, eval_points_since
+from lockstep_trainer.training.findings import Findings
 from lockstep_trainer.training.hooks import Hooks
 from lockstep_trainer.training.machine import REWIND_SCALE, Machine, Step
 from lockstep_trainer.training.outcome import Training
@@ -106,6 +106,7 @@ class _Run:
         )
         self._record = Record()
         self._saving = Saving(self._machine, spec, hooks)
+        self._findings = Findings(spec, hooks)
 
     def go(self) -> Training:
         self._record = self._saving.resume()
@@ -157,7 +158,7 @@ class _Run:
         point = record.curve.close(record.step, batch_variance(done.embeddings), done.rate)
         seconds = self._saving.seconds(record)
         self._hooks.observe(point, seconds)
-        self._report(diagnostics.will_be_over_budget(record.step, seconds, spec))
+        self._findings.report(record, diagnostics.will_be_over_budget(record.step, seconds, spec))
         return diagnostics.collapse_by_loss(record.curve.points, spec, since=record.segment)
 
     def _mine(self) -> None:
@@ -188,35 +189,9 @@ class _Run:
             record.standing = before.after(point, metric, float(early.min_delta) if early else 0.0)
             if record.standing.best is point:
                 record.best = self._machine.weights()
-        for finding in self._judge(point):
-            self._report(finding)
+        for finding in self._findings.holding(record, point):
+            self._findings.report(record, finding)
         return diagnostics.collapse_seen(record.eval_points, spec, since=record.segment)
-
-    def _judge(self, point: EvalPoint) -> list[Finding]:
-        """What holds now, and may hold no longer later."""
-        record, spec = self._record, self._spec
-        untrained = self._hooks.untrained
-        slow = None
-        if untrained is not None:
-            slow = diagnostics.slow_convergence(
-                record.curve.points,
-                eval_points_since(record.eval_points, record.segment),
-                spec,
-                untrained=untrained,
-                since=record.segment,
-            )
-        findings = (
-            slow,
-            diagnostics.overfitting(point, spec),
-            diagnostics.noisy_negatives(point, spec),
-        )
-        return [one for one in findings if one is not None]
-
-    def _report(self, finding: Finding | None) -> None:
-        """Each kind of finding is reported once on the way."""
-        if finding is not None and finding.name not in self._record.reported:
-            self._record.reported.add(finding.name)
-            self._hooks.found(finding)
 
     def _end(self) -> Finding | None:
         """The last evaluation, and the best weights; a finding when there is nothing to export."""
@@ -227,11 +202,11 @@ class _Run:
             record.step, self._saving.seconds(record), spec, devices=self._hooks.devices
         )
         if over is not None:
-            self._keep(over)
+            self._findings.keep(record, over)
         if trouble is None and point is not None:
             trouble = diagnostics.collapse_at_end(point, record.curve.final()[0], spec)
         if trouble is not None and record.standing.best is not None:
-            self._keep(trouble)
+            self._findings.keep(record, trouble)
             trouble = None
         if trouble is not None:
             if over is not None:
@@ -241,12 +216,6 @@ class _Run:
         if record.best is not None:
             self._machine.load_network(record.best)
         return None
-
-    def _keep(self, finding: Finding) -> None:
-        """Something that happened, whatever comes after it."""
-        self._record.kept[finding.name] = finding
-        self._record.reported.add(finding.name)
-        self._hooks.found(finding)
 
     def _rewind(self, trouble: Finding) -> None:
         """Back to the best encoder, else to the start, and on more gently; or the end."""
@@ -262,10 +231,11 @@ class _Run:
         rate = float(spec.optimizer.learning_rate) * REWIND_SCALE**record.rewinds
         where = f"its best encoder, of step {step}" if best else "the start"
         message = f"Rewound to {where}, SemiHard, learning rate {rate:g}. Before: {trouble.message}"
-        self._keep(
+        self._findings.keep(
+            record,
             diagnostics.finding(
                 FindingName.COLLAPSE, trouble.step, _number(trouble), trouble.bound, message
-            )
+            ),
         )
         self._machine.begin(spec, step=step, rewinds=record.rewinds)
         if record.best is None:
@@ -283,15 +253,13 @@ class _Run:
         record = self._record
         best = record.standing.best if record.best is not None else None
         exported = best or (record.eval_points[-1] if record.eval_points else None)
-        holding = self._judge(exported) if exported else []
-        findings = {finding.name: finding for finding in holding} | record.kept
         loss, active = record.curve.final()
         self._machine.network.eval()
         return Training(
             curve=tuple(record.curve.points),
             eval_points=tuple(record.eval_points),
             minings=tuple(record.minings),
-            findings=tuple(findings[name] for name in FindingName if name in findings),
+            findings=self._findings.of_result(record, exported),
             steps=record.step,
             exported_step=best.step if best else record.step,
             seconds=self._saving.seconds(record),

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import ArtifactStore
-from lockstep_core.datasets import Dataset, DatasetError
+from lockstep_core.datasets import Dataset, DatasetError, Strings
+from lockstep_core.datasets.dataset import Inputs
 from lockstep_core.jobs import JobFailure, as_failure
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.storage import ArtifactsSpec
@@ -31,6 +32,14 @@ class TrainingData:
     eval_rows: Rows
     warnings: tuple[str, ...]
     base: Pretrained | None = None
+
+    def training(self) -> tuple[Inputs, Strings]:
+        """Items and labels to train on."""
+        return self.dataset.inputs[self.train_rows], self.dataset.labels[self.train_rows]
+
+    def held_out(self) -> tuple[Inputs, Strings]:
+        """Items and labels that are only measured."""
+        return self.dataset.inputs[self.eval_rows], self.dataset.labels[self.eval_rows]
 
     def summary(self) -> dict[str, Any]:
         """What a report of the training says of its data."""

@@ -1,6 +1,6 @@
 """A process of a training that is not process 0: no progress, no checkpoint, no artifact.
 
-It ends well once process 0 has published; what it leaves otherwise is why it could not go on.
+It succeeds once process 0 has published; otherwise its result is why it could not go on.
 """
 
 from __future__ import annotations

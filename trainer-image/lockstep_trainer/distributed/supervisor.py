@@ -47,8 +47,8 @@ class End:
 def verdict(ends: Sequence[End]) -> End:
     """The end that stands for all; `ends` in the order in which they came.
 
-    Process 0 publishes last, so its success is everybody's. Otherwise the first failure tells what
-    happened: what came after it was ended by it. A preemption gives way to any other failure,
+    Process 0 publishes last, so its success is everybody's. Otherwise the first failure is the
+    cause: what came after it was ended by it. A preemption gives way to any other failure,
     because the processes that miss a lost one end as preempted as well.
     """
     leader = next((end for end in ends if end.rank == 0), None)

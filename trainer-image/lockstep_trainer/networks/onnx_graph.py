@@ -126,7 +126,7 @@ def strip(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """The exporter and its optimiser print and log a page about their own doings."""
+    """The exporter and its optimiser print and log a page about their own progress."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

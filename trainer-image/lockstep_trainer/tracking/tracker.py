@@ -1,4 +1,4 @@
-"""Tells a tracker what happens, from a thread of its own: a server that hangs holds up nothing."""
+"""Reports to a tracker from a thread of its own: a server that hangs delays nothing."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Tracker:
         while (call := self._calls.get()) is not None:
             try:
                 call()
-            # A tracker may raise whatever its client does; none of it is worth a training.
+            # A tracker may raise whatever its client does; none of it may end a training.
             except Exception as error:
                 if self._abandoned:
                     return  # reported already

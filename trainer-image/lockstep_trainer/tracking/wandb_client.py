@@ -1,4 +1,4 @@
-"""The process that speaks to Weights & Biases: JSON lines of `wandb.Wandb` on standard input."""
+"""The client process of Weights & Biases: JSON lines of `wandb.Wandb` on standard input."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def follow(lines: Iterable[dict[str, Any]]) -> None:
         if "run" in line:
             run = _open(line)
         elif "step" in line:
-            # A trainer that goes on after a checkpoint tells some steps again: the first counts.
+            # A trainer that goes on after a checkpoint repeats some steps: the first counts.
             run.log(line["numbers"], step=line["step"])
         else:
             run.summary.update(line["numbers"])

@@ -1,4 +1,4 @@
-"""The training loop, and what keeps it honest: curves, checkpoints and watchers."""
+"""The training loop with its batches, curves, checkpoints and diagnostics, and a whole `fit`."""
 
 from lockstep_trainer.training.checkpoints import Identity, Keeper
 from lockstep_trainer.training.curve import FINAL_STEPS, REPORT_EVERY, CurvePoint, batch_variance

@@ -138,7 +138,7 @@ class Machine:
                 self._step(rows)
 
     def _lead(self, rows: Rows) -> None:
-        """Process 0 says which items a batch holds: what it draws from may change on the way."""
+        """Process 0 announces the items of a batch: what it draws from may change on the way."""
         if self._moved:
             self.asked_to_stop |= self._group.announce(Order.ADOPT)
             self._group.broadcast(self._packed())

@@ -65,6 +65,6 @@ class Saving:
         return None
 
     def save_at_end(self, record: Record) -> None:
-        """What comes after the last step takes long enough to be lost in, too."""
+        """What comes after the last step takes long enough for a pod to be lost meanwhile."""
         if self._hooks.keeper and self._hooks.clock() - self._saved_at >= LAST_SAVE_SECONDS:
             self.save(record)

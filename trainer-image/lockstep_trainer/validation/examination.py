@@ -1,4 +1,4 @@
-"""All that is wrong with a set, and all that is odd about it, in one pass."""
+"""All errors of a set, and all warnings about it, in one pass."""
 
 from __future__ import annotations
 

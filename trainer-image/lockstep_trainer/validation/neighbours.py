@@ -22,7 +22,7 @@ EASY = 0.98
 """Recall@1 of raw items beyond which training has next to nothing to gain."""
 FLOOD = 0.2
 NEAR = 0.03
-"""Distance of unit vectors below which two items are one to the eye: a cosine above 0.9995."""
+"""Distance of unit vectors below which two items count as near copies: a cosine above 0.9995."""
 
 
 def neighbour_cautions(
@@ -30,7 +30,7 @@ def neighbour_cautions(
 ) -> tuple[list[Problem], float | None]:
     """Warnings, and the raw recall@1 of held-out items (None where no class has two)."""
     training, held_out = (whole_classes(dataset.labels, rows) for rows in split)
-    cautions = _oddities(dataset, training)
+    cautions = _label_and_copy_cautions(dataset, training)
     recall = _raw_recall(dataset, held_out)
     if recall is not None and recall > EASY:
         what = (
@@ -88,29 +88,29 @@ def nearest(vectors: Floats, k: int) -> tuple[Rows, Floats]:
     return rows, distances
 
 
-def _oddities(dataset: Dataset, rows: Rows) -> list[Problem]:
+def _label_and_copy_cautions(dataset: Dataset, rows: Rows) -> list[Problem]:
     """Items among neighbours of one other class; near copies within a class."""
     if len(rows) <= NEIGHBOURS:
         return []
     vectors, labels = _vectors(dataset, rows), dataset.labels[rows]
     _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     near, distances = nearest(vectors, NEIGHBOURS)
-    around = codes[near]
+    near_codes = codes[near]
     cautions = []
     # Its own class could have filled the places, and one other did.
-    alien = (around == around[:, :1]).all(axis=1) & (around[:, 0] != codes)
-    alien &= counts[codes] > NEIGHBOURS
-    if alien.any():
+    contradicted = (near_codes == near_codes[:, :1]).all(axis=1) & (near_codes[:, 0] != codes)
+    contradicted &= counts[codes] > NEIGHBOURS
+    if contradicted.any():
         examples = [
             f"row {rows[at]}: {labels[at]} among {labels[near[at, 0]]}"
-            for at in np.flatnonzero(alien)
+            for at in np.flatnonzero(contradicted)
         ]
         what = (
             f"of {len(rows)} items looked at, those whose {NEIGHBOURS} nearest raw items are all of"
             " one other class (label noise?)"
         )
         cautions.append(problem(what, examples, "look at them; relabel or remove what is wrong"))
-    copies = (distances[:, 0] < NEAR) & (around[:, 0] == codes)
+    copies = (distances[:, 0] < NEAR) & (near_codes[:, 0] == codes)
     if copies.mean() > FLOOD:
         examples = [f"rows {rows[at]} and {rows[near[at, 0]]}" for at in np.flatnonzero(copies)]
         what = f"of {len(rows)} items looked at, near copies of another of their class"

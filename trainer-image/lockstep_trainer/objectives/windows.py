@@ -31,7 +31,15 @@ OUT = 1e30
 
 
 class WindowedTriplets(nn.Module):
-    """Mean loss over all triplets within a window that violate the margin."""
+    """Mean loss over all triplets within a window that violate the margin.
+
+    Relations: the triplets of `Hard` and of `AllSemiHard` together are those of `BatchAll`.
+    `MinedTriplets` takes one negative for an anchor and a positive instead of all.
+
+    Example:
+        loss: {name: Triplet, margin: "0.2"}
+        mining: {strategy: AllSemiHard}
+    """
 
     def __init__(self, loss: LossSpec, mining: MiningSpec) -> None:
         super().__init__()

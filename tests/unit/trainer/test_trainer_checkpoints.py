@@ -186,26 +186,26 @@ def test_a_checkpoint_is_taken_by_steps_by_seconds_and_on_demand(glyphs, place):
         now[0] += 0.5  # asked a few times a step
         return now[0]
 
-    for checkpoint, wish in (
+    for checkpoint, asked in (
         ({"everySteps": 10}, False),
         ({"everySeconds": 20}, False),
         ({}, True),
     ):
         wanted = spec(checkpoint=checkpoint)
-        keeper, wishes = place.keeper(wanted), [wish]
+        keeper, requests = place.keeper(wanted), [asked]
         run(
             wanted,
             glyphs,
             Hooks(
                 keeper=keeper,
                 clock=clock if "everySeconds" in checkpoint else (lambda: 0.0),
-                save_now=lambda wishes=wishes: bool(wishes.pop() if wishes else False),
+                save_now=lambda requests=requests: bool(requests.pop() if requests else False),
             ),
         )
         steps = [one.step for one in place.checkpoints.newest_first()]
         if "everySteps" in checkpoint:
             assert steps == [40, 30]  # `keep` of them
-        elif wish:
+        elif asked:
             assert steps == [1]
         else:
             assert len(steps) == 2

@@ -27,7 +27,7 @@ from lockstep_core.artifacts import ArtifactStore
 from lockstep_core.jobs import Reporter, Stopping
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.progress import Phase
-from lockstep_trainer.work import train_release
+from lockstep_trainer.commands.run import train_release
 
 CONFIGS = {
     "icons": folder_of("icons") / "icons.json",

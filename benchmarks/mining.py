@@ -210,9 +210,9 @@ def network_step(cell: Cell) -> Callable[[], object]:
     import torch
 
     from lockstep_core.protocol.training import TrainingSpec
-    from lockstep_trainer.gradient_cache import backward
     from lockstep_trainer.networks import build_network
     from lockstep_trainer.objectives import build_objective
+    from lockstep_trainer.training.gradient_cache import backward
 
     spec = TrainingSpec.model_validate(
         {

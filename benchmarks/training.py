@@ -29,12 +29,12 @@ from torch import Tensor, nn
 
 from examples.glyphs.render import characters, find_faces
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.distributed.team import ALONE
+from lockstep_trainer.distributed.process_group import ALONE
 from lockstep_trainer.evaluation import embed, measure
-from lockstep_trainer.gradient_cache import backward
 from lockstep_trainer.networks import build_network
 from lockstep_trainer.objectives import build_objective
 from lockstep_trainer.training import train
+from lockstep_trainer.training.gradient_cache import backward
 
 PACKAGES = ("torch", "numpy", "pytorch-metric-learning", "sentence-transformers")
 BAR = {"recallAt1": 0.985, "cpuSeconds": 20.0}
@@ -117,7 +117,7 @@ def ours(batch: int, device: torch.device, *, compiled: bool, chunk: int | None)
     def step(images: Tensor, labels: Tensor) -> None:
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device.type, dtype=torch.bfloat16):
-            backward(trunk, objective, images, labels, rows, chunk=chunk, team=ALONE)
+            backward(trunk, objective, images, labels, rows, chunk=chunk, group=ALONE)
         optimiser.step()
 
     return step

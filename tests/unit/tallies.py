@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lockstep_core.protocol.metrics import ENCODER_REQUEST_SECONDS, ENCODER_REQUESTS
-from lockstep_operator.decide.snapshot.measurements import Count, Tally
+from lockstep_operator.decide.snapshot.measurements import Count, Labels, Tally
 
 
 def tally_of(
     codes: Mapping[str, int], within: Mapping[float, int] | None = None, timed: int | None = None
 ) -> Tally:
     """Searches by status code; the seconds they took by edge, and how many were timed."""
-    counts = {}
+    counts: dict[str, Count] = {}
     if codes:
-        events = {("search", code): count for code, count in codes.items()}
+        events: dict[Labels, int] = {("search", code): count for code, count in codes.items()}
         counts[ENCODER_REQUESTS.name] = Count(events)
     if timed is not None:
         counts[ENCODER_REQUEST_SECONDS.name] = Count({("search",): timed}, within or {})

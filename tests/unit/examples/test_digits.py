@@ -16,8 +16,8 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_encoder.evaluate import measure
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.decide import gates
+from lockstep_trainer.commands.run import train_release
 from lockstep_trainer.validation.examination import examine
-from lockstep_trainer.work import train_release
 
 pytestmark = pytest.mark.unit
 

@@ -16,7 +16,7 @@ from lockstep_core.protocol.exitcodes import RETRYABLE, UNCOUNTED, ExitCode
 from lockstep_core.protocol.result import FindingName
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gates import Gate
-from lockstep_trainer.__main__ import _parser
+from lockstep_trainer.commands.arguments import parser
 
 pytestmark = pytest.mark.unit
 
@@ -39,11 +39,11 @@ def test_the_gate_is_one_that_the_operator_takes() -> None:
 def test_commands_are_ones_that_the_program_takes() -> None:
     (block,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     typed = re.findall(r"^lockstep-train (.*)$", block, re.MULTILINE)
-    assert [_parser().parse_args(shlex.split(words)).command for words in typed] == [
+    assert [parser().parse_args(shlex.split(words)).command for words in typed] == [
         "validate",
         "run",
     ]
-    assert _parser().parse_args(["run", "--start-anew"]).start_anew
+    assert parser().parse_args(["run", "--start-anew"]).start_anew
     named = set(re.findall(r"`lockstep-train (\w+)", TEXT))
     assert named == {"run", "validate", "evaluate", "export"}
 

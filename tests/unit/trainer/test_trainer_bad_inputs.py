@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lockstep_core.protocol.result import Result
-from lockstep_trainer.validation.command import validate
+from lockstep_trainer.commands.validate import validate
 from lockstep_trainer.validation.report import ValidationReport
 from tests.unit.trainer.bad_inputs.corner import Corner
 from tests.unit.trainer.bad_inputs.making import Bad

@@ -12,7 +12,7 @@ import torch
 from lockstep_core.protocol.result import Finding
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.networks import Network, build_network
-from lockstep_trainer.training import Diverged, Hooks, Look, Training, train
+from lockstep_trainer.training import Diverged, EvalPoint, Hooks, Training, train
 
 pytestmark = pytest.mark.unit
 
@@ -38,12 +38,12 @@ def run(
     return network, train(network, *glyphs, wanted, device=CPU, hooks=Hooks(**hooks))
 
 
-def recalls(values: dict[int, float], variance: float = 0.5) -> Callable[[Network, int], Look]:
-    return lambda network, step: Look(step, values.get(step, 0.1), 0.1, variance)
+def recalls(values: dict[int, float], variance: float = 0.5) -> Callable[[Network, int], EvalPoint]:
+    return lambda network, step: EvalPoint(step, values.get(step, 0.1), 0.1, variance)
 
 
 def ticking(seconds: float) -> Callable[[], float]:
-    """A clock that moves by as much at every look."""
+    """A clock that moves by as much whenever it is read."""
     now = [0.0]
 
     def clock() -> float:
@@ -62,10 +62,10 @@ def test_what_was_measured_best_is_exported_and_not_the_last(glyphs) -> None:
     wanted = spec(evaluation={"everySteps": 10})
     network, training = run(glyphs, wanted, evaluate=best)
     assert (training.steps, training.exported_step) == (60, 20)
-    assert [look.step for look in training.looks] == [10, 20, 30, 40, 50, 60]
+    assert [point.step for point in training.eval_points] == [10, 20, 30, 40, 50, 60]
     kept: dict[str, torch.Tensor] = {}
 
-    def keep(network: Network, step: int) -> Look:
+    def keep(network: Network, step: int) -> EvalPoint:
         if step == 20:
             kept.update({k: v.clone() for k, v in network.state_dict().items()})
         return best(network, step)
@@ -97,7 +97,7 @@ def test_time_that_is_up_ends_the_run_and_is_told(glyphs) -> None:
     assert found == stopped
     assert f"after step {training.steps} of 60" in found.message
     assert "GPU-seconds" in found.message
-    assert training.looks[-1].step == training.steps
+    assert training.eval_points[-1].step == training.steps
 
 
 def test_a_collapse_at_the_end_of_the_budget_is_not_exported(glyphs) -> None:
@@ -107,11 +107,11 @@ def test_a_collapse_at_the_end_of_the_budget_is_not_exported(glyphs) -> None:
 
 
 def test_a_collapse_at_the_end_exports_the_best_before_it_and_says_so(glyphs) -> None:
-    def look(network: Network, step: int) -> Look:
-        return Look(step, 0.5, 0.5, 0.5 if step <= 20 else 0.001)
+    def evaluate(network: Network, step: int) -> EvalPoint:
+        return EvalPoint(step, 0.5, 0.5, 0.5 if step <= 20 else 0.001)
 
-    network, training = run(glyphs, spec(evaluation={"everySteps": 20}), evaluate=look)
+    network, training = run(glyphs, spec(evaluation={"everySteps": 20}), evaluate=evaluate)
     assert (training.steps, training.exported_step, training.rewinds) == (60, 20, 0)
-    short, _ = run(glyphs, spec(evaluation={"everySteps": 20}), evaluate=look)
+    short, _ = run(glyphs, spec(evaluation={"everySteps": 20}), evaluate=evaluate)
     assert equal(network, short)
     assert [found.name for found in training.findings] == ["Collapse"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep_trainer.devices import choose_device
+from lockstep_trainer.runtime.devices import choose_device
 
 pytestmark = pytest.mark.unit
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.distributed.places import Crew, Place, free_port
-from lockstep_trainer.distributed.team import MemberLost, Order, Team
-from lockstep_trainer.gradient_cache import CannotChunk, backward
+from lockstep_trainer.distributed.process_group import MemberLost, Order, ProcessGroup
+from lockstep_trainer.distributed.ranks import Rank, WorkerGroup, free_port
 from lockstep_trainer.networks import build_network
 from lockstep_trainer.objectives import build_objective
 from lockstep_trainer.training import assist
+from lockstep_trainer.training.gradient_cache import CannotChunk, backward
 from lockstep_trainer.training.machine import Machine
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]
@@ -66,15 +66,15 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return (centres + generator.normal(size=(48, 10))).astype(np.float32), labels
 
 
-def machine(wanted: TrainingSpec, team: Team) -> Machine:
+def machine(wanted: TrainingSpec, group: ProcessGroup) -> Machine:
     inputs, labels = data()
     network = build_network(wanted.encoder, inputs.shape[1:], seed=0)
-    return Machine(network, network.preprocessing.prepare(inputs), labels, wanted, CPU, team)
+    return Machine(network, network.preprocessing.prepare(inputs), labels, wanted, CPU, group)
 
 
-def numbers(wanted: TrainingSpec, team: Team) -> Iterator[dict[str, torch.Tensor]]:
+def numbers(wanted: TrainingSpec, group: ProcessGroup) -> Iterator[dict[str, torch.Tensor]]:
     """Losses, gradients and weights of a few steps, of a rewind, and of steps after it."""
-    found = machine(wanted, team)
+    found = machine(wanted, group)
     start = found.weights()
     for step in range(STEPS):
         if step == STEPS // 2:
@@ -96,16 +96,16 @@ def numbers(wanted: TrainingSpec, team: Team) -> Iterator[dict[str, torch.Tensor
         }
 
 
-def meet(rank: int, port: int) -> Team:
-    crew = Crew(processes=2, port=port)
-    os.environ.update(crew.environment(rank))
-    return Team.meet(Place(rank, 2, rank, 2), CPU, address=crew.address, port=port)
+def connect(rank: int, port: int) -> ProcessGroup:
+    workers = WorkerGroup(processes=2, port=port)
+    os.environ.update(workers.environment(rank))
+    return ProcessGroup.connect(Rank(rank, 2, rank, 2), CPU, address=workers.address, port=port)
 
 
-def member(port: int) -> None:
+def worker(port: int) -> None:
     """The second process: all trainings in a row; at the last one it is asked to stop."""
     torch.set_num_threads(1)
-    team = meet(1, port)
+    group = connect(1, port)
     inputs, labels = data()
     for name, changes in SPECS.items():
         wanted = spec(**changes)
@@ -118,10 +118,10 @@ def member(port: int) -> None:
             labels,
             wanted,
             device=CPU,
-            team=team,
+            group=group,
             stop=partial(str.__eq__, name, "ArcFace"),
         )
-    team.leave()
+    group.close()
 
 
 @pytest.fixture
@@ -132,27 +132,27 @@ def port() -> int:
 def test_two_processes_train_as_one(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    for name in Crew(processes=2).environment(0):
+    for name in WorkerGroup(processes=2).environment(0):
         monkeypatch.setenv(name, "")
     other = subprocess.Popen([sys.executable, __file__, str(port)])
     try:
-        team = meet(0, port)
+        group = connect(0, port)
         for name, changes in SPECS.items():
             wanted = spec(**changes)
-            alone = numbers(wanted, Team())
-            for step, (one, two) in enumerate(zip(alone, numbers(wanted, team), strict=True)):
+            alone = numbers(wanted, ProcessGroup())
+            for step, (one, two) in enumerate(zip(alone, numbers(wanted, group), strict=True)):
                 assert one.keys() == two.keys()
                 for key, value in one.items():
                     told = f"{name}, step {step}: {key}"
                     assert torch.allclose(two[key], value, rtol=1e-6, atol=1e-6), told
-            found = machine(wanted, team)
+            found = machine(wanted, group)
             found.step()
             assert found.asked_to_stop is (name == "ArcFace")
-            team.say(Order.DONE)
+            group.announce(Order.DONE)
         assert other.wait(timeout=60) == 0
         with pytest.raises(MemberLost, match="gone"):
-            team.say(Order.STEP)
-        team.leave()
+            group.announce(Order.STEP)
+        group.close()
     finally:
         other.kill()
         other.wait()
@@ -171,9 +171,9 @@ def test_a_network_that_looks_at_the_batch_is_not_shared() -> None:
             torch.zeros(8, dtype=torch.int64),
             torch.arange(8),
             chunk=None,
-            team=Team(0, 2),
+            group=ProcessGroup(0, 2),
         )
 
 
 if __name__ == "__main__":
-    member(int(sys.argv[1]))
+    worker(int(sys.argv[1]))

@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn import functional
 
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.gradient_cache import CannotChunk, backward
 from lockstep_trainer.objectives import build_objective
+from lockstep_trainer.training.gradient_cache import CannotChunk, backward
 
 pytestmark = pytest.mark.unit
 

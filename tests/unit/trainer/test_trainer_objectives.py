@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 import torch
+import yaml
+from torch import nn
 from torch.nn import functional
 
 from lockstep_core.protocol.training import LossName, MemorySpec, MiningStrategy, TrainingSpec
 from lockstep_trainer.mining import Comparison
 from lockstep_trainer.objectives import Objective, build_objective
+from lockstep_trainer.objectives.auxiliary import Center, CrossEntropy, SpreadOut
+from lockstep_trainer.objectives.contrastive import Contrastive
 from lockstep_trainer.objectives.memory import Memory
+from lockstep_trainer.objectives.proxies import ArcFace, ProxyAnchor
+from lockstep_trainer.objectives.softmax import InfoNCE, SupCon
+from lockstep_trainer.objectives.triplets import MinedTriplets
+from lockstep_trainer.objectives.windows import WindowedTriplets
 
 pytestmark = pytest.mark.unit
 
 CLASSES, PER_CLASS, DIMENSION = 6, 4, 16
+LOSSES = [
+    MinedTriplets,
+    WindowedTriplets,
+    Contrastive,
+    InfoNCE,
+    SupCon,
+    ProxyAnchor,
+    ArcFace,
+    CrossEntropy,
+    Center,
+    SpreadOut,
+]
 EVERY = [
     *({"mining": {"strategy": strategy}} for strategy in MiningStrategy),
     *({"loss": {"name": name}} for name in LossName if name is not LossName.TRIPLET),
@@ -36,6 +57,13 @@ def build(parts: dict[str, Any], seed: int = 0) -> Objective:
         }
     )
     return build_objective(spec, classes=CLASSES, seed=seed)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+def test_the_example_of_each_loss_builds_it(loss: type[nn.Module]) -> None:
+    description, _, example = inspect.getdoc(loss).partition("Example:\n")
+    assert "Relations: " in description
+    assert any(type(part) is loss for part in build(yaml.safe_load(example)).modules())
 
 
 def batch(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

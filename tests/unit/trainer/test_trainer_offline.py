@@ -25,9 +25,9 @@ from lockstep_trainer.offline import (
     neighbours,
 )
 from lockstep_trainer.offline.mining import weights_digest
-from lockstep_trainer.sampling import PKSampler
 from lockstep_trainer.training import Hooks, Mined, train
 from lockstep_trainer.training.machine import Machine
+from lockstep_trainer.training.sampling import PKSampler
 
 pytestmark = pytest.mark.unit
 

@@ -16,13 +16,13 @@ from lockstep_core.artifacts import ArtifactStore, ModelManifest, Role, sha256_b
 from lockstep_core.jobs import Reporter, Stopping
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.storage import ArtifactsSpec
+from lockstep_trainer.commands.run import train_release
 from lockstep_trainer.evaluation import Evaluation, assess
-from lockstep_trainer.evaluation.beside import serving_embeddings
+from lockstep_trainer.evaluation.baselines import serving_embeddings
 from lockstep_trainer.report import charts, words
 from lockstep_trainer.report.page import value_at
 from lockstep_trainer.report.pictures import picture
 from lockstep_trainer.report.projection import MAX_POINTS, principal_plane, shown_rows
-from lockstep_trainer.work import train_release
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]
 

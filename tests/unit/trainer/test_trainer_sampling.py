@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep_trainer.sampling import PKSampler
+from lockstep_trainer.training.sampling import PKSampler
 
 pytestmark = pytest.mark.unit
 

@@ -39,7 +39,7 @@ def test_sigusr1_saves_and_sigterm_saves_and_ends_as_preempted(tmp_path, wire, s
         process.send_signal(signal.SIGUSR1)
         while process.poll() is None and not list(folder.glob("*.safetensors")):
             time.sleep(0.01)
-        wished = {file.name for file in folder.glob("*.safetensors")}
+        asked_for = {file.name for file in folder.glob("*.safetensors")}
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
     finally:
@@ -52,8 +52,8 @@ def test_sigusr1_saves_and_sigterm_saves_and_ends_as_preempted(tmp_path, wire, s
     step = int(newest.partition("-")[0])
     assert f"stopped before step {step + 1} of 1000000; the work is kept" in result.message
     assert f"goes on from its checkpoint of step {step}" in result.message
-    # Stopped before another step, it has nothing to add to what was saved by wish.
-    (saved,) = wished
+    # Stopped before another step, it has nothing to add to what was saved on demand.
+    (saved,) = asked_for
     assert int(saved.partition("-")[0]) <= step
     assert not (store_root / "manifests").exists()
 

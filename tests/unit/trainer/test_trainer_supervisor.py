@@ -1,4 +1,4 @@
-"""Where a process stands, and how the end of several becomes the end of one pod."""
+"""Which process this is, and how the end of several becomes the end of one pod."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program, Result
 from lockstep_core.protocol.training import DistributedSpec
 from lockstep_trainer.distributed import supervisor as module
-from lockstep_trainer.distributed.places import Crew, Place, crew_of, place_of
+from lockstep_trainer.distributed.ranks import Rank, WorkerGroup, rank_of, worker_group_of
 from lockstep_trainer.distributed.supervisor import End, Supervisor, conclude, supervise, verdict
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]
@@ -36,37 +36,37 @@ def spec(pods: int = 1, processes: int = 1) -> DistributedSpec:
     return DistributedSpec(pods=pods, processes_per_pod=processes)
 
 
-def test_a_worker_knows_its_place() -> None:
-    crew = Crew(processes=2, nodes=3, node=1, address="pod-0", port=29500)
-    assert list(crew.ranks()) == [2, 3]
-    assert place_of(crew.environment(3)) == Place(rank=3, size=6, local_rank=1, local_size=2)
-    assert place_of({"RANK": "1", "WORLD_SIZE": "2"}) == Place(rank=1, size=2)
-    assert place_of({}) is None
-    assert place_of({"RANK": "0"}) is None
+def test_a_worker_knows_its_rank() -> None:
+    workers = WorkerGroup(processes=2, nodes=3, node=1, address="pod-0", port=29500)
+    assert list(workers.ranks()) == [2, 3]
+    assert rank_of(workers.environment(3)) == Rank(rank=3, size=6, local_rank=1, local_size=2)
+    assert rank_of({"RANK": "1", "WORLD_SIZE": "2"}) == Rank(rank=1, size=2)
+    assert rank_of({}) is None
+    assert rank_of({"RANK": "0"}) is None
 
 
 @pytest.mark.parametrize(
-    ("wanted", "environment", "crew"),
+    ("wanted", "environment", "workers"),
     [
         (spec(), {}, None),
         (spec(), {"PET_NNODES": "1", "PET_NPROC_PER_NODE": "auto"}, None),
-        (spec(pods=3, processes=2), POD, Crew(2, 3, 2, POD["MASTER_ADDR"], 29500)),
-        (spec(), TRAIN_JOB, Crew(4, 2, 1, "trainjob-node-0-0.trainjob", 29400)),
+        (spec(pods=3, processes=2), POD, WorkerGroup(2, 3, 2, POD["MASTER_ADDR"], 29500)),
+        (spec(), TRAIN_JOB, WorkerGroup(4, 2, 1, "trainjob-node-0-0.trainjob", 29400)),
         (
             spec(processes=8),
             TRAIN_JOB | {"PET_NPROC_PER_NODE": "gpu"},
-            Crew(8, 2, 1, TRAIN_JOB["PET_MASTER_ADDR"], 29400),
+            WorkerGroup(8, 2, 1, TRAIN_JOB["PET_MASTER_ADDR"], 29400),
         ),
     ],
 )
-def test_a_pod_knows_its_crew(
-    wanted: DistributedSpec, environment: dict[str, str], crew: Crew | None
+def test_a_pod_knows_its_workers(
+    wanted: DistributedSpec, environment: dict[str, str], workers: WorkerGroup | None
 ) -> None:
-    assert crew_of(wanted, environment) == crew
+    assert worker_group_of(wanted, environment) == workers
 
 
 def test_processes_of_one_machine_meet_at_a_port_of_their_own() -> None:
-    found = crew_of(spec(processes=3), {})
+    found = worker_group_of(spec(processes=3), {})
     assert found is not None
     assert (found.size, found.address) == (3, "127.0.0.1")
     assert found.port != 29500
@@ -86,13 +86,13 @@ def test_an_environment_that_does_not_fit_is_told(
     wanted: DistributedSpec, environment: dict[str, str], told: str
 ) -> None:
     with pytest.raises(JobFailure, match=told) as caught:
-        crew_of(wanted, environment)
+        worker_group_of(wanted, environment)
     assert caught.value.code is ExitCode.BAD_CONFIG
 
 
 def test_a_rank_beyond_the_size_is_told() -> None:
     with pytest.raises(JobFailure, match="RANK is '2': a whole number from 0 to 1"):
-        place_of({"RANK": "2", "WORLD_SIZE": "2"})
+        rank_of({"RANK": "2", "WORLD_SIZE": "2"})
 
 
 KILLED = -int(signal.SIGKILL)
@@ -154,7 +154,7 @@ def sh(script: str) -> list[str]:
 
 
 def run(script: str, folder: Path, **more: Any) -> list[End]:
-    return Supervisor(sh(script), Crew(processes=2), folder, **more).run()
+    return Supervisor(sh(script), WorkerGroup(processes=2), folder, **more).run()
 
 
 @pytest.mark.usefixtures("quick")
@@ -213,4 +213,4 @@ def test_signals_reach_the_workers(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 def test_a_stop_before_a_worker_listens_is_a_preemption() -> None:
     script = "[ $RANK = 1 ] && kill -TERM $PPID; exec sleep 30"
-    assert supervise(sh(script), Crew(processes=2)) == ExitCode.PREEMPTED
+    assert supervise(sh(script), WorkerGroup(processes=2)) == ExitCode.PREEMPTED

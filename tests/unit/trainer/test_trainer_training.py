@@ -11,7 +11,7 @@ from lockstep_core.protocol.datasets import SplitSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.evaluation import embed, measure
 from lockstep_trainer.networks import build_network
-from lockstep_trainer.training import CurvePoint, Diverged, Hooks, Look, Stopped, train
+from lockstep_trainer.training import CurvePoint, Diverged, EvalPoint, Hooks, Stopped, train
 
 pytestmark = pytest.mark.unit
 
@@ -115,19 +115,19 @@ def collapsing(**changes: object) -> TrainingSpec:
     return spec(60, mining={"strategy": "BatchHard"}, optimizer={"learningRate": "0.01"}, **changes)
 
 
-def looking(inputs: np.ndarray, labels: np.ndarray) -> Hooks:
-    def look(network, step: int) -> Look:
+def evaluating(inputs: np.ndarray, labels: np.ndarray) -> Hooks:
+    def evaluate(network, step: int) -> EvalPoint:
         found = measure(embed(network, inputs, device=CPU), labels)
-        return Look(step, found.recall_at_1, found.map_at_r, found.variance)
+        return EvalPoint(step, found.recall_at_1, found.map_at_r, found.variance)
 
-    return Hooks(evaluate=look)
+    return Hooks(evaluate=evaluate)
 
 
 def test_a_collapse_ends_the_run_where_it_may_not_rewind(glyphs):
     inputs, labels = shuffled(glyphs)
     wanted = collapsing(collapse={"action": "Fail"})
     with pytest.raises(Diverged) as caught:
-        train(fresh(wanted), inputs, labels, wanted, device=CPU, hooks=looking(inputs, labels))
+        train(fresh(wanted), inputs, labels, wanted, device=CPU, hooks=evaluating(inputs, labels))
     said = str(caught.value)
     assert caught.value.reason == "Collapsed"
     assert "below 0.02 at the end, step 60; the loss 0.2" in said
@@ -140,7 +140,7 @@ def test_a_collapse_is_rewound_and_trained_gently(glyphs):
     inputs, labels = shuffled(glyphs)
     wanted = collapsing()
     network = fresh(wanted)
-    training = train(network, inputs, labels, wanted, device=CPU, hooks=looking(inputs, labels))
+    training = train(network, inputs, labels, wanted, device=CPU, hooks=evaluating(inputs, labels))
     assert training.rewinds == 1
     assert training.steps == training.curve[-1].step == 60
     assert measure(embed(network, inputs, device=CPU), labels).variance > 0.02

@@ -1,4 +1,5 @@
-"""From a place to a team: the device, the threads, and whether all are about to do the same."""
+"""From a rank to a process group: the device, the threads, and whether all processes have the same
+config and data."""
 
 from __future__ import annotations
 
@@ -12,73 +13,73 @@ from lockstep_core.jobs import JobFailure
 from lockstep_core.protocol.config import TrainConfig
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.threads import cpu_threads
-from lockstep_trainer.devices import choose_device
-from lockstep_trainer.distributed.places import LOOPBACK, Place
-from lockstep_trainer.distributed.team import MemberLost, Order, Team
+from lockstep_trainer.distributed.process_group import MemberLost, Order, ProcessGroup
+from lockstep_trainer.distributed.ranks import LOOPBACK, Rank
+from lockstep_trainer.runtime.devices import choose_device
 from lockstep_trainer.validation import TrainingData
 
 
-def limit_threads(place: Place) -> None:
+def limit_threads(rank: Rank) -> None:
     """This process' share of what the container may use."""
     # torch's own choice are the physical cores, and it knows nothing of quotas.
-    share = max(1, cpu_threads() // place.local_size)
+    share = max(1, cpu_threads() // rank.local_size)
     torch.set_num_threads(min(torch.get_num_threads(), share))
 
 
-def join(place: Place, config: TrainConfig, data: TrainingData) -> Team:
+def join(rank: Rank, config: TrainConfig, data: TrainingData) -> ProcessGroup:
     """Waits for the others, and makes sure that all have the same config and data.
 
     Raises JobFailure: they do not fit each other or the machine, or not all came.
     """
-    if place.size == 1:
-        return Team()
-    _check(place, config)
+    if rank.size == 1:
+        return ProcessGroup()
+    _check(rank, config)
     device = choose_device()
     try:
-        team = Team.meet(
-            place,
+        group = ProcessGroup.connect(
+            rank,
             device,
             address=os.environ.get("MASTER_ADDR", LOOPBACK),
             port=int(os.environ.get("MASTER_PORT", "0")),
         )
-        _agree(team, _question(config, data))
+        _agree(group, _question(config, data))
     except MemberLost as error:
-        told = f"{error}. This process starts again and waits anew"
-        raise JobFailure(ExitCode.PREEMPTED, "MemberLost", told) from error
-    return team
+        message = f"{error}. This process starts again and waits anew"
+        raise JobFailure(ExitCode.PREEMPTED, "MemberLost", message) from error
+    return group
 
 
-def dismiss(team: Team) -> None:
+def dismiss(group: ProcessGroup) -> None:
     """Process 0: the result is kept, so the others may end well."""
-    if team.size == 1:
+    if group.size == 1:
         return
     try:
-        team.say(Order.DONE)
-        team.leave()
+        group.announce(Order.DONE)
+        group.close()
     except MemberLost:
         # It will find the result in the store when it starts again.
         return
 
 
-def _check(place: Place, config: TrainConfig) -> None:
+def _check(rank: Rank, config: TrainConfig) -> None:
     batch = config.training.batch
-    if place.size > batch.classes * batch.per_class:
+    if rank.size > batch.classes * batch.per_class:
         message = (
-            f"{place.size} processes train, but a batch has only"
+            f"{rank.size} processes train, but a batch has only"
             f" {batch.classes * batch.per_class} items: raise training.batch.classes, or start"
             " fewer processes"
         )
         raise JobFailure(ExitCode.BAD_CONFIG, "TooManyProcesses", message)
-    found = torch.accelerator.device_count()
-    if found and found < place.local_size:
+    count = torch.accelerator.device_count()
+    if count and count < rank.local_size:
         message = (
-            f"{place.local_size} processes of this pod need an accelerator each, but it has"
-            f" {found}: set training.distributed.processesPerPod to {found}, or give the pod more"
+            f"{rank.local_size} processes of this pod need an accelerator each, but it has"
+            f" {count}: set training.distributed.processesPerPod to {count}, or give the pod more"
             " in training.template.resources.limits"
         )
         raise JobFailure(ExitCode.BAD_CONFIG, "TooFewDevices", message)
-    if found:
-        torch.accelerator.set_device_index(place.local_rank)
+    if count:
+        torch.accelerator.set_device_index(rank.local_rank)
 
 
 def _question(config: TrainConfig, data: TrainingData) -> str:
@@ -88,12 +89,12 @@ def _question(config: TrainConfig, data: TrainingData) -> str:
     return f"config {hashlib.sha256(whole.encode()).hexdigest()[:12]}, data {data.dataset.digest}"
 
 
-def _agree(team: Team, mine: str) -> None:
+def _agree(group: ProcessGroup, mine: str) -> None:
     """Raises JobFailure where a process is about to train something else than process 0."""
-    theirs = team.share(mine.encode() if team.leads else None).decode()
+    theirs = group.broadcast(mine.encode() if group.leads else None).decode()
     if theirs != mine:
         message = (
-            f"process 0 trains {theirs}, but process {team.rank} would train {mine}: give all"
+            f"process 0 trains {theirs}, but process {group.rank} would train {mine}: give all"
             " processes one config, and pin the data set with training.data.digest"
         )
         raise JobFailure(ExitCode.DIGEST_MISMATCH, "ProcessesDiffer", message)

@@ -1,4 +1,4 @@
-"""PID 1 of a pod with several workers: starts them, forwards signals, tells how they ended.
+"""PID 1 of a pod with several workers: starts them, forwards signals, reports how they ended.
 
 Torch's own launcher turns every exit code into 1, so a cluster could not tell bad data from a
 preemption. Here each worker leaves its result in a file, and one of them is the pod's.
@@ -24,7 +24,7 @@ from lockstep_core.jobs import JobFailure, emit, failed, preempted
 from lockstep_core.protocol.environment import TERMINATION_PATH_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program, Result
-from lockstep_trainer.distributed.places import Crew
+from lockstep_trainer.distributed.ranks import WorkerGroup
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ class End:
 def verdict(ends: Sequence[End]) -> End:
     """The end that stands for all; `ends` in the order in which they came.
 
-    Process 0 publishes last, so its success is everybody's. Otherwise the first failure tells what
-    happened: what came after it was ended by it. A preemption gives way to any other failure,
+    Process 0 publishes last, so its success is everybody's. Otherwise the first failure is the
+    cause: what came after it was ended by it. A preemption gives way to any other failure,
     because the processes that miss a lost one end as preempted as well.
     """
     leader = next((end for end in ends if end.rank == 0), None)
@@ -95,13 +95,13 @@ class Supervisor:
     def __init__(
         self,
         command: Sequence[str],
-        crew: Crew,
+        workers: WorkerGroup,
         folder: Path,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._command, self._crew, self._folder = list(command), crew, folder
+        self._command, self._workers, self._folder = list(command), workers, folder
         self._clock, self._sleep = clock, sleep
         self._ranks: dict[int, int] = {}
         self._asked: list[int] = []
@@ -111,7 +111,7 @@ class Supervisor:
         """Starts all and waits for all; the ends, in their order."""
         for number in FORWARDED:
             signal.signal(number, self._on_signal)
-        processes = [self._start(rank) for rank in self._crew.ranks()]
+        processes = [self._start(rank) for rank in self._workers.ranks()]
         ends: list[End] = []
         deadline: float | None = None
         while self._ranks:
@@ -132,11 +132,13 @@ class Supervisor:
         return ends
 
     def _start(self, rank: int) -> subprocess.Popen[bytes]:
-        told = self._crew.environment(rank) | {TERMINATION_PATH_VARIABLE: str(self._file(rank))}
+        variables = self._workers.environment(rank) | {
+            TERMINATION_PATH_VARIABLE: str(self._file(rank))
+        }
         # Standard output belongs to the pod's one result.
         process = subprocess.Popen(
             self._command,
-            env={**os.environ, **told},
+            env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
             # A terminal signals a whole group: forwarded as well, that would be a second time,
@@ -147,7 +149,7 @@ class Supervisor:
         return process
 
     def _reap(self) -> list[End]:
-        found = []
+        ends = []
         for pid, status in self._ended_children():
             rank = self._ranks.pop(pid, None)
             if rank is None:
@@ -156,8 +158,8 @@ class Supervisor:
             if code == -signal.SIGTERM and self._stopped:
                 # It had not yet begun to listen, and has nothing to save.
                 code = int(ExitCode.PREEMPTED)
-            found.append(End(rank, code, self._result(rank)))
-        return found
+            ends.append(End(rank, code, self._result(rank)))
+        return ends
 
     def _ended_children(self) -> Iterator[tuple[int, int]]:
         """PID 1 inherits every orphan of its pod, and must ask after them as well."""
@@ -187,13 +189,13 @@ class Supervisor:
 
     def _send(self, number: int) -> None:
         for pid, rank in self._ranks.items():
-            # A checkpoint is wished for of process 0 alone.
+            # Process 0 alone saves checkpoints.
             if number != signal.SIGUSR1 or rank == 0:
                 os.kill(pid, number)
 
 
-def supervise(command: Sequence[str], crew: Crew) -> int:
+def supervise(command: Sequence[str], workers: WorkerGroup) -> int:
     """Runs `command` once for each process of this pod; the pod's exit code."""
     with tempfile.TemporaryDirectory(prefix="lockstep-workers-") as folder:
-        ends = Supervisor(command, crew, Path(folder)).run()
-    return conclude(verdict(ends), crew.processes)
+        ends = Supervisor(command, workers, Path(folder)).run()
+    return conclude(verdict(ends), workers.processes)

@@ -34,7 +34,7 @@ class Assessment:
         return float(self.ranking.reciprocal_rank.mean())
 
     def to_wire(self) -> dict[str, Any]:
-        found: dict[str, Any] = {
+        numbers: dict[str, Any] = {
             **self.quality.to_wire(),
             "map": round(self.mean_average_precision, 6),
             "mrr": round(self.mean_reciprocal_rank, 6),
@@ -42,8 +42,8 @@ class Assessment:
             "effectiveRank": round(self.effective_rank, 4),
         }
         if self.verification is not None:
-            found["verification"] = self.verification.to_wire()
-        return found
+            numbers["verification"] = self.verification.to_wire()
+        return numbers
 
 
 def assess(embeddings: Floats, labels: Strings, *, seed: int = 0) -> Assessment:

@@ -27,13 +27,13 @@ class WorstClass:
     taken_for: str | None
 
     def to_wire(self) -> dict[str, Any]:
-        found = {
+        numbers = {
             "label": self.label,
             "queries": self.queries,
             "recallAt1": round(self.recall_at_1, 6),
             "averagePrecision": round(self.average_precision, 6),
         }
-        return found if self.taken_for is None else found | {"takenFor": self.taken_for}
+        return numbers if self.taken_for is None else numbers | {"takenFor": self.taken_for}
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Confusion:
 def worst_classes(ranking: Ranking, labels: Strings) -> tuple[WorstClass, ...]:
     """Up to `SHOWN_CLASSES` whose items find another class first, the worst first."""
     groups = Groups.of(labels)
-    asked, found = groups.codes[ranking.queries], groups.codes[ranking.nearest]
+    asked, answered = groups.codes[ranking.queries], groups.codes[ranking.nearest]
     count = len(groups.names)
     queries = np.bincount(asked, minlength=count)
-    hits = np.bincount(asked, asked == found, minlength=count)
+    hits = np.bincount(asked, asked == answered, minlength=count)
     precision = np.bincount(asked, ranking.average_precision, minlength=count)
     at = np.flatnonzero(hits < queries)
     recall, average = hits[at] / queries[at], precision[at] / queries[at]
@@ -65,14 +65,14 @@ def worst_classes(ranking: Ranking, labels: Strings) -> tuple[WorstClass, ...]:
             queries=int(queries[at[place]]),
             recall_at_1=float(recall[place]),
             average_precision=float(average[place]),
-            taken_for=_most_often(groups, found[asked == at[place]], at[place]),
+            taken_for=_most_often(groups, answered[asked == at[place]], at[place]),
         )
         for place in order
     )
 
 
-def _most_often(groups: Groups, found: np.ndarray[Any, Any], own: np.int64) -> str | None:
-    others = found[found != own]
+def _most_often(groups: Groups, answered: np.ndarray[Any, Any], own: np.int64) -> str | None:
+    others = answered[answered != own]
     return str(groups.names[np.bincount(others).argmax()]) if len(others) else None
 
 
@@ -82,7 +82,7 @@ def worst_confusions(ranking: Ranking, labels: Strings) -> tuple[Confusion, ...]
     wrong = np.flatnonzero(labels[ranking.nearest] != labels[ranking.queries])
     by = ranking.distance_own[wrong] - ranking.distance[wrong]
     seen: set[tuple[str, str]] = set()
-    found = []
+    confusions = []
     for place in wrong[np.lexsort((ranking.queries[wrong], -by))]:
         row, nearest = int(ranking.queries[place]), int(ranking.nearest[place])
         pair = (str(labels[row]), str(labels[nearest]))
@@ -91,7 +91,7 @@ def worst_confusions(ranking: Ranking, labels: Strings) -> tuple[Confusion, ...]
         seen.add(pair)
         own = int(ranking.nearest_own[place])
         distances = float(ranking.distance[place]), float(ranking.distance_own[place])
-        found.append(Confusion(row, nearest, own, *distances))
-        if len(found) == SHOWN_CONFUSIONS:
+        confusions.append(Confusion(row, nearest, own, *distances))
+        if len(confusions) == SHOWN_CONFUSIONS:
             break
-    return tuple(found)
+    return tuple(confusions)

@@ -1,4 +1,4 @@
-"""Recall, precision and geometry: what is cheap enough for every look during training."""
+"""Recall, precision and geometry: what is cheap enough for every evaluation during training."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def _scores(
     embeddings: Floats, groups: Groups, queries: NDArray[np.int64], depth: int
 ) -> NDArray[np.float64]:
     """The first six numbers of `Quality` for each query, [Q, 6]."""
-    found, _ = exact_neighbours(embeddings[queries], embeddings, depth, exclude=queries)
-    hits = (groups.codes[found] == groups.codes[queries][:, None]) & (found >= 0)
+    neighbours, _ = exact_neighbours(embeddings[queries], embeddings, depth, exclude=queries)
+    hits = (groups.codes[neighbours] == groups.codes[queries][:, None]) & (neighbours >= 0)
     wanted = groups.relevant[queries]
     within = {k: hits[:, :k].sum(axis=1) for k in DEPTHS}
     ranks = np.arange(1, depth + 1)

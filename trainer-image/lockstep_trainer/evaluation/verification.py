@@ -69,11 +69,11 @@ def error_rates(genuine: Scores, impostor: Scores) -> Verification:
     fmr = 1.0 - np.searchsorted(impostor, thresholds, side="left") / len(impostor)
     meet = int(np.abs(fmr - fnmr).argmin())
     # FMR falls and FNMR rises with the threshold: the first that qualifies is the best.
-    found = tuple((rate, float(fnmr[int((fmr <= rate).argmax())])) for rate in FALSE_MATCH_RATES)
+    at_rates = tuple((rate, float(fnmr[int((fmr <= rate).argmax())])) for rate in FALSE_MATCH_RATES)
     # Never infinity: at the least score, which comes first, both rates are as far apart.
     threshold = float(thresholds[meet])
     eer = float(fmr[meet] + fnmr[meet]) / 2
-    return Verification(eer, threshold, found, len(genuine), len(impostor))
+    return Verification(eer, threshold, at_rates, len(genuine), len(impostor))
 
 
 def _genuine(groups: Groups, generator: np.random.Generator) -> Pairs:

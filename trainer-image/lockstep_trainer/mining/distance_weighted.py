@@ -8,7 +8,7 @@ from torch import Tensor
 from lockstep_trainer.mining.rows import Choice, Rows
 
 NEAREST = 0.5
-"""Nearer negatives weigh as if they were here: the rarest would otherwise drown all others."""
+"""Nearer negatives weigh as if they were here: the rarest would otherwise outweigh all others."""
 
 FARTHEST = 1.4
 """Farther ones are not drawn: their loss is zero."""

@@ -58,8 +58,8 @@ def mine(
     rule = RULES[strategy]
     with torch.no_grad():
         still = comparison.detached()
-        found = []
+        parts = []
         for chunk in still.chunks(anchors_per_chunk):
             anchors, positives, negatives = rule(Rows.of(still, chunk, skip=skip), generator)
-            found.append((anchors + chunk.start, positives, negatives))
-        return Triplets(*(torch.cat(part) for part in zip(*found, strict=True)))
+            parts.append((anchors + chunk.start, positives, negatives))
+        return Triplets(*(torch.cat(part) for part in zip(*parts, strict=True)))

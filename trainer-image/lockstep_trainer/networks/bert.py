@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lockstep_trainer.pretrained import CONFIG_FILE, NetworkError
+from lockstep_trainer.pretrained.base import CONFIG_FILE, NetworkError
 
 # Layers of published weights that turn the first token into a class: an embedding has no use for
 # them. Position numbers are counted here.
@@ -88,14 +88,14 @@ def load_bert(config: BertConfig, file: Path, *, prefix: str) -> Bert:
     float32.
     """
     try:
-        found = load_file(file)
+        stored = load_file(file)
     except (OSError, SafetensorError) as error:
         raise NetworkError(f"encoder.base: {file.name} cannot be read: {error}") from error
-    if any(name.startswith(prefix) for name in found):
-        found = {name: weight for name, weight in found.items() if name.startswith(prefix)}
+    if any(name.startswith(prefix) for name in stored):
+        stored = {name: weight for name, weight in stored.items() if name.startswith(prefix)}
     weights = {
         name.removeprefix(prefix).removeprefix("bert."): weight.float()
-        for name, weight in found.items()
+        for name, weight in stored.items()
     }
     weights = {name: weight for name, weight in weights.items() if not name.startswith(UNUSED)}
     with torch.device("meta"):
@@ -175,6 +175,6 @@ class _Output(nn.Module):
         self.dense = nn.Linear(size, wider)
         self.LayerNorm = nn.LayerNorm(wider, eps=eps)
 
-    def forward(self, found: Tensor, before: Tensor) -> Tensor:
-        normed: Tensor = self.LayerNorm(self.dense(found) + before)
+    def forward(self, hidden: Tensor, before: Tensor) -> Tensor:
+        normed: Tensor = self.LayerNorm(self.dense(hidden) + before)
         return normed

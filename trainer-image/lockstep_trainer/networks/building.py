@@ -12,8 +12,8 @@ from lockstep_trainer.networks.char_cnn import CharCNN
 from lockstep_trainer.networks.cnn import CNN
 from lockstep_trainer.networks.mlp import MLP
 from lockstep_trainer.networks.transformer import build_transformer
-from lockstep_trainer.preparing import bytes_spec, check_reads
-from lockstep_trainer.pretrained import NetworkError, Pretrained
+from lockstep_trainer.pretrained.base import NetworkError, Pretrained
+from lockstep_trainer.pretrained.text_inputs import bytes_spec, check_reads
 
 
 def build_network(

@@ -15,8 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from lockstep_core.encoding.bytes_text import BytesPreprocessor, BytesSpec
 from lockstep_core.encoding.preprocessing import TEXT, Preprocessing
 from lockstep_trainer.networks.base import Network, raw_input
-from lockstep_trainer.onnx_graph import ExportError, write_onnx
-from lockstep_trainer.pretrained import NetworkError
+from lockstep_trainer.networks.onnx_graph import ExportError, write_onnx
+from lockstep_trainer.pretrained.base import NetworkError
 
 ITEMS = 3
 TEXT_LENGTH = 24
@@ -41,8 +41,8 @@ class Custom(Network):
         self.module = module
 
     def forward(self, inputs: Tensor) -> Tensor:
-        found: Tensor = self.module(inputs)
-        return found
+        embeddings: Tensor = self.module(inputs)
+        return embeddings
 
 
 def build_custom(
@@ -103,9 +103,9 @@ def example(preprocessing: Preprocessing) -> Tensor:
     dtype, axes = preprocessing.tensor
     if preprocessing.text is not None:
         text = (ITEMS, TEXT_LENGTH)
-        found = torch.randint(32, 127, text, dtype=torch.uint8, generator=generator)
-        found[0, TEXT_LENGTH // 2 :] = preprocessing.text.pad
-        return found
+        tokens = torch.randint(32, 127, text, dtype=torch.uint8, generator=generator)
+        tokens[0, TEXT_LENGTH // 2 :] = preprocessing.text.pad
+        return tokens
     shape = (ITEMS, *(axis or 1 for axis in axes))
     if dtype == "uint8":
         return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
@@ -146,7 +146,7 @@ def _problem(together: Any, alone: Any, dimension: int) -> str | None:
 def _factory(entrypoint: str) -> Any:
     module, _, name = entrypoint.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
+        factory = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise NetworkError(
             f"encoder.entrypoint {entrypoint} cannot be imported ({error}): install the package in"
@@ -154,9 +154,9 @@ def _factory(entrypoint: str) -> Any:
         ) from error
     except Exception as error:
         raise _wrong(entrypoint, f"importing it raised {_said(error)}") from error
-    if not callable(found):
-        raise _wrong(entrypoint, f"it is a {type(found).__name__}, not a function")
-    return found
+    if not callable(factory):
+        raise _wrong(entrypoint, f"it is a {type(factory).__name__}, not a function")
+    return factory
 
 
 def _wrong(entrypoint: str, what: str) -> NetworkError:

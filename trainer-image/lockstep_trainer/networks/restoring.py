@@ -15,7 +15,7 @@ from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import BaseSpec
 from lockstep_trainer.networks.base import Architecture, Network
 from lockstep_trainer.networks.building import build_network
-from lockstep_trainer.pretrained import WEIGHTS_FILE, NetworkError, open_base
+from lockstep_trainer.pretrained.base import WEIGHTS_FILE, NetworkError, open_base
 
 NETWORK_FILE = "network.json"
 """What the weights are the weights of: `Architecture`."""

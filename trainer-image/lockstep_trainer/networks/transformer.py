@@ -14,8 +14,8 @@ from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import Pooling
 from lockstep_trainer.networks.base import Architecture, Network
 from lockstep_trainer.networks.bert import Bert, BertConfig, load_bert
-from lockstep_trainer.preparing import tokens_spec
-from lockstep_trainer.pretrained import CONFIG_FILE, WEIGHTS_FILE, NetworkError, Pretrained
+from lockstep_trainer.pretrained.base import CONFIG_FILE, WEIGHTS_FILE, NetworkError, Pretrained
+from lockstep_trainer.pretrained.text_inputs import tokens_spec
 
 TRUNK = "trunk."
 """What the names of the trunk's weights begin with in an artifact of ours. A projection that was
@@ -64,10 +64,10 @@ class Transformer(Network):
 
         Raises NetworkError when there are fewer.
         """
-        if layers > (found := len(self.trunk.layers)):
+        if layers > (count := len(self.trunk.layers)):
             raise NetworkError(
-                f"encoder.frozenLayers is {layers}, but the base has {found} layers: set it to at"
-                f" most {found}"
+                f"encoder.frozenLayers is {layers}, but the base has {count} layers: set it to at"
+                f" most {count}"
             )
         for part in (self.trunk.embeddings, *self.trunk.layers[:layers]):
             part.requires_grad_(False)

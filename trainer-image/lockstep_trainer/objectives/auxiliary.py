@@ -13,7 +13,13 @@ from lockstep_trainer.objectives.proxies import cross_entropy, unit_rows
 
 
 class CrossEntropy(nn.Module):
-    """Of a linear classifier of the training classes: multi-task learning."""
+    """Of a linear classifier of the training classes: multi-task learning.
+
+    Relations: `ArcFace` is one of unit vectors, with a margin. The classifier is not exported.
+
+    Example:
+        loss: {name: Triplet, auxiliary: {crossEntropy: "0.5"}}
+    """
 
     def __init__(self, *, classes: int, dimension: int) -> None:
         super().__init__()
@@ -28,6 +34,11 @@ class Center(nn.Module):
 
     Wen et al., A Discriminative Feature Learning Approach for Deep Face Recognition, 2016. The
     centres move with the optimiser, as any weight does.
+
+    Relations: only pulls, so it needs a loss that pushes classes apart; `SpreadOut` only pushes.
+
+    Example:
+        loss: {name: Triplet, auxiliary: {center: "0.05"}}
     """
 
     def __init__(self, *, classes: int, dimension: int) -> None:
@@ -45,6 +56,11 @@ class SpreadOut(nn.Module):
     M2 the mean of their squares. Random directions of D dimensions give zero.
 
     Zhang et al., Learning Spread-out Local Feature Descriptors, arXiv 1708.06320 (GOR).
+
+    Relations: only pushes, until classes are as orthogonal as chance; `Center` only pulls.
+
+    Example:
+        loss: {name: Triplet, auxiliary: {spreadOut: "1.0"}}
     """
 
     def forward(self, comparison: Comparison) -> Outcome:

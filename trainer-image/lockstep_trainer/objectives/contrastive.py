@@ -17,6 +17,12 @@ class Contrastive(nn.Module):
 
     Both are means over the pairs whose term is not zero (Hadsell et al., Dimensionality Reduction
     by Learning an Invariant Mapping, 2006, without the squares).
+
+    Relations: asks for the same distance in every class, dense or wide; `Triplet` compares
+    distances of one anchor, so each class may have a scale of its own.
+
+    Example:
+        loss: {name: Contrastive, margin: "0.8"}
     """
 
     def __init__(self, loss: LossSpec) -> None:

@@ -118,14 +118,14 @@ def _main(spec: TrainingSpec, *, classes: int, dimension: int, seed: int) -> nn.
 
 def _auxiliary(spec: AuxiliarySpec, *, classes: int, dimension: int) -> dict[str, nn.Module]:
     """The terms that have a weight, by the name of its field."""
-    found: dict[str, nn.Module] = {}
+    terms: dict[str, nn.Module] = {}
     if spec.cross_entropy is not None:
-        found["cross_entropy"] = CrossEntropy(classes=classes, dimension=dimension)
+        terms["cross_entropy"] = CrossEntropy(classes=classes, dimension=dimension)
     if spec.center is not None:
-        found["center"] = Center(classes=classes, dimension=dimension)
+        terms["center"] = Center(classes=classes, dimension=dimension)
     if spec.spread_out is not None:
-        found["spread_out"] = SpreadOut()
-    return found
+        terms["spread_out"] = SpreadOut()
+    return terms
 
 
 def _cut(comparison: Comparison, dimension: int) -> Comparison:

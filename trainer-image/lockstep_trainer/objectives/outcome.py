@@ -1,4 +1,4 @@
-"""What a loss says about one batch."""
+"""The result of a loss over one batch."""
 
 from __future__ import annotations
 

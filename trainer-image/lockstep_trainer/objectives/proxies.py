@@ -26,6 +26,13 @@ class ProxyAnchor(nn.Module):
     Kim et al., Proxy Anchor Loss for Deep Metric Learning, arXiv 2003.13911, equation 4. `active`
     is the share of items whose cosine to their own proxy is not yet two margins above that to every
     other.
+
+    Relations: items are compared with one vector a class as in `ArcFace`, not with each other, so
+    `mining` and its memory have nothing to choose. The hard items of a proxy weigh more, in both
+    directions; `ArcFace` weighs each item by itself.
+
+    Example:
+        loss: {name: ProxyAnchor, margin: "0.1", scale: "32"}
     """
 
     def __init__(self, loss: LossSpec, *, classes: int, dimension: int) -> None:
@@ -51,6 +58,12 @@ class ArcFace(nn.Module):
 
     Deng et al., ArcFace, arXiv 1801.07698; beyond an angle of pi - margin, where the cosine would
     rise again, it goes on as cos(angle) - margin sin(margin), as the authors' code does.
+
+    Relations: without its margin a cross-entropy of cosines, as the auxiliary `crossEntropy` is one
+    of a linear layer. `ProxyAnchor` learns a vector a class, too.
+
+    Example:
+        loss: {name: ArcFace, margin: "0.3", scale: "32"}
     """
 
     def __init__(self, loss: LossSpec, *, classes: int, dimension: int) -> None:

@@ -17,6 +17,12 @@ class InfoNCE(nn.Module):
 
     van den Oord et al., arXiv 1807.03748; as NT-Xent (arXiv 2002.05709), cosines over a
     temperature.
+
+    Relations: with one positive an anchor it is `SupCon`; with more, each pair is judged without
+    the anchor's other positives.
+
+    Example:
+        loss: {name: InfoNCE, temperature: "0.05"}
     """
 
     def __init__(self, loss: LossSpec) -> None:
@@ -44,6 +50,12 @@ class SupCon(nn.Module):
     references that hold another item.
 
     Khosla et al., Supervised Contrastive Learning, arXiv 2004.11362, L_out.
+
+    Relations: unlike in `InfoNCE` the positives of an anchor compete with each other, so its loss
+    is never below the log of their number.
+
+    Example:
+        loss: {name: SupCon, temperature: "0.1"}
     """
 
     def __init__(self, loss: LossSpec) -> None:

@@ -25,6 +25,13 @@ class MinedTriplets(nn.Module):
     """Mean loss over the triplets that a rule of mining chooses from each batch.
 
     What is drawn by chance depends on the seed and the number of the batch alone.
+
+    Relations: one negative for an anchor and a positive; `WindowedTriplets` takes the mean over all
+    that count.
+
+    Example:
+        loss: {name: Triplet, margin: "0.2"}
+        mining: {strategy: SemiHard}
     """
 
     def __init__(self, loss: LossSpec, mining: MiningSpec, *, seed: int) -> None:

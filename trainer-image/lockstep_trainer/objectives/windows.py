@@ -31,7 +31,15 @@ OUT = 1e30
 
 
 class WindowedTriplets(nn.Module):
-    """Mean loss over all triplets within a window that violate the margin."""
+    """Mean loss over all triplets within a window that violate the margin.
+
+    Relations: the triplets of `Hard` and of `AllSemiHard` together are those of `BatchAll`.
+    `MinedTriplets` takes one negative for an anchor and a positive instead of all.
+
+    Example:
+        loss: {name: Triplet, margin: "0.2"}
+        mining: {strategy: AllSemiHard}
+    """
 
     def __init__(self, loss: LossSpec, mining: MiningSpec) -> None:
         super().__init__()
@@ -79,10 +87,10 @@ def window_sums(
         skip: the nearest negatives of each anchor that do not count.
         anchors_per_chunk: None: as `Comparison.chunks` says.
     """
-    found: tuple[Tensor, Tensor, Tensor] = _WindowSums.apply(
+    sums: tuple[Tensor, Tensor, Tensor] = _WindowSums.apply(
         comparison.vectors, comparison, rule, skip, anchors_per_chunk
     )
-    return found
+    return sums
 
 
 class _WindowSums(torch.autograd.Function):

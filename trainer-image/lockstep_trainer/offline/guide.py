@@ -24,8 +24,8 @@ class Guide:
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Negatives of some items in one list: the nearest of each first, then the second."""
-        found = self.negatives[rows].T.ravel()
-        return found[found >= 0].astype(np.int64)
+        rows_by_rank = self.negatives[rows].T.ravel()
+        return rows_by_rank[rows_by_rank >= 0].astype(np.int64)
 
     @property
     def anchors(self) -> int:

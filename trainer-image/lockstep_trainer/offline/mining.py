@@ -48,8 +48,8 @@ def embed_all(network: Network, inputs: Prepared, *, device: torch.device) -> Em
     vectors = torch.empty(len(inputs), dimension, device=device)
     with torch.no_grad():
         for rows in batches(inputs, ITEMS_PER_PASS):
-            found = network(torch.from_numpy(inputs[rows]).to(device))
-            vectors[torch.from_numpy(rows).to(device)] = found.float()
+            embeddings = network(torch.from_numpy(inputs[rows]).to(device))
+            vectors[torch.from_numpy(rows).to(device)] = embeddings.float()
     network.train(was_training)
     return Embedded(vectors, weights_digest(network))
 

@@ -46,9 +46,9 @@ def hard_negatives(
         codes: classes, int64 [N], on the same device.
     """
     count = len(embeddings)
-    found = torch.full((count, per_anchor), -1, dtype=torch.int32)
+    negatives = torch.full((count, per_anchor), -1, dtype=torch.int32)
     if not count:
-        return found
+        return negatives
     norms = embeddings.square().sum(dim=1)
     for start in range(0, count, ANCHORS_PER_BLOCK):
         anchors = torch.arange(
@@ -61,8 +61,8 @@ def hard_negatives(
         )
         keep = (rows >= 0) & (distances >= (1 + relative_margin) * nearest[:, None])
         keep[:, : min_rank - 1] = False
-        found[start : start + len(anchors)] = _first(rows, keep, per_anchor).cpu()
-    return found
+        negatives[start : start + len(anchors)] = _first(rows, keep, per_anchor).cpu()
+    return negatives
 
 
 def _nearest(

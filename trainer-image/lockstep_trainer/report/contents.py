@@ -7,9 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from lockstep_core.protocol.config import TrainConfig
+from lockstep_trainer.artifact.export import Exported
 from lockstep_trainer.evaluation.mistakes import worst_classes, worst_confusions
-from lockstep_trainer.export import Exported
-from lockstep_trainer.fitting import Fit
+from lockstep_trainer.training.fit import Fit
 from lockstep_trainer.validation import TrainingData
 
 PACKAGES = ("lockstep", "torch", "numpy", "onnx", "onnxruntime", "safetensors")
@@ -25,7 +25,7 @@ def describe_training(
         "training": config.training.to_wire(),
         "dataset": data.summary(),
         "quality": done.evaluation.to_wire(),
-        "findings": [found.to_wire() for found in training.findings],
+        "findings": [finding.to_wire() for finding in training.findings],
         "steps": training.steps,
         "exportedStep": training.exported_step,
         "resumedFromStep": training.resumed_from_step,
@@ -36,7 +36,7 @@ def describe_training(
         "activeTriplets": training.active_triplets,
         "anchorsWithoutTriplet": training.skipped_anchors,
         "curve": [point.to_wire() for point in training.curve],
-        "evaluations": [look.to_wire() for look in training.looks],
+        "evaluations": [point.to_wire() for point in training.eval_points],
         "offlineMinings": [mined.to_wire() for mined in training.minings],
         "worstClasses": _worst_classes(data, done),
         "confusions": _confusions(data, done),
@@ -52,8 +52,8 @@ def describe_training(
 
 def _worst_classes(data: TrainingData, done: Fit) -> list[dict[str, Any]]:
     labels = data.dataset.labels[data.eval_rows]
-    found = worst_classes(done.evaluation.trained.ranking, labels)
-    return [one.to_wire() for one in found]
+    worst = worst_classes(done.evaluation.trained.ranking, labels)
+    return [each.to_wire() for each in worst]
 
 
 def _confusions(data: TrainingData, done: Fit) -> list[dict[str, Any]]:
@@ -61,13 +61,13 @@ def _confusions(data: TrainingData, done: Fit) -> list[dict[str, Any]]:
     labels = data.dataset.labels[data.eval_rows]
     return [
         {
-            "item": _item(data, found.row),
-            "nearest": _item(data, found.nearest),
-            "own": _item(data, found.own),
-            "distance": round(found.distance, 6),
-            "ownDistance": round(found.own_distance, 6),
+            "item": _item(data, confusion.row),
+            "nearest": _item(data, confusion.nearest),
+            "own": _item(data, confusion.own),
+            "distance": round(confusion.distance, 6),
+            "ownDistance": round(confusion.own_distance, 6),
         }
-        for found in worst_confusions(done.evaluation.trained.ranking, labels)
+        for confusion in worst_confusions(done.evaluation.trained.ranking, labels)
     ]
 
 
@@ -82,11 +82,11 @@ def _item(data: TrainingData, held_out: int) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Of Python and of the packages that shape the result, as far as they are installed as such."""
-    found = {"python": platform.python_version()}
+    installed = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            installed[name] = version(name)
         except PackageNotFoundError:
             # The image holds our own sources as plain folders.
             continue
-    return found
+    return installed

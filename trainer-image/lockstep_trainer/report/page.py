@@ -50,13 +50,13 @@ def render(report: Report, data: TrainingData, embeddings: Floats) -> str:
 
 def value_at(report: Report, path: str) -> Any:
     """What lies at `a.b.0.c` of the report; None where it has no such thing."""
-    found: Any = report
+    value: Any = report
     for key in path.split("."):
-        if isinstance(found, list):
-            found = found[int(key)] if int(key) < len(found) else None
+        if isinstance(value, list):
+            value = value[int(key)] if int(key) < len(value) else None
         else:
-            found = found.get(key) if isinstance(found, dict) else None
-    return found
+            value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def number(report: Report, path: str, *, digits: int = 4) -> str:
@@ -70,11 +70,11 @@ def number(report: Report, path: str, *, digits: int = 4) -> str:
 
 def _findings(report: Report) -> str:
     cards = [
-        f'<li class="card bad"><h3>{escape(words.FINDINGS[found["name"]])}'
-        f" <small>{escape(found['name'])}, step"
+        f'<li class="card bad"><h3>{escape(words.FINDINGS[finding["name"]])}'
+        f" <small>{escape(finding['name'])}, step"
         f" {number(report, f'findings.{at}.step')}</small></h3>"
-        f"<p>{escape(found['message'])}.</p></li>"
-        for at, found in enumerate(report["findings"])
+        f"<p>{escape(finding['message'])}.</p></li>"
+        for at, finding in enumerate(report["findings"])
     ]
     cards += [
         f'<li class="card warn"><h3>Of the data set</h3><p>{escape(warning)}</p></li>'
@@ -118,11 +118,11 @@ def _loss(report: Report) -> str:
 
 
 def _recalls(report: Report) -> str:
-    looks = report["evaluations"]
+    eval_points = report["evaluations"]
     lines = [
-        Line("recall@1, held out", _series(looks, "recall_at_1"), "s1"),
-        Line("recall@1, training items", _series(looks, "train_recall_at_1"), "s2"),
-        Line("MAP@R, held out", _series(looks, "map_at_r"), "s3"),
+        Line("recall@1, held out", _series(eval_points, "recall_at_1"), "s1"),
+        Line("recall@1, training items", _series(eval_points, "train_recall_at_1"), "s2"),
+        Line("MAP@R, held out", _series(eval_points, "map_at_r"), "s3"),
     ]
     levels = [
         Line(f"recall@1, {words.COLUMNS[name]}", [(0, quality["recallAt1"])], "s4")
@@ -130,7 +130,7 @@ def _recalls(report: Report) -> str:
         if name in ("serving", "raw")
     ]
     hint = ""
-    if len(looks) == 1:
+    if len(eval_points) == 1:
         hint = '<p class="quiet">Set <code>evaluation.everySteps</code> to see it grow.</p>'
     chart = line_chart(lines, levels=levels, mark=report["exportedStep"])
     return f"<figure>{chart}{hint}</figure>"
@@ -156,13 +156,13 @@ def _classes(report: Report) -> str:
     if not report["worstClasses"]:
         return '<p class="quiet">Every held-out item that was asked finds its own class first.</p>'
     rows = "".join(
-        f'<tr><th scope="row">{escape(found["label"])}</th>'
+        f'<tr><th scope="row">{escape(worst["label"])}</th>'
         + "".join(
             f"<td>{number(report, f'worstClasses.{at}.{key}', digits=3)}</td>"
             for key in ("recallAt1", "averagePrecision", "queries")
         )
-        + f"<td>{escape(found.get('takenFor', '–'))}</td></tr>"
-        for at, found in enumerate(report["worstClasses"])
+        + f"<td>{escape(worst.get('takenFor', '–'))}</td></tr>"
+        for at, worst in enumerate(report["worstClasses"])
     )
     head = "".join(
         f'<th scope="col">{title}</th>'
@@ -176,18 +176,21 @@ def _confusions(report: Report, data: TrainingData) -> str:
         return '<p class="quiet">No item was taken for one of another class.</p>'
     return "".join(
         '<li class="confusion">'
-        + _figure(found["item"], "item", "", data)
+        + _figure(confusion["item"], "item", "", data)
         + _figure(
-            found["nearest"], "finds", number(report, f"confusions.{at}.distance", digits=3), data
+            confusion["nearest"],
+            "finds",
+            number(report, f"confusions.{at}.distance", digits=3),
+            data,
         )
         + _figure(
-            found["own"],
+            confusion["own"],
             "should find",
             number(report, f"confusions.{at}.ownDistance", digits=3),
             data,
         )
         + "</li>"
-        for at, found in enumerate(report["confusions"])
+        for at, confusion in enumerate(report["confusions"])
     ).join(('<ul class="confusions">', "</ul>"))
 
 
@@ -201,14 +204,14 @@ def _figure(item: Report, what: str, distance: str, data: TrainingData) -> str:
 
 
 def _contradicted(report: Report, data: TrainingData) -> str:
-    found: Sequence[Report] = report["contradicted"]
-    if not found:
+    contradicted: Sequence[Report] = report["contradicted"]
+    if not contradicted:
         return '<p class="quiet">None in the sample of training items that was looked at.</p>'
     items = "".join(
         f'<li><figure title="row {one["row"]}">{picture(data.dataset.inputs, one["row"])}'
         f"<figcaption>{escape(one['label'])}<small>looks like {escape(one['neighbours'])}</small>"
         "</figcaption></figure></li>"
-        for one in found
+        for one in contradicted
     )
     return f'<ul class="gallery">{items}</ul>'
 

@@ -55,7 +55,7 @@ def scatter(points: NDArray[np.float64], labels: Strings, ids: Strings) -> str:
         f' 62% 52%)" data-c="{code}"><title>{escape(label)} ({escape(own)})</title></circle>'
         for (x, y), code, label, own in zip(placed, codes, labels, ids, strict=True)
     )
-    told = f"{len(points)} items of {len(names)} classes in the plane of most variance"
+    title = f"{len(points)} items of {len(names)} classes in the plane of most variance"
     return (
-        f'<svg id="plane" viewBox="0 0 {SIZE} {SIZE}" role="img" aria-label="{told}">{dots}</svg>'
+        f'<svg id="plane" viewBox="0 0 {SIZE} {SIZE}" role="img" aria-label="{title}">{dots}</svg>'
     )

@@ -52,15 +52,15 @@ def verdict(report: dict[str, Any]) -> tuple[str, str]:
     beaten = {name: quality[name]["recallAt1"] for name in COLUMNS if name in quality}
     del beaten["trained"]
     best = max(beaten, key=lambda name: beaten[name])
-    told = {
+    alternative = {
         "serving": "the model that serves now",
         "untrained": "the same encoder untrained",
         "raw": "no encoder at all",
     }[best]
     if own > beaten[best]:
-        return "good", f"Better than {told}, the best alternative ({beaten[best]:.3f})."
+        return "good", f"Better than {alternative}, the best alternative ({beaten[best]:.3f})."
     relation = "Worse than" if own < beaten[best] else "No better than"
-    return "bad", f"{relation} {told} ({beaten[best]:.3f}): it should not be served."
+    return "bad", f"{relation} {alternative} ({beaten[best]:.3f}): it should not be served."
 
 
 def held_out(report: dict[str, Any]) -> str:

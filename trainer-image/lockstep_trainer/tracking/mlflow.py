@@ -56,11 +56,11 @@ class MLflow:
             raise RuntimeError(f"the image has no MLflow: {fix}") from error
         self._client = MlflowClient(tracking_uri=self._spec.uri)
         experiment = self._experiment()
-        found = self._client.search_runs(
+        runs = self._client.search_runs(
             [experiment], filter_string=f"tags.`{UID_TAG}` = '{self._uid}'", max_results=1
         )
-        if found:
-            self._run = found[0].info.run_id
+        if runs:
+            self._run = runs[0].info.run_id
             self._client.update_run(self._run, status="RUNNING")
             return
         tags = {UID_TAG: self._uid, RELEASE_TAG: self._release}
@@ -75,16 +75,16 @@ class MLflow:
         from mlflow.exceptions import MlflowException
 
         name = self._spec.experiment
-        found = self._client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
             try:
                 return str(self._client.create_experiment(name))
             except MlflowException:
                 # Another release may have made it just now.
-                found = self._client.get_experiment_by_name(name)
-                if found is None:
+                experiment = self._client.get_experiment_by_name(name)
+                if experiment is None:
                     raise
-        return str(found.experiment_id)
+        return str(experiment.experiment_id)
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:
         from mlflow.entities import Metric
@@ -106,8 +106,8 @@ class MLflow:
 
 def flattened(value: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """`{"a": {"b": 1}}` as `{"a.b": 1}`; lists stay as they are."""
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, part in value.items():
         name = f"{path}.{key}" if path else key
-        found |= flattened(part, name) if isinstance(part, Mapping) else {name: part}
-    return found
+        flat |= flattened(part, name) if isinstance(part, Mapping) else {name: part}
+    return flat

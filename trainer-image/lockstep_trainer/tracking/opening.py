@@ -35,7 +35,7 @@ STOP_SECONDS = 5.0
 
 @contextmanager
 def tracked(config: TrainConfig, warn: Callable[[str], None]) -> Iterator[Tracker]:
-    """The tracker that `config` asks for; what ends the context early is told as its ending."""
+    """The tracker that `config` asks for; what ends the context early is reported as its ending."""
     tracker = open_tracker(config, warn)
     try:
         yield tracker

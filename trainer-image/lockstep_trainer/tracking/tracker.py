@@ -1,4 +1,4 @@
-"""Tells a tracker what happens, from a thread of its own: a server that hangs holds up nothing."""
+"""Reports to a tracker from a thread of its own: a server that hangs delays nothing."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Backend(Protocol):
 
 
 class Tracker:
-    """Passes on to `backend` (None: to nobody). After its first failure, which is told once, it is
-    left alone; so is what comes while `MAX_WAITING` calls wait."""
+    """Passes on to `backend` (None: to nobody). After its first failure, which is reported once, it
+    gets no more calls; calls beyond `MAX_WAITING` waiting ones are dropped."""
 
     def __init__(self, backend: Backend | None, warn: Callable[[str], None]) -> None:
         self._backend, self._warn = backend, warn
@@ -89,14 +89,14 @@ class Tracker:
         while (call := self._calls.get()) is not None:
             try:
                 call()
-            # A tracker may raise whatever its client does; none of it is worth a training.
+            # A tracker may raise whatever its client does; none of it may end a training.
             except Exception as error:
                 if self._abandoned:
-                    return  # told already
-                told = str(error).split("\n", 1)[0][:300]
+                    return  # reported already
+                cause = str(error).split("\n", 1)[0][:300]
                 name = self._backend.name if self._backend else "tracker"
                 self._warn(
-                    f"tracking.{name} failed ({type(error).__name__}: {told}); the training goes on"
-                    " without it, its reports are in the artifact"
+                    f"tracking.{name} failed ({type(error).__name__}: {cause}); the training goes"
+                    " on without it, its reports are in the artifact"
                 )
                 return

@@ -1,4 +1,4 @@
-"""The process that speaks to Weights & Biases: JSON lines of `wandb.Wandb` on standard input."""
+"""The client process of Weights & Biases: JSON lines of `wandb.Wandb` on standard input."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def main() -> int:
     return 0
 
 
-def follow(told: Iterable[dict[str, Any]]) -> None:
+def follow(lines: Iterable[dict[str, Any]]) -> None:
     """The first line opens the run, those with a step are logged, the last one ends it."""
     run: Any = None
-    for line in told:
+    for line in lines:
         if "run" in line:
             run = _open(line)
         elif "step" in line:
-            # A trainer that goes on after a checkpoint tells some steps again: the first counts.
+            # A trainer that goes on after a checkpoint repeats some steps: the first counts.
             run.log(line["numbers"], step=line["step"])
         else:
             run.summary.update(line["numbers"])

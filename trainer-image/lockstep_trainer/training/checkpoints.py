@@ -56,7 +56,7 @@ class Keeper:
         identity: of this training.
         writer: names this process; the last one that began is the only one that saves.
         keep: newest checkpoints that stay.
-        warn: is told of everything that does not stop the training.
+        warn: called with everything that does not stop the training.
     """
 
     def __init__(
@@ -92,19 +92,19 @@ class Keeper:
         return None
 
     def _fits(self, saved: Saved) -> bool:
-        found = Identity(**saved.state["identity"])
-        if differences := list(_differences(found.config, self._identity.config)):
-            told = "; ".join(differences[:SHOWN_DIFFERENCES])
+        saved_for = Identity(**saved.state["identity"])
+        if differences := list(_differences(saved_for.config, self._identity.config)):
+            shown = "; ".join(differences[:SHOWN_DIFFERENCES])
             raise Refused(
                 f"the checkpoint of step {saved.step} in {self._checkpoints.folder} is of another"
-                f" training ({told}). Give this one another releaseUID, or begin it anew with"
+                f" training ({shown}). Give this one another releaseUID, or begin it anew with"
                 " --start-anew, which removes the checkpoint"
             )
-        if found.dataset != self._identity.dataset:
+        if saved_for.dataset != self._identity.dataset:
             self._warn(
                 f"the data set is {self._identity.dataset}, but the checkpoint of step"
-                f" {saved.step} was trained on {found.dataset}: training begins anew. Pin it with"
-                " data.digest to be told before"
+                f" {saved.step} was trained on {saved_for.dataset}: training begins anew. Pin it"
+                " with data.digest to be told before"
             )
             self._checkpoints.remove_all()
             self._checkpoints.claim(self._writer)
@@ -112,7 +112,7 @@ class Keeper:
         return True
 
     def save(self, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> bool:
-        """Keeps the state after `step`; False when the store did not take it, which is told.
+        """Keeps the state after `step`; False, with a warning, when the store did not take it.
 
         Raises TakenOver when another process trains this release by now.
         """
@@ -135,7 +135,7 @@ class Keeper:
         return True
 
     def discard(self) -> None:
-        """Removes every checkpoint of the release; what cannot be removed is told."""
+        """Removes every checkpoint of the release; a warning says what cannot be removed."""
         try:
             self._checkpoints.remove_all()
         except StoreError as error:
@@ -155,14 +155,14 @@ def _read(file: Path) -> Saved:
 def distinct(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """On the CPU, each with memory of its own: tied weights are written twice."""
     seen: set[int] = set()
-    found = {}
+    separate = {}
     for name, tensor in tensors.items():
         value = tensor.detach().cpu().contiguous()
         if value.data_ptr() in seen and value.numel():
             value = value.clone()
         seen.add(value.data_ptr())
-        found[name] = value
-    return found
+        separate[name] = value
+    return separate
 
 
 def below(tensors: dict[str, Tensor], folder: str) -> dict[str, Tensor]:

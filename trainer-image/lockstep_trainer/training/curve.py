@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 REPORT_EVERY = 10
-"""Steps between two looks at the loss: each look waits for the accelerator."""
+"""Steps between two readings of the loss: each waits for the accelerator."""
 
 FINAL_STEPS = 20
 """The final loss is the mean over the last steps: a single batch says little."""

@@ -32,6 +32,6 @@ class Refused(Exception):
     """What was saved is not of this training; the message says what differs and the way out."""
 
 
-def reason_of(found: Finding) -> str:
-    """The reason of a `Diverged` that `found` led to."""
-    return "LossNotFinite" if found.value is None else "Collapsed"
+def reason_of(finding: Finding) -> str:
+    """The reason of a `Diverged` that `finding` led to."""
+    return "LossNotFinite" if finding.value is None else "Collapsed"

@@ -1,4 +1,4 @@
-"""The training loop: steps, looks on the way, rewinds, checkpoints, and when to end."""
+"""The training loop: steps, evaluations on the way, rewinds, checkpoints, and when to end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from lockstep_core.datasets.dataset import Strings
 from lockstep_core.encoding.ragged import Prepared
 from lockstep_core.protocol.result import Finding, FindingName
 from lockstep_core.protocol.training import CollapseAction, StoppingMetric, TrainingSpec
-from lockstep_trainer.distributed.team import ALONE, Team
+from lockstep_trainer.distributed.process_group import ALONE, ProcessGroup
 from lockstep_trainer.networks import Network
-from lockstep_trainer.training import watch
+from lockstep_trainer.training import diagnostics
 from lockstep_trainer.training.curve import REPORT_EVERY, batch_variance
 from lockstep_trainer.training.errors import Diverged, Stopped, reason_of
+from lockstep_trainer.training.findings import Findings
 from lockstep_trainer.training.hooks import Hooks
-from lockstep_trainer.training.looks import Look, looks_since
 from lockstep_trainer.training.machine import REWIND_SCALE, Machine, Step
 from lockstep_trainer.training.outcome import Training
 from lockstep_trainer.training.precision import prepare, reproducible
@@ -33,7 +33,7 @@ def train(
     *,
     device: torch.device,
     hooks: Hooks | None = None,
-    team: Team = ALONE,
+    group: ProcessGroup = ALONE,
 ) -> Training:
     """Trains `network`, which has its fresh weights, in place and leaves it on `device`.
 
@@ -43,8 +43,8 @@ def train(
     Args:
         inputs: the training items, as `network.preprocessing` prepares them.
         labels: their classes.
-        hooks: the world around the run.
-        team: of several processes, this being process 0; the others `assist` meanwhile.
+        hooks: what the run calls on its way.
+        group: of several processes, this being process 0; the others `assist` meanwhile.
 
     Raises:
         Stopped: `hooks.stop` said so.
@@ -53,7 +53,7 @@ def train(
         MemberLost: another process is gone.
     """
     with _own_randomness(spec, device):
-        return _Run(network, inputs, labels, spec, device, hooks or Hooks(), team).go()
+        return _Run(network, inputs, labels, spec, device, hooks or Hooks(), group).go()
 
 
 def assist(
@@ -63,7 +63,7 @@ def assist(
     spec: TrainingSpec,
     *,
     device: torch.device,
-    team: Team,
+    group: ProcessGroup,
     stop: Callable[[], bool] = lambda: False,
     warn: Callable[[str], None] = lambda text: None,
 ) -> None:
@@ -72,7 +72,7 @@ def assist(
     Arguments as of `train`; `stop` tells process 0 to end. Raises MemberLost.
     """
     with _own_randomness(spec, device):
-        machine = Machine(network, inputs, labels, spec, device, team)
+        machine = Machine(network, inputs, labels, spec, device, group)
         machine.trunk = prepare(network, spec.precision, machine.sample, device=device, warn=warn)
         machine.follow(stop)
 
@@ -95,10 +95,10 @@ class _Run:
         spec: TrainingSpec,
         device: torch.device,
         hooks: Hooks,
-        team: Team,
+        group: ProcessGroup,
     ) -> None:
         self._spec, self._hooks = spec, hooks
-        self._machine = Machine(network, inputs, labels, spec, device, team)
+        self._machine = Machine(network, inputs, labels, spec, device, group)
         can_rewind = spec.collapse.action is CollapseAction.REWIND
         self._initial = self._machine.weights() if can_rewind else None
         self._machine.trunk = prepare(
@@ -106,6 +106,7 @@ class _Run:
         )
         self._record = Record()
         self._saving = Saving(self._machine, spec, hooks)
+        self._findings = Findings(spec, hooks)
 
     def go(self) -> Training:
         self._record = self._saving.resume()
@@ -121,7 +122,7 @@ class _Run:
         while record.step < spec.budget.max_steps:
             if self._hooks.stop() or self._machine.asked_to_stop:
                 self._stop()
-            if watch.over_budget(record.step, self._saving.seconds(record), spec) is not None:
+            if diagnostics.over_budget(record.step, self._saving.seconds(record), spec) is not None:
                 return
             if record.standing.is_enough(spec.budget.early_stopping):
                 return
@@ -146,19 +147,19 @@ class _Run:
             self._mine()
         every = spec.evaluation.every_steps
         if every is not None and step % every == 0:
-            return self._look()
+            return self._evaluate()
         return None
 
     def _close(self, done: Step) -> Finding | None:
         record, spec = self._record, self._spec
         broken = record.curve.fetch()
         if broken is not None:
-            return watch.not_finite(broken, spec)
+            return diagnostics.not_finite(broken, spec)
         point = record.curve.close(record.step, batch_variance(done.embeddings), done.rate)
         seconds = self._saving.seconds(record)
         self._hooks.observe(point, seconds)
-        self._tell(watch.will_be_over_budget(record.step, seconds, spec))
-        return watch.collapse_by_loss(record.curve.points, spec, since=record.segment)
+        self._findings.report(record, diagnostics.will_be_over_budget(record.step, seconds, spec))
+        return diagnostics.collapse_by_loss(record.curve.points, spec, since=record.segment)
 
     def _mine(self) -> None:
         began, record = self._hooks.clock(), self._record
@@ -168,66 +169,44 @@ class _Run:
             record.minings.append(mined)
             self._hooks.mined(mined)
 
-    def _look(self) -> Finding | None:
+    def _evaluate(self) -> Finding | None:
         """Measures held-out items; keeps the best encoder."""
         record, spec = self._record, self._spec
         evaluate = self._hooks.evaluate
-        if evaluate is None or (record.looks and record.looks[-1].step == record.step):
+        if evaluate is None or (record.eval_points and record.eval_points[-1].step == record.step):
             return None
         broken = record.curve.fetch()
         if broken is not None:
-            return watch.not_finite(broken, spec)
-        look = evaluate(self._machine.network, record.step)
+            return diagnostics.not_finite(broken, spec)
+        point = evaluate(self._machine.network, record.step)
         self._machine.network.train()
-        record.looks.append(look)
-        self._hooks.looked(look)
-        if look.is_sound(float(spec.collapse.min_variance)) and spec.evaluation.every_steps:
+        record.eval_points.append(point)
+        self._hooks.evaluated(point)
+        if point.is_sound(float(spec.collapse.min_variance)) and spec.evaluation.every_steps:
             early = spec.budget.early_stopping
             metric = early.metric if early else StoppingMetric.RECALL_AT_1
             before = record.standing
-            record.standing = before.after(look, metric, float(early.min_delta) if early else 0.0)
-            if record.standing.best is look:
+            record.standing = before.after(point, metric, float(early.min_delta) if early else 0.0)
+            if record.standing.best is point:
                 record.best = self._machine.weights()
-        for found in self._judge(look):
-            self._tell(found)
-        return watch.collapse_seen(record.looks, spec, since=record.segment)
-
-    def _judge(self, look: Look) -> list[Finding]:
-        """What holds now, and may hold no longer later."""
-        record, spec = self._record, self._spec
-        untrained = self._hooks.untrained
-        slow = None
-        if untrained is not None:
-            slow = watch.slow_convergence(
-                record.curve.points,
-                looks_since(record.looks, record.segment),
-                spec,
-                untrained=untrained,
-                since=record.segment,
-            )
-        found = (slow, watch.overfitting(look, spec), watch.noisy_negatives(look, spec))
-        return [one for one in found if one is not None]
-
-    def _tell(self, found: Finding | None) -> None:
-        """Each kind of finding is told once on the way."""
-        if found is not None and found.name not in self._record.told:
-            self._record.told.add(found.name)
-            self._hooks.found(found)
+        for finding in self._findings.holding(record, point):
+            self._findings.report(record, finding)
+        return diagnostics.collapse_seen(record.eval_points, spec, since=record.segment)
 
     def _end(self) -> Finding | None:
-        """The last look, and the best weights; a finding when there is nothing to export."""
+        """The last evaluation, and the best weights; a finding when there is nothing to export."""
         record, spec = self._record, self._spec
-        trouble = self._look()
-        look = record.looks[-1] if record.looks else None
-        over = watch.over_budget(
+        trouble = self._evaluate()
+        point = record.eval_points[-1] if record.eval_points else None
+        over = diagnostics.over_budget(
             record.step, self._saving.seconds(record), spec, devices=self._hooks.devices
         )
         if over is not None:
-            self._keep(over)
-        if trouble is None and look is not None:
-            trouble = watch.collapse_at_end(look, record.curve.final()[0], spec)
+            self._findings.keep(record, over)
+        if trouble is None and point is not None:
+            trouble = diagnostics.collapse_at_end(point, record.curve.final()[0], spec)
         if trouble is not None and record.standing.best is not None:
-            self._keep(trouble)
+            self._findings.keep(record, trouble)
             trouble = None
         if trouble is not None:
             if over is not None:
@@ -237,12 +216,6 @@ class _Run:
         if record.best is not None:
             self._machine.load_network(record.best)
         return None
-
-    def _keep(self, found: Finding) -> None:
-        """Something that happened, whatever comes after it."""
-        self._record.kept[found.name] = found
-        self._record.told.add(found.name)
-        self._hooks.found(found)
 
     def _rewind(self, trouble: Finding) -> None:
         """Back to the best encoder, else to the start, and on more gently; or the end."""
@@ -257,9 +230,12 @@ class _Run:
         record.rewind(step)
         rate = float(spec.optimizer.learning_rate) * REWIND_SCALE**record.rewinds
         where = f"its best encoder, of step {step}" if best else "the start"
-        told = f"Rewound to {where}, SemiHard, learning rate {rate:g}. Before: {trouble.message}"
-        self._keep(
-            watch.finding(FindingName.COLLAPSE, trouble.step, _number(trouble), trouble.bound, told)
+        message = f"Rewound to {where}, SemiHard, learning rate {rate:g}. Before: {trouble.message}"
+        self._findings.keep(
+            record,
+            diagnostics.finding(
+                FindingName.COLLAPSE, trouble.step, _number(trouble), trouble.bound, message
+            ),
         )
         self._machine.begin(spec, step=step, rewinds=record.rewinds)
         if record.best is None:
@@ -276,16 +252,14 @@ class _Run:
     def _result(self) -> Training:
         record = self._record
         best = record.standing.best if record.best is not None else None
-        exported = best or (record.looks[-1] if record.looks else None)
-        holding = self._judge(exported) if exported else []
-        findings = {found.name: found for found in holding} | record.kept
+        exported = best or (record.eval_points[-1] if record.eval_points else None)
         loss, active = record.curve.final()
         self._machine.network.eval()
         return Training(
             curve=tuple(record.curve.points),
-            looks=tuple(record.looks),
+            eval_points=tuple(record.eval_points),
             minings=tuple(record.minings),
-            findings=tuple(findings[name] for name in FindingName if name in findings),
+            findings=self._findings.of_result(record, exported),
             steps=record.step,
             exported_step=best.step if best else record.step,
             seconds=self._saving.seconds(record),
@@ -298,5 +272,5 @@ class _Run:
         )
 
 
-def _number(found: Finding) -> float:
-    return found.value if found.value is not None else float("nan")
+def _number(finding: Finding) -> float:
+    return finding.value if finding.value is not None else float("nan")

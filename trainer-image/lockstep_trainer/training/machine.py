@@ -15,19 +15,17 @@ from torch import Tensor, nn
 from lockstep_core.datasets.dataset import Strings
 from lockstep_core.encoding.ragged import Prepared
 from lockstep_core.protocol.training import MiningStrategy, TrainingSpec
-from lockstep_trainer.distributed.team import ALONE, Order, Team
-from lockstep_trainer.gradient_cache import backward
+from lockstep_trainer.distributed.process_group import ALONE, Order, ProcessGroup
 from lockstep_trainer.networks import Network
 from lockstep_trainer.objectives import Objective, Outcome, build_objective
 from lockstep_trainer.offline import Guide, due_every, embed_all, mine
-from lockstep_trainer.sampling import PKSampler, Rows
-from lockstep_trainer.training.checkpoints import below, distinct
+from lockstep_trainer.training.checkpoints import HEADER, below, distinct
+from lockstep_trainer.training.gradient_cache import backward
 from lockstep_trainer.training.optimisers import build_optimiser, pack, unpack
+from lockstep_trainer.training.sampling import PKSampler, Rows
 
 REWIND_SCALE = 0.3
 """Of the learning rate, each time that a collapse is rewound."""
-
-PARCEL = "lockstep"
 
 Tensors = dict[str, Tensor]
 
@@ -56,10 +54,10 @@ class Machine:
         labels: Strings,
         spec: TrainingSpec,
         device: torch.device,
-        team: Team = ALONE,
+        group: ProcessGroup = ALONE,
     ) -> None:
         batch = spec.batch
-        self._team, self.asked_to_stop = team, False
+        self._group, self.asked_to_stop = group, False
         self.sampler = PKSampler(
             labels, classes=batch.classes, per_class=batch.per_class, seed=spec.seed
         )
@@ -119,7 +117,7 @@ class Machine:
         Afterwards `asked_to_stop` says whether a signal came to another process. Raises MemberLost.
         """
         rows = next(self.sampler)
-        if self._team.size > 1:
+        if self._group.size > 1:
             self._lead(rows)
         return self._step(rows)
 
@@ -128,25 +126,25 @@ class Machine:
 
         Raises MemberLost when another process is gone, also when process 0 gave the training up.
         """
-        while (order := self._team.hear(stopping())) is not Order.DONE:
+        while (order := self._group.receive(stopping())) is not Order.DONE:
             if order is Order.ADOPT:
-                self._adopt(self._team.share(None))
+                self._adopt(self._group.broadcast(None))
             else:
-                rows = np.frombuffer(self._team.share(None), np.int64).copy()
+                rows = np.frombuffer(self._group.broadcast(None), np.int64).copy()
                 # What is drawn by chance differs between the slices; process 0 keeps its own
                 # stream, which checkpoints hold.
-                torch.manual_seed(_stream(self.spec.seed, self.sampler.step, self._team.rank))
+                torch.manual_seed(_stream(self.spec.seed, self.sampler.step, self._group.rank))
                 self.sampler.step += 1
                 self._step(rows)
 
     def _lead(self, rows: Rows) -> None:
-        """Process 0 says which items a batch holds: what it draws from may change on the way."""
+        """Process 0 announces the items of a batch: what it draws from may change on the way."""
         if self._moved:
-            self.asked_to_stop |= self._team.say(Order.ADOPT)
-            self._team.share(self._parcel())
+            self.asked_to_stop |= self._group.announce(Order.ADOPT)
+            self._group.broadcast(self._packed())
             self._moved = False
-        self.asked_to_stop |= self._team.say(Order.STEP)
-        self._team.share(rows.tobytes())
+        self.asked_to_stop |= self._group.announce(Order.STEP)
+        self._group.broadcast(rows.tobytes())
 
     def _step(self, rows: Rows) -> Step:
         items = torch.from_numpy(rows)
@@ -158,7 +156,7 @@ class Machine:
             self._codes[items].to(self._device),
             items.to(self._device),
             chunk=self.spec.batch.chunk_size,
-            team=self._team,
+            group=self._group,
         )
         clip = float(self.spec.optimizer.clip_norm)
         norm = nn.utils.clip_grad_norm_(self._together.parameters(), clip)
@@ -168,7 +166,7 @@ class Machine:
         return Step(outcome, embeddings, norm, rate)
 
     def _batch(self, rows: Rows) -> Tensor:
-        own = rows[self._team.part(len(rows))]
+        own = rows[self._group.part(len(rows))]
         return torch.from_numpy(self._inputs[own]).to(self._device)
 
     def weights(self) -> Tensors:
@@ -207,19 +205,19 @@ class Machine:
         self.sampler.step = step
         self.sampler.guide = Guide.unpack(tensors, rest.get("offline"))
 
-    def _parcel(self) -> bytes:
+    def _packed(self) -> bytes:
         """All of this machine, as `_adopt` takes it; no pickle."""
         tensors, rest = self.pack()
         whole = {"from": self._from, "step": self.sampler.step, "rest": rest}
-        return save(distinct(tensors), metadata={PARCEL: json.dumps(whole)})
+        return save(distinct(tensors), metadata={HEADER: json.dumps(whole)})
 
-    def _adopt(self, parcel: bytes) -> None:
-        length = int.from_bytes(parcel[:8], "little")
-        whole = json.loads(json.loads(parcel[8 : 8 + length])["__metadata__"][PARCEL])
+    def _adopt(self, payload: bytes) -> None:
+        length = int.from_bytes(payload[:8], "little")
+        whole = json.loads(json.loads(payload[8 : 8 + length])["__metadata__"][HEADER])
         step, rewinds = whole["from"]
         if (step, rewinds) != self._from:
             self.begin(self._asked, step=step, rewinds=rewinds)
-        self.unpack(load(parcel), whole["rest"], step=int(whole["step"]))
+        self.unpack(load(payload), whole["rest"], step=int(whole["step"]))
         self.network.train()
 
     def _learnt(self) -> Tensors:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lockstep_core.protocol.result import Finding
 from lockstep_trainer.training.curve import CurvePoint
-from lockstep_trainer.training.looks import Look
+from lockstep_trainer.training.eval_points import EvalPoint
 from lockstep_trainer.training.record import Mined
 
 
@@ -18,7 +18,7 @@ class Training:
     """
 
     curve: tuple[CurvePoint, ...]
-    looks: tuple[Look, ...]
+    eval_points: tuple[EvalPoint, ...]
     minings: tuple[Mined, ...]
     findings: tuple[Finding, ...]
     steps: int

@@ -11,7 +11,7 @@ from lockstep_core.protocol.result import Finding, FindingName
 from lockstep_trainer.offline import Guide
 from lockstep_trainer.training.checkpoints import below
 from lockstep_trainer.training.curve import Curve
-from lockstep_trainer.training.looks import Look, Standing
+from lockstep_trainer.training.eval_points import EvalPoint, Standing
 
 BEST = "best"
 
@@ -43,19 +43,19 @@ class Mined:
 
 @dataclass
 class Record:
-    """`segment` is the step that the run began with, or was rewound to; `told` are findings that
-    were shown, `kept` those that stay whatever comes after. `best` are the weights of the best
-    look. `seconds` were spent up to the last checkpoint."""
+    """`segment` is the step that the run began with, or was rewound to; `reported` are findings
+    that were shown, `kept` those that stay whatever comes after. `best` are the weights of the
+    best evaluation. `seconds` were spent up to the last checkpoint."""
 
     step: int = 0
     segment: int = 0
     rewinds: int = 0
     seconds: float = 0.0
     curve: Curve = field(default_factory=Curve)
-    looks: list[Look] = field(default_factory=list)
+    eval_points: list[EvalPoint] = field(default_factory=list)
     standing: Standing = field(default_factory=Standing)
     best: dict[str, Tensor] | None = None
-    told: set[FindingName] = field(default_factory=set)
+    reported: set[FindingName] = field(default_factory=set)
     kept: dict[FindingName, Finding] = field(default_factory=dict)
     minings: list[Mined] = field(default_factory=list)
 
@@ -64,7 +64,7 @@ class Record:
         self.step = self.segment = step
         self.rewinds += 1
         self.curve.cut(step)
-        self.looks = [look for look in self.looks if look.step <= step]
+        self.eval_points = [point for point in self.eval_points if point.step <= step]
         self.minings = [mined for mined in self.minings if mined.step <= step]
 
     def tensors(self) -> dict[str, Tensor]:
@@ -77,10 +77,10 @@ class Record:
             "rewinds": self.rewinds,
             "seconds": self.seconds,
             "curve": self.curve.state(),
-            "looks": [asdict(look) for look in self.looks],
+            "looks": [asdict(point) for point in self.eval_points],
             "standing": self.standing.to_state(),
-            "told": sorted(self.told),
-            "kept": [found.to_wire() for found in self.kept.values()],
+            "told": sorted(self.reported),
+            "kept": [finding.to_wire() for finding in self.kept.values()],
             "minings": [asdict(mined) for mined in self.minings],
             "optimiser": optimiser,
         }
@@ -88,17 +88,17 @@ class Record:
     @classmethod
     def from_state(cls, state: dict[str, Any], tensors: dict[str, Tensor]) -> Record:
         best = below(tensors, BEST)
-        kept = [Finding.model_validate(found) for found in state["kept"]]
+        kept = [Finding.model_validate(finding) for finding in state["kept"]]
         record = cls(
             step=int(state["step"]),
             segment=int(state["segment"]),
             rewinds=int(state["rewinds"]),
             seconds=float(state["seconds"]),
-            looks=[Look(**look) for look in state["looks"]],
+            eval_points=[EvalPoint(**point) for point in state["looks"]],
             standing=Standing.from_state(state["standing"]),
             best=best or None,
-            told={FindingName(name) for name in state["told"]},
-            kept={found.name: found for found in kept},
+            reported={FindingName(name) for name in state["told"]},
+            kept={finding.name: finding for finding in kept},
             minings=[Mined(**mined) for mined in state.get("minings", ())],
         )
         record.curve.restore(state["curve"])

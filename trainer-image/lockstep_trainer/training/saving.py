@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lockstep_core.protocol.result import Finding
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.training import watch
+from lockstep_trainer.training import diagnostics
 from lockstep_trainer.training.hooks import Hooks
 from lockstep_trainer.training.machine import Machine
 from lockstep_trainer.training.record import Record
@@ -46,7 +46,7 @@ class Saving:
         policy = self._spec.checkpoint
         due = policy.every_steps is not None and step % policy.every_steps == 0
         late = self._hooks.clock() - self._saved_at >= policy.every_seconds
-        # Asked in any case: a wish is used up by the checkpoint that it meets.
+        # Asked in any case: a request is used up by whichever checkpoint is saved next.
         return self._hooks.save_now() or due or late
 
     def save(self, record: Record) -> Finding | None:
@@ -54,7 +54,7 @@ class Saving:
         keeper = self._hooks.keeper
         broken = record.curve.fetch()
         if broken is not None:
-            return watch.not_finite(broken, self._spec)
+            return diagnostics.not_finite(broken, self._spec)
         if keeper is None:
             return None
         record.seconds, self._began = self.seconds(record), self._hooks.clock()
@@ -65,6 +65,6 @@ class Saving:
         return None
 
     def save_at_end(self, record: Record) -> None:
-        """What comes after the last step takes long enough to be lost in, too."""
+        """What comes after the last step takes long enough for a pod to be lost meanwhile."""
         if self._hooks.keeper and self._hooks.clock() - self._saved_at >= LAST_SAVE_SECONDS:
             self.save(record)

@@ -21,8 +21,8 @@ def config_problems(error: ValidationError, model: type[Contract]) -> list[Probl
 def _problem(error: ErrorDetails, model: type[BaseModel]) -> Problem:
     path = [str(part) for part in error["loc"]]
     name = ".".join(path) or "config"
-    told = {"extra_forbidden": "there is no such field", "missing": "is missing"}
-    message = told.get(error["type"], error["msg"].removeprefix("Value error, "))
+    messages = {"extra_forbidden": "there is no such field", "missing": "is missing"}
+    message = messages.get(error["type"], error["msg"].removeprefix("Value error, "))
     shown = repr(error["input"])
     # Of a whole object only the message is of use.
     value = [] if isinstance(error["input"], dict) else [shown]
@@ -58,16 +58,16 @@ def _models(annotation: Any) -> Iterable[type[BaseModel]]:
 
 def _parents(model: type[BaseModel], path: list[str]) -> list[type[BaseModel]]:
     """The models that the object at `path` may be of."""
-    found = [model]
+    models = [model]
     for part in path:
-        found = [
+        models = [
             inner
-            for each in found
+            for each in models
             for name, field in each.model_fields.items()
             if part in (name, field.alias)
             for inner in _models(field.annotation)
         ]
-    return found
+    return models
 
 
 def _fields(model: type[BaseModel], path: list[str]) -> list[str]:

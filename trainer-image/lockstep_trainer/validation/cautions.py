@@ -22,17 +22,17 @@ IMBALANCE = 20
 def class_cautions(training: Strings, held_out: Strings, batch: BatchSpec) -> list[Problem]:
     """From labels alone."""
     classes, counts = np.unique(training, return_counts=True)
-    found = []
+    cautions = []
     if len(classes) < FEW_CLASSES:
         what = (
             f"only {len(classes)} classes to train on: fewer than {FEW_CLASSES} rarely generalise"
             " to unseen ones"
         )
         fix = "add classes, and compare recall with the raw baseline"
-        found.append(problem(what, (), fix, count=len(classes)))
+        cautions.append(problem(what, (), fix, count=len(classes)))
     if (alone := classes[counts == 1]).size:
         what = "training classes with a single item, which has no positive and is in no batch"
-        found.append(problem(what, alone, "add items to them, or remove them"))
+        cautions.append(problem(what, alone, "add items to them, or remove them"))
     usual = int(np.median(counts)) if counts.size else 0
     if batch.per_class > usual > 0:
         what = (
@@ -40,19 +40,19 @@ def class_cautions(training: Strings, held_out: Strings, batch: BatchSpec) -> li
             " smaller ones repeat items within a batch"
         )
         small = int((counts < batch.per_class).sum())
-        found.append(problem(what, (), f"set batch.perClass to {max(2, usual)}", count=small))
+        cautions.append(problem(what, (), f"set batch.perClass to {max(2, usual)}", count=small))
     if (large := classes[counts > IMBALANCE * max(1, usual)]).size:
         sizes = dict(zip(classes, counts, strict=True))
         what = f"training classes more than {IMBALANCE} times the median of {usual} items"
         examples = [f"{name}: {sizes[name]} items" for name in large]
         fix = "split them into finer classes, or take a part of each: most of it is seldom seen"
-        found.append(problem(what, examples, fix))
+        cautions.append(problem(what, examples, fix))
     classes, counts = np.unique(held_out, return_counts=True)
     if (alone := classes[counts == 1]).size and (counts > 1).any():
         what = "held-out classes with a single item, of which recall measures nothing"
         fix = "add items to them, or raise split.evalFraction where items are split"
-        found.append(problem(what, alone, fix))
-    return found
+        cautions.append(problem(what, alone, fix))
+    return cautions
 
 
 def content_cautions(dataset: Dataset, split: tuple[Rows, Rows]) -> list[Problem]:

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import ArtifactStore
-from lockstep_core.datasets import Dataset, DatasetError
+from lockstep_core.datasets import Dataset, DatasetError, Strings
+from lockstep_core.datasets.dataset import Inputs
 from lockstep_core.jobs import JobFailure, as_failure
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.pretrained import Pretrained
+from lockstep_trainer.pretrained.base import Pretrained
 from lockstep_trainer.validation.examination import Examination, examine
 from lockstep_trainer.validation.report import Side
 
@@ -31,6 +32,14 @@ class TrainingData:
     eval_rows: Rows
     warnings: tuple[str, ...]
     base: Pretrained | None = None
+
+    def training(self) -> tuple[Inputs, Strings]:
+        """Items and labels to train on."""
+        return self.dataset.inputs[self.train_rows], self.dataset.labels[self.train_rows]
+
+    def held_out(self) -> tuple[Inputs, Strings]:
+        """Items and labels that are only measured."""
+        return self.dataset.inputs[self.eval_rows], self.dataset.labels[self.eval_rows]
 
     def summary(self) -> dict[str, Any]:
         """What a report of the training says of its data."""
@@ -55,19 +64,19 @@ def prepare(
             BAD_CONFIG).
         ArtifactError, StoreError: as `load_dataset`.
     """
-    found = examine(spec, store, workdir, artifacts)
-    if found.config_errors and (failure := failure_of(found)):
+    examination = examine(spec, store, workdir, artifacts)
+    if examination.config_errors and (failure := failure_of(examination)):
         raise failure
-    if found.errors or found.dataset is None or found.split is None:
-        raise DatasetError(found.errors)
-    warnings = tuple(map(str, found.warnings))
-    return TrainingData(found.dataset, *found.split, warnings, found.base)
+    if examination.errors or examination.dataset is None or examination.split is None:
+        raise DatasetError(examination.errors)
+    warnings = tuple(map(str, examination.warnings))
+    return TrainingData(examination.dataset, *examination.split, warnings, examination.base)
 
 
-def failure_of(found: Examination) -> JobFailure | None:
+def failure_of(examination: Examination) -> JobFailure | None:
     """How a Job ends that finds this. Errors of the config come first: whoever changes it may not
     need to change the data."""
-    if found.config_errors:
-        text = "; ".join(map(str, (*found.config_errors, *found.errors)))
+    if examination.config_errors:
+        text = "; ".join(map(str, (*examination.config_errors, *examination.errors)))
         return JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", text)
-    return as_failure(DatasetError(found.errors)) if found.errors else None
+    return as_failure(DatasetError(examination.errors)) if examination.errors else None

@@ -1,4 +1,4 @@
-"""All that is wrong with a set, and all that is odd about it, in one pass."""
+"""All errors of a set, and all warnings about it, in one pass."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.datasets import SplitBy
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_trainer.preparing import check_reads, check_texts, text_preprocessing
-from lockstep_trainer.pretrained import NetworkError, Pretrained, fetch_base
+from lockstep_trainer.pretrained.base import NetworkError, Pretrained, fetch_base
+from lockstep_trainer.pretrained.text_inputs import check_reads, check_texts, text_preprocessing
 from lockstep_trainer.validation.cautions import class_cautions, content_cautions
 from lockstep_trainer.validation.neighbours import neighbour_cautions
 from lockstep_trainer.validation.trainable import trainable_problems
@@ -58,27 +58,27 @@ def examine(
 
     Raises ArtifactError and StoreError as `load_dataset` does: then nothing can be said of it.
     """
-    found = Examination()
+    examination = Examination()
     try:
         reading = read_dataset(spec.data, store, workdir)
     except DatasetError as error:
-        found.errors += error.problems
-        return found
-    found.digest = reading.digest
-    found.errors += reading.problems
-    _examine_split(found, spec, reading)
+        examination.errors += error.problems
+        return examination
+    examination.digest = reading.digest
+    examination.errors += reading.problems
+    _examine_split(examination, spec, reading)
     if reading.inputs is not None:
-        _examine_encoder(found, spec, reading, artifacts, workdir)
-    if not found.errors:
-        found.dataset = dataset = reading.dataset()
-        if found.split is not None:
-            found.warnings += content_cautions(dataset, found.split)
-            cautions, found.raw_recall = neighbour_cautions(dataset, found.split)
-            found.warnings += cautions
-    return found
+        _examine_encoder(examination, spec, reading, artifacts, workdir)
+    if not examination.errors:
+        examination.dataset = dataset = reading.dataset()
+        if examination.split is not None:
+            examination.warnings += content_cautions(dataset, examination.split)
+            cautions, examination.raw_recall = neighbour_cautions(dataset, examination.split)
+            examination.warnings += cautions
+    return examination
 
 
-def _examine_split(found: Examination, spec: TrainingSpec, reading: Reading) -> None:
+def _examine_split(examination: Examination, spec: TrainingSpec, reading: Reading) -> None:
     labels = reading.labels
     if labels is None:
         return
@@ -87,22 +87,22 @@ def _examine_split(found: Examination, spec: TrainingSpec, reading: Reading) -> 
         SplitBy.GROUP: reading.groups,
         SplitBy.HASH: reading.inputs,
     }[spec.data.split.by]
-    # A column that is damaged, or of another length, was told already.
+    # A column that is damaged, or of another length, was reported already.
     if decides is None or len(decides) != len(labels):
         return
     try:
         train, held_out = split_parts(spec.data.split, labels, reading.groups, reading.inputs)
     except DatasetError as error:
-        found.errors += error.problems
+        examination.errors += error.problems
         return
-    found.split = train, held_out
+    examination.split = train, held_out
     by = spec.data.split.by
-    found.errors += trainable_problems(labels, train, held_out, spec.batch, by)
-    found.warnings += class_cautions(labels[train], labels[held_out], spec.batch)
+    examination.errors += trainable_problems(labels, train, held_out, spec.batch, by)
+    examination.warnings += class_cautions(labels[train], labels[held_out], spec.batch)
 
 
 def _examine_encoder(
-    found: Examination,
+    examination: Examination,
     spec: TrainingSpec,
     reading: Reading,
     artifacts: ArtifactsSpec,
@@ -114,13 +114,13 @@ def _examine_encoder(
     try:
         check_reads(spec.encoder.kind, inputs.shape[1:])
         if spec.encoder.base is not None:
-            found.base = fetch_base(spec.encoder.base, artifacts, workdir / "base")
+            examination.base = fetch_base(spec.encoder.base, artifacts, workdir / "base")
         if is_text(inputs):
-            check_texts(text_preprocessing(spec.encoder, found.base), inputs)
+            check_texts(text_preprocessing(spec.encoder, examination.base), inputs)
     except NetworkError as error:
         what, _, fix = f"{spec.data.uri}: training.{error}".rpartition("; ")
-        found.config_errors.append(
+        examination.config_errors.append(
             problem(what or fix, (), fix if what else "change training.encoder", count=1)
         )
     except DatasetError as error:
-        found.errors += error.problems
+        examination.errors += error.problems

@@ -22,7 +22,7 @@ EASY = 0.98
 """Recall@1 of raw items beyond which training has next to nothing to gain."""
 FLOOD = 0.2
 NEAR = 0.03
-"""Distance of unit vectors below which two items are one to the eye: a cosine above 0.9995."""
+"""Distance of unit vectors below which two items count as near copies: a cosine above 0.9995."""
 
 
 def neighbour_cautions(
@@ -30,7 +30,7 @@ def neighbour_cautions(
 ) -> tuple[list[Problem], float | None]:
     """Warnings, and the raw recall@1 of held-out items (None where no class has two)."""
     training, held_out = (whole_classes(dataset.labels, rows) for rows in split)
-    found = _oddities(dataset, training)
+    cautions = _label_and_copy_cautions(dataset, training)
     recall = _raw_recall(dataset, held_out)
     if recall is not None and recall > EASY:
         what = (
@@ -38,8 +38,8 @@ def neighbour_cautions(
             " an encoder can hardly be better, and may be worse"
         )
         fix = "search raw items, or hold out what is harder (split.by, split.evalFraction)"
-        found.append(problem(what, (), fix, count=len(held_out)))
-    return found, recall
+        cautions.append(problem(what, (), fix, count=len(held_out)))
+    return cautions, recall
 
 
 def whole_classes(labels: Strings, rows: Rows, limit: int = MAX_ITEMS) -> Rows:
@@ -74,7 +74,7 @@ def nearest(vectors: Floats, k: int) -> tuple[Rows, Floats]:
     `exact_neighbours` has it, would cost minutes and tell no more.
     """
     rows = np.empty((len(vectors), k), dtype=np.int64)
-    found = np.empty((len(vectors), k), dtype=np.float32)
+    distances = np.empty((len(vectors), k), dtype=np.float32)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK] @ vectors.T
         own = np.arange(len(block))
@@ -84,39 +84,39 @@ def nearest(vectors: Floats, k: int) -> tuple[Rows, Floats]:
         order = np.argsort(-cosines, axis=1, kind="stable")
         rows[start : start + _BLOCK] = np.take_along_axis(best, order, axis=1)
         sorted_cosines = np.take_along_axis(cosines, order, axis=1)
-        found[start : start + _BLOCK] = np.sqrt(np.maximum(0, 2 - 2 * sorted_cosines))
-    return rows, found
+        distances[start : start + _BLOCK] = np.sqrt(np.maximum(0, 2 - 2 * sorted_cosines))
+    return rows, distances
 
 
-def _oddities(dataset: Dataset, rows: Rows) -> list[Problem]:
+def _label_and_copy_cautions(dataset: Dataset, rows: Rows) -> list[Problem]:
     """Items among neighbours of one other class; near copies within a class."""
     if len(rows) <= NEIGHBOURS:
         return []
     vectors, labels = _vectors(dataset, rows), dataset.labels[rows]
     _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     near, distances = nearest(vectors, NEIGHBOURS)
-    around = codes[near]
-    found = []
+    near_codes = codes[near]
+    cautions = []
     # Its own class could have filled the places, and one other did.
-    alien = (around == around[:, :1]).all(axis=1) & (around[:, 0] != codes)
-    alien &= counts[codes] > NEIGHBOURS
-    if alien.any():
+    contradicted = (near_codes == near_codes[:, :1]).all(axis=1) & (near_codes[:, 0] != codes)
+    contradicted &= counts[codes] > NEIGHBOURS
+    if contradicted.any():
         examples = [
             f"row {rows[at]}: {labels[at]} among {labels[near[at, 0]]}"
-            for at in np.flatnonzero(alien)
+            for at in np.flatnonzero(contradicted)
         ]
         what = (
             f"of {len(rows)} items looked at, those whose {NEIGHBOURS} nearest raw items are all of"
             " one other class (label noise?)"
         )
-        found.append(problem(what, examples, "look at them; relabel or remove what is wrong"))
-    copies = (distances[:, 0] < NEAR) & (around[:, 0] == codes)
+        cautions.append(problem(what, examples, "look at them; relabel or remove what is wrong"))
+    copies = (distances[:, 0] < NEAR) & (near_codes[:, 0] == codes)
     if copies.mean() > FLOOD:
         examples = [f"rows {rows[at]} and {rows[near[at, 0]]}" for at in np.flatnonzero(copies)]
         what = f"of {len(rows)} items looked at, near copies of another of their class"
         fix = "remove the copies: they are easy positives, which teach nothing"
-        found.append(problem(what, examples, fix))
-    return found
+        cautions.append(problem(what, examples, fix))
+    return cautions
 
 
 def _raw_recall(dataset: Dataset, rows: Rows) -> float | None:

@@ -72,8 +72,8 @@ class ValidationReport(Contract):
         """For a person: each finding, its examples, its fix; and what it comes to."""
         for kind, findings in (("error", self.errors), ("warning", self.warnings)):
             for each in findings:
-                told = f" ({each.count})" if each.examples else ""
-                yield f"{kind}: {each.what}{told}"
+                count = f" ({each.count})" if each.examples else ""
+                yield f"{kind}: {each.what}{count}"
                 if each.examples:
                     yield f"    e.g. {', '.join(each.examples)}"
                 if each.fix:
@@ -99,23 +99,23 @@ def _printable(text: str) -> str:
 
 
 def report_of(
-    config: TrainConfig, found: Examination, failure: JobFailure | None
+    config: TrainConfig, examined: Examination, failure: JobFailure | None
 ) -> ValidationReport:
     """Of a set that was read; `failure` is how a Job would end that finds this."""
     sides: dict[str, Side] = {}
-    if found.dataset is not None and found.split is not None:
-        training, held_out = (Side.of(found.dataset.labels[rows]) for rows in found.split)
+    if examined.dataset is not None and examined.split is not None:
+        training, held_out = (Side.of(examined.dataset.labels[rows]) for rows in examined.split)
         sides = {"training": training, "held_out": held_out}
-    recall = found.raw_recall
+    recall = examined.raw_recall
     return ValidationReport(
         exit_code=ExitCode.OK if failure is None else failure.code,
         reason="Valid" if failure is None else failure.reason,
         uri=config.training.data.uri,
-        digest=found.digest,
-        input=None if found.dataset is None else found.dataset.input_spec().to_wire(),
+        digest=examined.digest,
+        input=None if examined.dataset is None else examined.dataset.input_spec().to_wire(),
         raw_recall_at_1=None if recall is None else round(recall, 6),
-        errors=_findings([*found.config_errors, *found.errors]),
-        warnings=_findings(found.warnings),
+        errors=_findings([*examined.config_errors, *examined.errors]),
+        warnings=_findings(examined.warnings),
         **sides,
     )
 

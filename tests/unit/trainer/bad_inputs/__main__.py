@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
-from lockstep_trainer.validation.command import validate
+from lockstep_trainer.commands.validate import validate
 from tests.unit.trainer.bad_inputs.corner import Corner
 from tests.unit.trainer.bad_inputs.table import CORPUS
 

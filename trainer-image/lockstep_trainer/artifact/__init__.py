@@ -1,0 +1,1 @@
+"""From a trained network to the files and the manifest of a model artifact."""

@@ -31,6 +31,19 @@ MEASUREMENTS = (
     "lockstep_operator.decide.snapshot.measurements",
     "lockstep_operator.decide.measurements",
 )
+FIELDS_OF_0_1 = {
+    "releases": "EmbeddingRelease",
+    "indexes": "VectorIndex",
+    "jobs": "Job",
+    "pods": "Pod",
+    "deployments": "Deployment",
+    "services": "Service",
+    "autoscalers": "HorizontalPodAutoscaler",
+    "routes": "HTTPRoute",
+}
+# The metrics that the request gates of every version read: their names are part of the interface.
+REQUESTS = "lockstep_encoder_requests_total"
+SECONDS = "lockstep_encoder_request_seconds"
 
 
 def main() -> int:
@@ -74,26 +87,43 @@ def now_of(raw: dict[str, Any]) -> datetime:
 
 
 def built(raw: dict[str, Any], observed: ModuleType, measurements: ModuleType) -> Any:
-    """`Observed` of this version, from the plain JSON of its fields."""
-    fields = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in raw["observed"].items()
-    }
+    """`Observed` of this version, from the plain JSON of a snapshot."""
     series = {
         measurements.SeriesKey(**one["key"]): tuple(
             measurements.Measurement(
-                datetime.fromisoformat(reading["at"]),
-                measurements.Tally(
-                    reading["codes"],
-                    {float(edge): count for edge, count in reading["within"].items()},
-                    reading["timed"],
-                ),
+                datetime.fromisoformat(reading["at"]), tally(reading["counts"], measurements)
             )
             for reading in one["readings"]
         )
         for one in raw["measurements"]
     }
-    return observed.Observed(**fields, measurements=series)
+    objects = {kind: tuple(found) for kind, found in raw["objects"].items()}
+    known = {field.name for field in dataclasses.fields(observed.Observed)}
+    by_kind = {"objects": objects} if "objects" in known else fields_of_0_1(objects)
+    names = {name: raw[name] for name in ("namespace", "name", "model")}
+    return observed.Observed(**names, **by_kind, measurements=series)
+
+
+def fields_of_0_1(objects: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    """A field a kind, as `Observed` had them before it held a mapping."""
+    return {field: objects.get(kind, ()) for field, kind in FIELDS_OF_0_1.items()}
+
+
+def tally(counts: list[dict[str, Any]], measurements: ModuleType) -> Any:
+    if hasattr(measurements, "Count"):
+        return measurements.Tally(
+            {
+                count["metric"]: measurements.Count(
+                    {tuple(labels): n for labels, n in count["events"]}, dict(count["within"])
+                )
+                for count in counts
+            }
+        )
+    by_metric = {count["metric"]: count for count in counts}
+    nothing: dict[str, Any] = {"events": [], "within": []}
+    codes = {labels[-1]: n for labels, n in by_metric.get(REQUESTS, nothing)["events"]}
+    timed = by_metric.get(SECONDS, nothing)
+    return measurements.Tally(codes, dict(timed["within"]), sum(n for _, n in timed["events"]))
 
 
 def digest(plans: list[Any]) -> str:

@@ -9,23 +9,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
+from lockstep_operator.decide.snapshot.measurements import Tally
 from tests.unit.decide import worlds
 from tests.unit.decide.worlds import World
 
 GROUPS = ("settled", "candidates", "many releases")
 STAGES = ("Training", "Evaluating", "Indexing", "Warming")
 ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
-OBJECTS = (
-    "model",
-    "releases",
-    "indexes",
-    "jobs",
-    "pods",
-    "deployments",
-    "services",
-    "autoscalers",
-    "routes",
-)
 
 
 class Sizes(NamedTuple):
@@ -77,16 +67,31 @@ def many_releases(count: int) -> World:
 
 
 def plain(world: World) -> dict[str, Any]:
+    """The snapshot of a world: its objects by kind, and what was counted by metric and labels."""
     observed = world.observed()
-    fields = {name: getattr(observed, name) for name in OBJECTS}
     series = [
         {
             "key": dataclasses.asdict(key),
             "readings": [
-                {"at": one.at.isoformat(), **dataclasses.asdict(one.reading)} for one in readings
+                {"at": one.at.isoformat(), "counts": counts_of(one.reading)} for one in readings
             ],
         }
         for key, readings in observed.measurements.items()
     ]
-    names = {"namespace": observed.namespace, "name": observed.name}
-    return {"now": world.now.isoformat(), "observed": names | fields, "measurements": series}
+    return {
+        "now": world.now.isoformat(),
+        "namespace": observed.namespace,
+        "name": observed.name,
+        "model": observed.model,
+        "objects": observed.objects,
+        "measurements": series,
+    }
+
+
+def counts_of(reading: Any) -> list[dict[str, Any]]:
+    """A tally as JSON can say it: a mapping's keys are neither tuples nor numbers there."""
+    assert isinstance(reading, Tally)
+    return [
+        {"metric": name, "events": [*count.events.items()], "within": [*count.within.items()]}
+        for name, count in reading.counts.items()
+    ]

@@ -19,6 +19,7 @@ from lockstep_operator.decide.context.transitions import Enter, Note, RollBack, 
 from lockstep_operator.decide.stages.canary_steps import take
 from lockstep_operator.decide.stages.warming import fatal_crash
 from lockstep_operator.decide.stages.weights import record_weight
+from lockstep_operator.decide.traffic.routers.choice import router_of
 from lockstep_operator.decide.traffic.steps import (
     Steps,
     begin_at,
@@ -64,6 +65,8 @@ def _share(context: ReconcileContext, name: str, holder: str, steps: Steps) -> T
     """A weight goes up only when the pods for it are there. It may always come down."""
     release = context.release(name)
     had = release.status.weights.asked if release.status.weights else 0
+    if not router_of(context).verify(context, Traffic(holder, name, had)).achieved:
+        had = 0  # another router gave it that share, or it was taken away: nothing is there to keep
     at = under_way(context, release)
     asked = weight_at(steps, at)
     ready = asked <= had or health_of(context, release).ready

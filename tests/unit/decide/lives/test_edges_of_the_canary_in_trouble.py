@@ -344,3 +344,18 @@ def test_edge_14_a_retry_measures_anew_and_a_promotion_twice_passes_one_gate() -
     assert "waits for nobody" in outcome["promote"], "it is being measured"
     measure(world).annotate("promote", "r2.2").settle().annotate("promote", "r2.3").settle()
     assert world.record(2)["step"]["index"] == 2 and world.stage(2) == "Canary"
+
+
+def test_a_share_that_another_router_gave_is_given_again_only_when_its_pods_are_there() -> None:
+    route = {"router": "GatewayAPI", "gateway": {"parentRefs": [{"name": "edge"}]}}
+    spec = worlds.model_spec(serving={"replicas": 2})
+    spec["rollout"] |= {"steps": [{"setWeight": 50}, {"pause": {}}], "traffic": route}
+    world = World(gateway_api=True, tended=True).apply_model(**spec).apply_index().run()
+    world.change_model("training.seed", 7).run()
+    assert world.record(2)["weights"]["achieved"] == 50
+    world.scale("glyphs-r2-encoder", 1)
+    world.settle()
+    world.change_model("rollout.traffic", {"router": "Replicas"}).settle()
+    assert world.behind_entry() == {"glyphs-r1"}, "not with pods that were changed just now"
+    world.ready_all().settle()
+    assert world.behind_entry() == {"glyphs-r1", "glyphs-r2"}

@@ -16,8 +16,16 @@ _WRITTEN = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _ANY = re.compile(
     r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([numkMGTPE]|[KMGTPE]i)|e([+-]?[0-9]{1,3}))?"
 )
-_DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+_DECIMAL = {
+    name: Fraction(10) ** power
+    for name, power in zip(("m", "", *"kMGTPE"), (-3, 0, 3, 6, 9, 12, 15, 18), strict=True)
+}
+_BINARY = {
+    name: Fraction(1024) ** power
+    for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)
+}
+# Sizes that a server may write, and a spec may not.
+_SIZES = {**_DECIMAL, **_BINARY, "u": Fraction(10) ** -6, "n": Fraction(10) ** -9}
 
 
 def amount(quantity: str) -> Fraction | None:
@@ -26,10 +34,7 @@ def amount(quantity: str) -> Fraction | None:
     if match is None:
         return None
     number, suffix, exponent = Fraction(match[1]), match[2] or "", match[3]
-    if suffix in _BINARY:
-        return number * Fraction(1024) ** _BINARY[suffix]
-    power = int(exponent) if exponent else {**_DECIMAL, "n": -9, "u": -6}[suffix]
-    return number * Fraction(10) ** power
+    return number * (Fraction(10) ** int(exponent) if exponent else _SIZES[suffix])
 
 
 def canonical(quantity: str) -> str:
@@ -41,7 +46,7 @@ def canonical(quantity: str) -> str:
     if value is None or _WRITTEN.fullmatch(quantity) is None:
         raise ValueError(f"`{quantity}` must be a quantity such as 500m, 2 or 4Gi")
     if quantity.endswith("i") and value.denominator == 1 and value >= 1024:
-        return _largest(value, {name: Fraction(1024) ** n for name, n in _BINARY.items()})
+        return _largest(value, _BINARY)
     return _decimal(value)
 
 
@@ -55,7 +60,7 @@ def _decimal(value: Fraction) -> str:
     value = Fraction(math.ceil(value * 1000), 1000)
     if value == 0:
         return "0"
-    return _largest(value, {name: Fraction(10) ** n for name, n in _DECIMAL.items()})
+    return _largest(value, _DECIMAL)
 
 
 def _largest(value: Fraction, units: Mapping[str, Fraction]) -> str:

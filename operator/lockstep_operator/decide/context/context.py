@@ -7,7 +7,7 @@ from typing import Any
 
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import API_VERSION, Object, Release
-from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
+from lockstep_operator.api.release import Stage
 from lockstep_operator.api.status import Failure
 from lockstep_operator.decide.context.health import ReleaseHealth
 from lockstep_operator.decide.context.plan import Event, EventType, Reference
@@ -57,19 +57,21 @@ class ReconcileContext:
         # Why a change of the spec that is seen has not started yet.
         self.change_waits: str | None = None
         self._wakes: list[float] = []
-        self._releases = {release.name: release for release in snapshot.releases}
-        self._statuses: dict[str, EmbeddingReleaseStatus] = {}
+        self._before = {release.name: release for release in snapshot.releases}
+        self._releases = dict(self._before)
+        # Names in the order of the first change.
+        self._touched: dict[str, None] = {}
 
     # -- what there is
 
     @property
     def releases(self) -> tuple[Release, ...]:
         """All releases by number, with their records as this pass has left them."""
-        return tuple(self.release(name) for name in self._releases)
+        return tuple(self._releases.values())
 
     def release(self, name: str) -> Release:
-        release = self._releases[name]
-        return dataclasses.replace(release, status=self._statuses.get(name, release.status))
+        """The release, with its record as this pass has left it."""
+        return self._releases[name]
 
     @property
     def newest(self) -> Release | None:
@@ -113,22 +115,23 @@ class ReconcileContext:
 
     def changed(self) -> list[Release]:
         """Releases whose record this pass changed, in the order of the first change."""
+        touched = (self._releases[name] for name in self._touched)
         return [
-            self.release(name)
-            for name, status in self._statuses.items()
-            if status != self._releases[name].status
+            release for release in touched if release.status != self._before[release.name].status
         ]
 
     # -- changes of a record
 
     def change(self, name: str, **fields: Any) -> None:
         """Writes fields of a record. Raises `pydantic.ValidationError` for what is no field."""
-        self._statuses[name] = self.release(name).status.replace(**fields)
+        self.describe(name, **fields)
         self.healths.clear()
 
     def describe(self, name: str, **fields: Any) -> None:
         """Writes what follows from the rest of a record: its message and its conditions."""
-        self._statuses[name] = self.release(name).status.replace(**fields)
+        release = self._releases[name]
+        self._releases[name] = dataclasses.replace(release, status=release.status.replace(**fields))
+        self._touched.setdefault(name)
 
     def enter(self, name: str, stage: Stage, **fields: Any) -> None:
         """Moves a release into another stage; clocks and pauses of the last one end."""

@@ -137,26 +137,26 @@ def _as_recorded(context: ReconcileContext) -> ReconcileContext:
 
 def _projections(context: ReconcileContext) -> list[tuple[str, Object, Object]]:
     snapshot, model = context.snapshot, context.snapshot.model
-    found = [("EmbeddingModel", model.raw, project_model(context).to_wire())]
+    statuses = [("EmbeddingModel", model.raw, project_model(context).to_wire())]
     for index in snapshot.indexes:
-        found.append(("VectorIndex", index.raw, project_index(context, index).to_wire()))
+        statuses.append(("VectorIndex", index.raw, project_index(context, index).to_wire()))
     for wrong in snapshot.broken_indexes:
         status = broken(wrong.raw, wrong.message, context.now).to_wire()
-        found.append(("VectorIndex", wrong.raw, status))
-    return found
+        statuses.append(("VectorIndex", wrong.raw, status))
+    return statuses
 
 
 def _orphaned(observed: Observed, now: str) -> list[tuple[str, Object, Object]]:
     """Statuses of indexes whose model is not there."""
     indexes, broken_indexes = read_indexes(observed.indexes)
-    found = [
+    statuses = [
         ("VectorIndex", index.raw, without_model(index, observed.name, now).to_wire())
         for index in indexes
     ]
     for wrong in broken_indexes:
         status = broken(wrong.raw, wrong.message, now).to_wire()
-        found.append(("VectorIndex", wrong.raw, status))
-    return found
+        statuses.append(("VectorIndex", wrong.raw, status))
+    return statuses
 
 
 def _written(statuses: list[tuple[str, Object, Object]]) -> tuple[StatusWrite, ...]:

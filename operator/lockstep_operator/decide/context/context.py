@@ -93,8 +93,12 @@ class ReconcileContext:
     @property
     def candidate(self) -> Release | None:
         """The release that is on its way; one that had served and returns goes first."""
-        found = [release for release in self.releases if facts_of(release.status.stage).on_its_way]
-        return max(found, key=lambda r: (r.status.promoted_at or "", r.spec.number), default=None)
+        on_their_way = [
+            release for release in self.releases if facts_of(release.status.stage).on_its_way
+        ]
+        return max(
+            on_their_way, key=lambda r: (r.status.promoted_at or "", r.spec.number), default=None
+        )
 
     @property
     def retained(self) -> tuple[Release, ...]:
@@ -108,8 +112,8 @@ class ReconcileContext:
             failed = watch is not None and watch.has_failed
             return not failed, release.status.finished_at or "", release.spec.number
 
-        found = [r for r in self.releases if r.status.stage is Stage.RETAINED]
-        return tuple(sorted(found, key=fitness, reverse=True))
+        kept = [r for r in self.releases if r.status.stage is Stage.RETAINED]
+        return tuple(sorted(kept, key=fitness, reverse=True))
 
     def changed(self) -> list[Release]:
         """Releases whose record this pass changed, in the order of the first change."""

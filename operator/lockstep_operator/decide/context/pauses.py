@@ -86,12 +86,12 @@ def forward(context: ReconcileContext, name: str, stage: S, **record: object) ->
 
 def how_to_continue(context: ReconcileContext, release: Release) -> str:
     """The commands that end a person's pause of this release."""
-    found = []
+    commands = []
     if _held_by_name(context, release):
-        found.append(hints.let_go(context.model))
+        commands.append(hints.let_go(context.model))
     if _held_by_spec(context, release):
-        found.append(hints.unpause(context.model))
-    return " && ".join(found)
+        commands.append(hints.unpause(context.model))
+    return " && ".join(commands)
 
 
 def _held_by_name(context: ReconcileContext, release: Release) -> bool:

@@ -20,10 +20,10 @@ class Reference:
     uid: str | None = None
 
 
-def reference(found: Object) -> Reference:
+def reference(target: Object) -> Reference:
     """The object, guarded by its uid."""
-    metadata = found["metadata"]
-    return Reference(found["apiVersion"], found["kind"], metadata["name"], metadata.get("uid"))
+    metadata = target["metadata"]
+    return Reference(target["apiVersion"], target["kind"], metadata["name"], metadata.get("uid"))
 
 
 class EventType(StrEnum):

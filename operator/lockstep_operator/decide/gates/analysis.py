@@ -30,13 +30,13 @@ class Analysis:
     """`verdict` is Pass, Fail or Inconclusive once the gates have decided, None while they are
     measured; `verdicts` are those of the gates that have.
 
-    `told` are the lines that decided; until then what hinders the measuring, mostly nothing. It
-    stays the same from look to look: each change of it would be a write.
+    `message` holds the lines that decided; until then why a gate cannot be measured, mostly
+    nothing. It stays the same from look to look: each change of it would be a write.
     """
 
     verdict: Verdict | None
     verdicts: list[GateVerdict]
-    told: str
+    message: str
 
 
 def analyse(

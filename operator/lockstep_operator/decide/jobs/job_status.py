@@ -61,8 +61,8 @@ class Report:
 
 def ended_at(job: Object) -> str | None:
     """When it was complete or failed; None while it may still have a pod."""
-    found = _condition(job, "Complete") or _condition(job, "Failed")
-    return None if found is None else found.get("lastTransitionTime")
+    end = _condition(job, "Complete") or _condition(job, "Failed")
+    return None if end is None else end.get("lastTransitionTime")
 
 
 def is_over(job: Object) -> bool:
@@ -105,11 +105,11 @@ def _active(job: Object, newest_first: Sequence[Object], now: datetime) -> Repor
 
 def _newest_of_each(newest_first: Sequence[Object]) -> list[Object]:
     """The newest pod of each completion index; of a Job without indexes the newest of all."""
-    found: dict[str, Object] = {}
+    newest: dict[str, Object] = {}
     for pod in newest_first:
         marks = pod["metadata"].get("annotations") or {}
-        found.setdefault(marks.get(COMPLETION_INDEX, ""), pod)
-    return list(found.values())
+        newest.setdefault(marks.get(COMPLETION_INDEX, ""), pod)
+    return list(newest.values())
 
 
 def _causes_first(newest_first: Sequence[Object]) -> list[Object]:
@@ -174,10 +174,10 @@ def _failed(newest_first: Sequence[Object], condition: Object, grace: float) -> 
             return _lost(message, pod_status.name_of(pod), Retry.COUNTED)
     if grace > 0:
         return Report(JobState.UNCLEAR, look_again_in=grace)
-    told = _EXIT_CODE.search(condition.get("message") or "")
-    if told is not None:
+    exit_code = _EXIT_CODE.search(condition.get("message") or "")
+    if exit_code is not None:
         # The pod is gone; the Job controller's own words still name the code.
-        return _classify(pod_status.Ended("", int(told[1]), None, condition["message"], False))
+        return _classify(pod_status.Ended("", int(exit_code[1]), None, condition["message"], False))
     return _lost("the pod was lost before it ended", None, Retry.UNCOUNTED)
 
 
@@ -222,8 +222,8 @@ def _retry_of(code: int) -> Retry:
 def _condition(job: Object, kind: str) -> Object | None:
     for condition in (job.get("status") or {}).get("conditions") or []:
         if condition.get("type") == kind and condition.get("status") == "True":
-            found: Object = condition
-            return found
+            typed: Object = condition
+            return typed
     return None
 
 

@@ -87,12 +87,12 @@ def _sweep(context: ReconcileContext) -> None:
 
 def _servers(context: ReconcileContext, release: Release) -> list[Object]:
     """What served. The encoder ends first: what it still answers needs its indexes."""
-    found = {kind.kind: context.snapshot.children(kind.kind, release.uid) for kind in REMOVED}
+    by_kind = {kind.kind: context.snapshot.children(kind.kind, release.uid) for kind in REMOVED}
     if context.snapshot.encoder_runs(release.name):
         encoder = encoder_name(release.name)
-        first = [c for c in found[DEPLOYMENT.kind] if c["metadata"]["name"] == encoder]
-        return [*found[AUTOSCALER.kind], *first]
-    return [child for children in found.values() for child in children]
+        first = [c for c in by_kind[DEPLOYMENT.kind] if c["metadata"]["name"] == encoder]
+        return [*by_kind[AUTOSCALER.kind], *first]
+    return [child for children in by_kind.values() for child in children]
 
 
 def _is_measurement(job: Object, release: Release) -> bool:

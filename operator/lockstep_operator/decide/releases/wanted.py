@@ -66,7 +66,7 @@ def may_return(release: Release, desired: Desired) -> bool:
 def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
     """A release whose model is of the desired space and passed its gates: stable, else newest."""
     stable = context.stable
-    found = [
+    matching = [
         release
         for release in context.releases
         if release.spec.space_hash == desired.space_hash
@@ -74,5 +74,5 @@ def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
         and release.status.training is not None
         and release.status.gates_passed_at is not None
     ]
-    preferred = [r for r in found if stable is not None and r.name == stable.name]
-    return next(reversed(preferred or found), None)
+    preferred = [r for r in matching if stable is not None and r.name == stable.name]
+    return next(reversed(preferred or matching), None)

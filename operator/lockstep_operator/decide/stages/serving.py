@@ -38,22 +38,22 @@ def serving(context: ReconcileContext, release: Release) -> Stay:
 def _judge(context: ReconcileContext, release: Release, names: list[str], watch: Watch) -> None:
     name, short = release.name, short_name(release.name)
     analysis = analyse(context, release, names, watch)
-    context.watch_trouble = analysis.told if analysis.verdict is None else ""
+    context.watch_trouble = analysis.message if analysis.verdict is None else ""
     if analysis.verdict is None:
         return
-    judged = {"verdict": analysis.verdict.value, "told": analysis.told[:MESSAGE_LIMIT]}
+    judged = {"verdict": analysis.verdict.value, "told": analysis.message[:MESSAGE_LIMIT]}
     fields: dict[str, object] = {
         "watch": watch.replace(**judged),
         "gates": merged(release.status.gates or (), analysis.verdicts),
     }
     if analysis.verdict is Verdict.PASS:
-        context.event(Reason.GATES_PASSED, f"{short} after its promotion: {analysis.told}")
+        context.event(Reason.GATES_PASSED, f"{short} after its promotion: {analysis.message}")
     elif analysis.verdict is Verdict.FAIL:
-        fields["last_failure"] = context.failure(name, Reason.GATE_FAILED, analysis.told)
-        message = f"{short} failed after its promotion: {analysis.told}"
+        fields["last_failure"] = context.failure(name, Reason.GATE_FAILED, analysis.message)
+        message = f"{short} failed after its promotion: {analysis.message}"
         context.event(Reason.GATE_FAILED, message, warning=True)
     else:
-        message = f"{short} after its promotion: {analysis.told}"
+        message = f"{short} after its promotion: {analysis.message}"
         context.event(Reason.GATE_INCONCLUSIVE, message, warning=True)
     context.change(name, **fields)
 

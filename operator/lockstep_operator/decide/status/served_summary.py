@@ -58,7 +58,7 @@ def _watched(context: ReconcileContext, stable: Release, serving: str) -> Summar
         return Summary(Phase.PROGRESSING, Reason.WATCHED, message, reconciling=True)
     if verdict == Verdict.FAIL:
         parts = [after_promotion(stable), f"It stays: {_why_it_stays(context, stable)}.", serving]
-        back = [f"{found};" for found in ways_back(context)]
+        back = [f"{command};" for command in ways_back(context)]
         return stalled(
             Reason.GATE_FAILED, *parts, change_the_spec(context), *back, f"{settle}; {again}"
         )
@@ -83,6 +83,6 @@ def _side_notes(context: ReconcileContext, stable: Release) -> list[str]:
     notes = []
     if deleted:
         notes.append(f"It still carries {', '.join(deleted)}, whose VectorIndex was deleted.")
-    if found := training_short(stable.status.training):
-        notes.append(f"Its training told {found}: see `status.training` of {stable.name}.")
+    if findings := training_short(stable.status.training):
+        notes.append(f"Its training told {findings}: see `status.training` of {stable.name}.")
     return notes

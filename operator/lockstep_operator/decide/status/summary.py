@@ -19,8 +19,8 @@ from lockstep_operator.decide.vocabulary.reasons import Reason
 
 def summarize(context: ReconcileContext) -> Summary:
     """The first of `CHAIN` that has something to say."""
-    found = (check(context) for check in CHAIN)
-    return next(summary for summary in found if summary is not None)
+    summaries = (check(context) for check in CHAIN)
+    return next(summary for summary in summaries if summary is not None)
 
 
 def _spec_in_trouble(context: ReconcileContext) -> Summary | None:

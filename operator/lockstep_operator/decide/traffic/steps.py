@@ -28,8 +28,8 @@ class Steps:
     @property
     def first_with_traffic(self) -> int:
         """The first step that sends or copies requests to the candidate; its pods start for it."""
-        found = (i for i, s in enumerate(self.steps) if s.set_weight or s.mirror)
-        return next(found, max(0, len(self.steps) - 1))
+        with_traffic = (i for i, s in enumerate(self.steps) if s.set_weight or s.mirror)
+        return next(with_traffic, max(0, len(self.steps) - 1))
 
 
 def plan_of(context: ReconcileContext) -> Steps:

@@ -30,11 +30,11 @@ def conditions(
 ) -> list[Condition]:
     """The whole list; a condition that is not among `states` goes (Reconciling, Stalled)."""
     known = {condition.type: condition for condition in before or ()}
-    found = []
+    listed = []
     for state in sorted(states, key=lambda state: state.type):
         old = known.get(state.type)
         same = old is not None and old.status == state.status
-        found.append(
+        listed.append(
             Condition(
                 type=state.type,
                 status=state.status,
@@ -44,4 +44,4 @@ def conditions(
                 last_transition_time=old.last_transition_time if same and old else now,
             )
         )
-    return found
+    return listed

@@ -175,12 +175,12 @@ def _absence(release: Release, live: Object | None) -> str:
 
 def _wanted(context: ReconcileContext, release: Release, manifest: Object, live: Object) -> int:
     """Pods that a workload should have; an autoscaler writes that into the live object."""
-    found = int(manifest["spec"].get("replicas", live["spec"].get("replicas", 1)))
+    replicas = int(manifest["spec"].get("replicas", live["spec"].get("replicas", 1)))
     if "replicas" in manifest["spec"] or release.status.promoted_at is not None:
-        return found
+        return replicas
     bounds = scaling_bounds(context, release)
     # Before its first switch it waits for the size that it needs, not for what is there so far.
-    return found if bounds is None else max(found, bounds.low)
+    return replicas if bounds is None else max(replicas, bounds.low)
 
 
 def _count(health: ReleaseHealth, manifest: Object, live: Object, wanted: int) -> None:

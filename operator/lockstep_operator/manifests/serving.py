@@ -37,7 +37,7 @@ def encoder_deployment(
     beside: str | None = None,
     pull_secrets: Sequence[str] = (),
 ) -> Object:
-    """The encoder, told the builds of exactly its own indexes.
+    """The encoder, configured with the builds of exactly its own indexes.
 
     `replicas` is `spec.serving.replicas` where it is not given, and left out where an autoscaler
     counts. `beside` is the release whose entry point its pods may share. Raises ValueError while

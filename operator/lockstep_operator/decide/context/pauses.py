@@ -22,7 +22,7 @@ def update_pause(context: ReconcileContext, release: Release) -> None:
     """Starts or ends a person's pause of the candidate; the deadline clock stands still in it."""
     status = release.status
     if status.stage is Stage.ROLLING_BACK:
-        return  # nobody need hold stable back
+        return  # the return to stable is never held
     held = is_held(context, release)
     if held and status.paused_at is None:
         pause(context, release.name, Reason.PAUSED)

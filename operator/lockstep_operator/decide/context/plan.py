@@ -59,7 +59,7 @@ class Plan:
     4. `apply`: mutable children, by server-side apply, when they differ.
     5. `delete`: children to delete in the background, guarded by uid where one is given.
     6. `projections`: statuses of the model and of its indexes. They are written also when a record
-       was refused, where the plan knew of it: then they tell it.
+       was refused, where the plan knew of it: then they report it.
     7. `events`, only after the writes succeeded.
 
     `measure` writes nothing: what it asks for is measured beside everything else.

@@ -42,7 +42,7 @@ class Analysis:
 def analyse(
     context: ReconcileContext, release: Release, names: Sequence[str], record: StepRecord | Watch
 ) -> Analysis:
-    """Looks at the gates of the analysis that `record` began.
+    """Judges the gates of the analysis that `record` began, as far as they are measured.
 
     One failed gate ends it at once. Otherwise it ends when all gates have settled, so that a gate
     that does not decide hides no failure of another. A dry run is waited for, and never counts.

@@ -1,4 +1,4 @@
-"""Carries one Job of a release through its attempts. All kinds of Jobs go through here."""
+"""Runs one Job of a release through its attempts. All kinds of Jobs go through here."""
 
 from __future__ import annotations
 

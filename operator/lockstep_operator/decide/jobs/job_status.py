@@ -1,4 +1,4 @@
-"""What a Job and its pods say: running, waiting, done with a result, or failed and why."""
+"""The state of a Job by itself and its pods: running, waiting, done with a result, or failed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """`look_again_in` is when an unclear or waiting Job may say more without any event."""
+    """`look_again_in` is when an unclear or waiting Job may change without any event."""
 
     state: JobState
     reason: str = ""
@@ -123,7 +123,7 @@ def _causes_first(newest_first: Sequence[Object]) -> list[Object]:
 
 
 def _why_no_pod(job: Object) -> str:
-    """What the Job's own spec tells; the Job controller says the rest in an Event."""
+    """Causes that the Job's own spec shows; the Job controller reports the rest in an Event."""
     pod = ((job.get("spec") or {}).get("template") or {}).get("spec") or {}
     priority = pod.get("priorityClassName")
     named = f", or there is no PriorityClass {priority}" if priority else ""
@@ -134,7 +134,7 @@ def _why_no_pod(job: Object) -> str:
 def _complete(newest_first: Sequence[Object], kind: JobKind, grace: float) -> Report:
     ends = [end for pod in newest_first if (end := pod_status.ended(pod)) is not None]
     well = [end for end in ends if end.exit_code == ExitCode.OK]
-    # Of several pods only that of process 0 has something to tell.
+    # Of several pods only that of process 0 leaves a result.
     done = next((end for end in well if end.result is not None), well[0] if well else None)
     if done is None:
         if grace > 0:

@@ -1,7 +1,7 @@
-"""What a pod's status says: why it does not start, and how its program ended.
+"""What a pod's status shows: why it does not start, and how its program ended.
 
-Any container may keep a pod from starting, but only that of its program says how it ended: a
-sidecar never speaks for the program.
+Any container may keep a pod from starting, but only that of its program shows how it ended: a
+sidecar never stands for the program.
 """
 
 from __future__ import annotations

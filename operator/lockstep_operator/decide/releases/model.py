@@ -1,7 +1,7 @@
 """Which releases exist: what the spec asks against what there is, and the one next step.
 
-The newest release that is what the spec asks ends the matter, whatever became of it: so nothing
-that failed, was aborted or was rolled back comes again by itself.
+Where the newest release is what the spec asks, nothing is begun, whatever became of it: so nothing
+that failed, was aborted or was rolled back starts again by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lockstep_operator.manifests import release_name, short_name
 
 
 def follow(context: ReconcileContext) -> Object | None:
-    """Brings the releases one step nearer to the spec. Returns an EmbeddingRelease to create."""
+    """Brings the releases one step closer to the spec. Returns an EmbeddingRelease to create."""
     desired = context.desired
     _drop_strays(context)
     _replace_lost_stable(context)
@@ -67,7 +67,7 @@ def _withdraw(context: ReconcileContext, candidate: Release, other: Release) -> 
 
 
 def _return_by_spec(context: ReconcileContext, kept: Release) -> None:
-    """The spec went back to a release that is still whole and warm: it returns as it is."""
+    """The spec went back to a release that is still kept: it returns as it is."""
     health = health_of(context, kept)
     if not health.ready:
         short = short_name(kept.name)

@@ -1,7 +1,7 @@
 """Verbs: annotations whose value is the release they mean, each acted on or refused once.
 
-`lastHandled` remembers the value. A crash between a verb's deed and that memory makes it be read
-again, so every verb looks at the state first and finds its deed done.
+`lastHandled` records the value. After a crash between a verb's effect and that record the verb is
+read again, so each looks at the state first and finds its effect there.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def _promote(context: ReconcileContext, release: Release) -> Answer:
     if status.stage is Stage.SERVING and status.watch is not None:
         if not _stays(context):
             return _refused(f"another release takes the place of {short}")
-        # What its gates said is not in its way any more, and no verdict on it.
+        # The verdicts of its gates do not hold it any more.
         context.change(release.name, after_promotion=None, gates=_offline(context, release))
         return f"accepted: {short} is judged no more", Reason.PROMOTE_REQUESTED
     if status.pause_reason != Reason.GATE_INCONCLUSIVE:

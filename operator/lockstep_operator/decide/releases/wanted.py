@@ -1,4 +1,4 @@
-"""What the spec asks against the releases that there are: questions, no deeds."""
+"""What the spec asks against the releases that there are. Nothing here changes a record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_settled(context: ReconcileContext, desired: Desired) -> bool:
     on_its_way = facts_of(newest.status.stage).on_its_way
     if desired.is_release(newest):
         # A release that was superseded, not aborted, was given up for another spec: when the spec
-        # comes back to it, it is a new wish. One that was replaced by the spec's way back likewise.
+        # comes back to it, it is a new request. So is one that the spec's way back replaced.
         stage, outcome = newest.status.stage, newest.status.outcome
         given_up = stage is Stage.SUPERSEDED and outcome != Outcome.ABORTED
         replaced = stage is Stage.RETAINED and outcome == Outcome.REVERTED

@@ -26,7 +26,7 @@ from lockstep_operator.decide.vocabulary.reasons import Reason
 
 @dataclass(frozen=True)
 class Problem:
-    """Why no release can be made of what is asked. `waits`: nothing is wrong, something lacks."""
+    """Why no release can be made of what is asked. `waits`: something is not there yet."""
 
     reason: Reason
     message: str
@@ -42,7 +42,7 @@ class BrokenIndex:
 
 
 class Unreadable(Exception):
-    """The model or one of its releases is not what this version understands."""
+    """The model or one of its releases is not what this version can read."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One model with everything of its own. Releases go by number, indexes by name."""
+    """One model with everything of its own. Releases are sorted by number, indexes by name."""
 
     observed: Observed
     settings: Settings
@@ -83,8 +83,8 @@ class Snapshot:
     def remnant(self, kind: str, name: str, owner_uid: str) -> str | None:
         """The sentence about an object that holds our child's name and is on its way out.
 
-        A model or a release that was deleted and made again meets the children of the one before:
-        garbage collection removes them, nobody need act.
+        A model or a release that was deleted and made again finds the children of the one before:
+        garbage collection removes them, and no person has to act.
         """
         live = _named(self.observed.of(kind), name)
         if live is None or is_owned(live, owner_uid) or not self._is_remnant(live):
@@ -171,7 +171,7 @@ def read(observed: Observed, settings: Settings, now: datetime) -> Snapshot:
 def _numbers_shown(model: Model) -> list[int]:
     """Numbers that the status still shows: the name of a release deleted by hand stays its own.
 
-    Its children and its results in the store go by that name a while longer.
+    Its children and its results in the store carry that name a while longer.
     """
     status = model.status
     pointers = [pointer.release for pointer in (status.stable, status.candidate) if pointer]
@@ -209,7 +209,7 @@ def _read_release(raw: Object) -> Release:
 def explain(error: ValidationError) -> str:
     """Each problem as "`field` (value): what is wrong", the first five of them.
 
-    Spec and status are parsed apart, and the name of what was parsed tells which of them it is.
+    Spec and status are parsed apart, and the name of what was parsed shows which of them it is.
     """
     root = "status" if error.title.endswith("Status") else "spec"
     lines = []

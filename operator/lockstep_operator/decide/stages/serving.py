@@ -59,7 +59,7 @@ def _judge(context: ReconcileContext, release: Release, names: list[str], watch:
 
 
 def _note_return(context: ReconcileContext, release: Release) -> None:
-    """Only once it is seen: noted with the deed, it would be all that a kill in between leaves."""
+    """Recorded once it is observed: a crash after an earlier record would leave no way back."""
     watch = release.status.watch
     if watch is not None and has_failed(release) and watch.returned_at is None:
         context.change(release.name, watch=watch.replace(returned_at=context.now))
@@ -68,7 +68,7 @@ def _note_return(context: ReconcileContext, release: Release) -> None:
 def _go_back(
     context: ReconcileContext, release: Release, kept: Release, candidate: Release | None
 ) -> None:
-    """What is on its way gives way to it, and has given its traffic back before the switch."""
+    """The candidate gives way to the kept release, and gives its traffic back before the switch."""
     short, back = short_name(release.name), short_name(kept.name)
     if candidate is not None:
         why = f"gave way to {back}: {short}, which served, failed after its promotion"

@@ -47,7 +47,7 @@ def _train(context: ReconcileContext, release: Release) -> Stay | Fail | None:
 
 
 def _rendezvous_conflict(context: ReconcileContext, release: Release) -> str | None:
-    """The sentence about a Service that has the name by which its pods would meet."""
+    """The sentence about a Service that has the name of the rendezvous of its pods."""
     policy, name = context.model.spec.training, manifests.rendezvous_name(release.name)
     if policy is None or policy.distributed.pods == 1:
         return None

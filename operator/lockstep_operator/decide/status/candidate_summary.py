@@ -69,6 +69,6 @@ def _candidate_commands(context: ReconcileContext, candidate: Release) -> list[s
 
 
 def _refusals(context: ReconcileContext, sentence: str) -> list[str]:
-    """What the API server refused, where the sentence of the candidate does not say it."""
+    """What the API server refused, where the sentence of the candidate leaves it out."""
     unmentioned = (r for r in context.snapshot.observed.refusals if r.message not in sentence)
     return [f"{refusal_sentence(refusal)} It is tried again." for refusal in unmentioned][:1]

@@ -109,7 +109,7 @@ def _served(context: ReconcileContext, index: Index) -> Summary:
 
 
 def _on_its_way(context: ReconcileContext, index: Index) -> Summary:
-    """The recipe, as it is now, does not serve: who will carry it?"""
+    """The recipe as it is now does not serve: which release will carry it, or why none does."""
     candidate, newest, stable = context.candidate, context.newest, context.stable
     now = ""
     if stable is not None and any(frozen.name == index.name for frozen in stable.spec.indexes):

@@ -66,7 +66,7 @@ def write_of(kind: str, raw: Object, status: Object) -> StatusWrite:
 
 
 def terminating(snapshot: Snapshot) -> EmbeddingModelStatus:
-    """Ownership deletes all that is the model's; the status says what is going on."""
+    """Garbage collection deletes all that the model owns; the status reports that."""
     message = "Is being deleted, with its releases, their pods and the entry point."
     states = kstatus(Reason.TERMINATING, message, ready=False, reconciling=False, stalled=False)
     status, now = snapshot.model.status, clock.text(snapshot.now)
@@ -80,7 +80,7 @@ def terminating(snapshot: Snapshot) -> EmbeddingModelStatus:
 
 
 def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
-    """The status of a model whose spec cannot be read: what it said of what serves still holds."""
+    """The status of a model whose spec cannot be read: its fields about what serves still hold."""
     assert observed.model is not None
     raw = observed.model
     before = dict(raw.get("status") or {})

@@ -20,7 +20,7 @@ from lockstep_operator.manifests import short_name
 def describe_releases(context: ReconcileContext) -> None:
     """Turns the notes of this pass into each release's message and conditions.
 
-    A release without a note ended earlier: what it said last still holds.
+    A release without a note ended earlier: its last message still holds.
     """
     _note_stable(context)
     _note_retained(context)
@@ -76,7 +76,7 @@ def _states(release: Release, note: Note, message: str) -> list[State]:
 
 
 def gates_state(release: Release) -> State | None:
-    """What the gates said of a release; None before it was measured."""
+    """The verdict of the gates on a release; None before it was measured."""
     status = release.status
     if status.gates is None and status.gates_passed_at is None:
         return None

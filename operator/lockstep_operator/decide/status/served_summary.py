@@ -1,4 +1,4 @@
-"""What the spec asks for serves: is it whole, does the entry point select it, is it judged?"""
+"""What the spec asks for serves: is it ready, does the entry point select it, is it judged?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lockstep_operator.manifests import short_name
 
 
 def served(context: ReconcileContext, stable: Release) -> Summary:
-    """The stable release is what the spec asks: is it whole, and does the entry select it?"""
+    """The stable release is what the spec asks: is it ready, and does the entry point select it?"""
     short, health = short_name(stable.name), health_of(context, stable)
     if stable.status.stage is Stage.FINALIZING:
         message = f"{short} has the entry point; what it replaced is kept for a rollback."

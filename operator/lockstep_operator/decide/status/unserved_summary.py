@@ -20,7 +20,7 @@ from lockstep_operator.manifests import short_name
 
 
 def unserved(context: ReconcileContext) -> Summary:
-    """The first of `CHAIN` that has something to say."""
+    """The summary of the first check of `CHAIN` that applies."""
     serving = " ".join(
         part for part in (serving_sentence(context), watch_of_stable(context)) if part
     )

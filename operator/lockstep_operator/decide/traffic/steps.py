@@ -36,7 +36,7 @@ def plan_of(context: ReconcileContext) -> Steps:
     """The steps of the model's spec."""
     rollout = context.model.spec.rollout
     steps = tuple(rollout.steps)
-    # What one router achieved says nothing of another one.
+    # What one router achieved does not carry over to another.
     asked = [step.to_wire() for step in steps], rollout.traffic.to_wire()
     wire = json.dumps(asked, sort_keys=True)
     digest = hashlib.sha256(wire.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Who answers users: what a stage of this pass asks for, steered and read back."""
+"""Who answers users: what a stage of this pass asks for, planned and read back."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def true_or_false(type_: str, holds: bool, reason: str, message: str) -> State:
 def conditions(
     states: Iterable[State], before: Sequence[Condition] | None, generation: int, now: str
 ) -> list[Condition]:
-    """The whole list; a condition that is not among `states` goes (Reconciling, Stalled)."""
+    """The whole list; a condition that is not among `states` is dropped (Reconciling, Stalled)."""
     known = {condition.type: condition for condition in before or ()}
     listed = []
     for state in sorted(states, key=lambda state: state.type):

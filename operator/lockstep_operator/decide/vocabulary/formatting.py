@@ -67,12 +67,12 @@ def training_short(facts: TrainingFacts | None) -> str:
 
 
 def word_of(verdict: Verdict) -> str:
-    """What a line says of a bound."""
+    """The word for a verdict in a line about a bound."""
     return {Verdict.PASS: "OK", Verdict.FAIL: "FAIL"}.get(verdict, "not shown")
 
 
 def needed(judgement: Judgement, *, at_most: bool = False) -> int | None:
-    """How many samples would pass, were the value what it seems: an interval shrinks as
+    """How many samples would pass, if the value is the one measured: an interval shrinks as
     1/sqrt(n). None when it would have to be another value, or when there are no data."""
     if judgement.value is None:
         return None

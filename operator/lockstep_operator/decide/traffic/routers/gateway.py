@@ -1,7 +1,7 @@
 """The Gateway API: the weights of one HTTPRoute that the operator owns.
 
-Requests from inside the cluster come by the entry Service, which selects the holder alone. What the
-route says counts only when the Gateways' own controller says that it acts on it: each parent has
+Requests from inside the cluster come by the entry Service, which selects the holder alone. The
+route counts only once the Gateways' own controller reports that it acts on it: each parent has
 read this generation, accepts it and found its backends.
 """
 
@@ -115,7 +115,7 @@ def _live(context: ReconcileContext) -> Object | None:
 
 
 def _wanted(context: ReconcileContext, wanted: Traffic) -> Object:
-    """The route. A copy is never asked of a class that does not say that it can: such a one may
+    """The route. A copy is never asked of a class that does not list that feature: such a class may
     accept the route and answer every request of it with 500."""
     return http_route(
         context.model,
@@ -142,7 +142,7 @@ def _achieved(context: ReconcileContext, holder: str) -> int:
 
 
 def _lacking(context: ReconcileContext, live: Object, wanted: Traffic) -> Iterator[str]:
-    """What the parents have not said yet of the stored route."""
+    """What the parents have not reported yet of the stored route."""
     for ref in _parent_refs(context):
         report = parents.report_of(live, ref)
         parent = parents.name_of(ref, context.model.namespace)

@@ -1,4 +1,4 @@
-"""What a route's parents say of it: `status.parents`, by parent and by generation."""
+"""What a route's parents report of it: `status.parents`, by parent and by generation."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _FIX = "see the status of the Gateway and the log of its controller"
 
 
 class ParentState(StrEnum):
-    """What one parent makes of a route."""
+    """What one parent has done with a route."""
 
-    NOT_OBSERVED = "NotObserved"  # it says nothing of it
-    OUTDATED = "Outdated"  # what it says is of an earlier generation
+    NOT_OBSERVED = "NotObserved"  # no report of it
+    OUTDATED = "Outdated"  # its report is of an earlier generation
     REFUSED = "Refused"
     ACTING = "Acting"
 
 
 @dataclass(frozen=True)
 class ParentReport:
-    """What one parent says, in full.
+    """The report of one parent.
 
     `message`: the controller's own condition, reason and message. `serves`: the parent answers
     requests of the route all the same, if wrongly. `lasting`: it will not pass by itself.
@@ -55,7 +55,7 @@ def name_of(ref: ParentRef, namespace: str) -> str:
 
 
 def report_of(route: Object, ref: ParentRef) -> ParentReport:
-    """What the parent says of the stored generation of the route."""
+    """What the parent reports of the stored generation of the route."""
     reports = [_of_one(route, entry) for entry in _entries(route, ref)]
     order = (ParentState.REFUSED, ParentState.OUTDATED, ParentState.ACTING)
     silent = ParentReport(ParentState.NOT_OBSERVED)

@@ -51,7 +51,8 @@ def hard_negatives(
     if not count:
         return negatives
     norms = embeddings.square().sum(dim=1)
-    for anchors in torch.arange(count, device=embeddings.device).split(ANCHORS_PER_BLOCK):
+    everyone = torch.arange(count, device=embeddings.device)
+    for anchors in torch.split(everyone, ANCHORS_PER_BLOCK):
         rows, own = _nearest(embeddings, norms, codes, anchors, max_rank + SPARE)
         distances, rows = (part[:, :max_rank] for part in _measure(embeddings, anchors, rows))
         bound = (1 + relative_margin) * _to_positive(embeddings, anchors, own)

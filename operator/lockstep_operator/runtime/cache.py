@@ -101,7 +101,7 @@ class Cache:
         return bool({(kind.kind, namespace), (kind.kind, None)} & self._served)
 
     def note_served(self, kind: ResourceKind, namespace: str | None, served: bool) -> set[Key]:
-        """Notes whether a list found such a kind, in one namespace or in all. Returns its keys."""
+        """Notes whether there is such a kind, in one namespace or in all. Returns the keys concerned."""
         at = (kind.kind, namespace)
         if (at in self._served) == served:
             return set()

@@ -101,7 +101,7 @@ class Cache:
         return bool({(kind.kind, namespace), (kind.kind, None)} & self._served)
 
     def note_served(self, kind: ResourceKind, namespace: str | None, served: bool) -> set[Key]:
-        """Notes whether there is such a kind, in one namespace or in all. Returns the keys concerned."""
+        """Notes whether there is the kind, in one namespace or in all. Returns keys affected."""
         at = (kind.kind, namespace)
         if (at in self._served) == served:
             return set()

@@ -115,8 +115,8 @@ def _live(context: ReconcileContext) -> Object | None:
 
 
 def _wanted(context: ReconcileContext, wanted: Traffic) -> Object:
-    """The route. A copy is never asked of a class that does not list that feature: such a class may
-    accept the route and answer every request of it with 500."""
+    """The route. Copies are asked only of a class that lists them, or that a person trusts: another
+    may accept the route and answer every request of it with 500."""
     return http_route(
         context.model,
         wanted.holder,

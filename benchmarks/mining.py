@@ -15,7 +15,6 @@ import dataclasses
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -24,6 +23,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from benchmarks import memory
 
 DIMENSION = 128
 MARGIN = 0.2
@@ -128,8 +129,8 @@ def run(cell: Cell) -> dict[str, Any]:
         measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return measured
     last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-    memory = "alloc" in last.lower() or "memory" in last.lower()
-    return {"failed": "over 8 GB" if memory else last[:120]}
+    over = "alloc" in last.lower() or "memory" in last.lower()
+    return {"failed": "over 8 GB" if over else last[:120]}
 
 
 def measure(cell: Cell) -> dict[str, Any]:
@@ -141,9 +142,9 @@ def measure(cell: Cell) -> dict[str, Any]:
     build = network_step if chunked else (our_step if cell.side == "ours" else peer_step)
     build(warm)()
     step = build(cell)
-    cap()
-    forget_peak()
-    before = memory_mib("VmRSS")
+    memory.cap(CAP_BYTES)
+    memory.forget_peak()
+    before = memory.resident_mib()
     times: list[float] = []
     while len(times) < MOST_PASSES and (len(times) < 3 or sum(times) < CELL_SECONDS):
         began = time.process_time()
@@ -151,7 +152,7 @@ def measure(cell: Cell) -> dict[str, Any]:
         times.append(time.process_time() - began)
     measured: dict[str, Any] = {
         "cpuMs": round(min(times) * 1e3, 3),
-        "extraMiB": round(memory_mib("VmHWM") - before, 1),
+        "extraMiB": round(memory.peak_mib() - before, 1),
         "passes": len(times),
     }
     if chunked:
@@ -268,24 +269,6 @@ def apart(first: list[float] | None, second: list[float] | None) -> float | None
         return None
     difference = sum((a - b) ** 2 for a, b in zip(first, second, strict=True))
     return float(f"{(difference / sum(b * b for b in second)) ** 0.5:.2g}")
-
-
-def cap() -> None:
-    """Lets the address space grow by `CAP_BYTES` from here."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + CAP_BYTES
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def forget_peak() -> None:
-    """The peak counts from here: imports and the making of the data had one of their own."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
-def memory_mib(field: str) -> float:
-    """`VmRSS`, what is resident now, or `VmHWM`, its peak."""
-    rows = Path("/proc/self/status").read_text().splitlines()
-    return int(next(row for row in rows if row.startswith(field)).split()[1]) / 1024
 
 
 def machine() -> dict[str, Any]:

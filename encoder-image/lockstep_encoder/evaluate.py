@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
-from lockstep_core.datasets import Dataset, flatten_raw, load_dataset, split
+from lockstep_core.datasets import Dataset, Strings, flatten_raw, load_dataset, split
 from lockstep_core.encoding import Encoder, Raw
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import EvaluateConfig
 from lockstep_core.protocol.progress import Phase
-from lockstep_core.protocol.result import EvaluationFacts, Program
+from lockstep_core.protocol.result import EvaluationFacts, Program, RecallFacts
 from lockstep_core.quality.recall import geometry
 from lockstep_core.quality.statistics import DIGITS
 from lockstep_encoder.measure import Vectors, recall_facts
@@ -67,10 +67,21 @@ def measure(
         stable=stable,
         on_queries=partial(_advance, reporter, stopping, Phase.EVALUATING),
     )
+    return _facts(config, dataset.digest, labels, candidate, recall)
+
+
+def _facts(
+    config: EvaluateConfig,
+    dataset_digest: Sha256,
+    labels: Strings,
+    candidate: Vectors,
+    recall: tuple[RecallFacts, ...],
+) -> EvaluationFacts:
+    """The recalls, with the size of the held-out set and the spread of the embeddings."""
     variance, mean_cosine = geometry(candidate)
     return EvaluationFacts(
         artifact_digest=config.artifact_digest,
-        dataset_digest=dataset.digest,
+        dataset_digest=dataset_digest,
         items=len(labels),
         classes=len(np.unique(labels)),
         recall=recall,

@@ -275,18 +275,18 @@ async def test_what_a_class_can_do_is_read_where_steps_mirror_and_may_be_read(
         return found
 
     assert await read(control_plane.kubeconfig, asks(setWeight=5)) == ()
-    assert (await edge()).told == "it is not there"
+    assert (await edge()).problem == "it is not there"
     cluster.apply(EDGE)
-    assert (await edge()).told == "GatewayClass lockstep-test is not there"
+    assert (await edge()).problem == "GatewayClass lockstep-test is not there"
     cluster.apply(CLASS)
-    assert "no `status.supportedFeatures`" in (await edge()).told
+    assert "no `status.supportedFeatures`" in (await edge()).problem
     listed = {"supportedFeatures": [{"name": MIRROR}, {"name": "HTTPRouteMethodMatching"}]}
     control_plane.set_status("gatewayclass", "lockstep-test", place, listed)
     assert (await edge()).features == frozenset({MIRROR, "HTTPRouteMethodMatching"})
     namespaced = await edge(chart)
     assert namespaced.features is None
-    assert "gatewayclasses" in namespaced.told
-    assert "forbidden" in namespaced.told
+    assert "gatewayclasses" in namespaced.problem
+    assert "forbidden" in namespaced.problem
 
 
 def achieved(cluster: Cluster) -> int:

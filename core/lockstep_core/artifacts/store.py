@@ -98,7 +98,7 @@ class ArtifactStore:
             raise ArtifactError(f"{uri} lies outside of the artifact store {spec.uri}")
         elif not root.is_dir():
             raise ArtifactError(f"{uri} is not a folder: {LOST_IN_SOURCE}")
-        store = connect(spec.model_copy(update={"uri": uri}), prefix_of(uri))
+        store = connect(spec.replace(uri=uri), prefix_of(uri))
         backend = Backend(store, root)
         return cls(backend, DatasetSource(uri, backend), lost=LOST_IN_SOURCE)
 

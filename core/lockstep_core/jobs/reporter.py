@@ -68,15 +68,13 @@ class Reporter:
                 # What was done before, by a pod that was lost, says nothing of this one's pace.
                 self._phase_began, self._phase_done = now, done
             rate, left = _pace(done, total, done - self._phase_done, now - self._phase_began)
-            self._progress = before.model_copy(
-                update={
-                    "phase": phase,
-                    "done": done,
-                    "total": total,
-                    "items_per_second": rate,
-                    "eta_seconds": left,
-                    "metrics": {**before.metrics, **finite},
-                }
+            self._progress = before.replace(
+                phase=phase,
+                done=done,
+                total=total,
+                items_per_second=rate,
+                eta_seconds=left,
+                metrics={**before.metrics, **finite},
             )
             self._metrics.update(self._progress)
             if changed or done == total > 0 or now - self._shown_at >= self._interval():
@@ -88,7 +86,7 @@ class Reporter:
         with self._lock:
             if len(self._progress.warnings) < MAX_WARNINGS:
                 warnings = [*self._progress.warnings, text]
-                self._progress = self._progress.model_copy(update={"warnings": warnings})
+                self._progress = self._progress.replace(warnings=warnings)
             self._end_bar()
         log.warning("%s", text)
 

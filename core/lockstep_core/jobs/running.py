@@ -64,7 +64,7 @@ def _run(program: Program, config: C, work: Work[C], stopping: Stopping) -> Resu
         name = result_key(program, config)
         earlier = store.get_result(config.release_uid, name)
         if earlier is not None and _still_holds(earlier, program, store, reporter.warn):
-            return earlier.model_copy(update={"reason": "AlreadyDone"})
+            return earlier.replace(reason="AlreadyDone")
         stopping.check()
         result = success(program, work(config, store, reporter, stopping))
         _keep(store, config.release_uid, name, result, reporter, replace=earlier is not None)

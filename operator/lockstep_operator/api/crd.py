@@ -71,7 +71,7 @@ _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 @dataclass(frozen=True)
 class Kind:
-    """One of our kinds, as the API server is told of it."""
+    """One of our kinds, as it is defined to the API server."""
 
     resource: ResourceKind
     short: str

@@ -31,10 +31,10 @@ from lockstep_operator.decide.workloads.children import plan_children
 
 
 def decide(observed: Observed, settings: Settings, now: datetime) -> Plan:
-    """What to write so that the model comes one step nearer to its spec.
+    """What to write so that the model comes one step closer to its spec.
 
     A plan over a settled model is empty. Deciding again over what a plan wrote, or over any part
-    of it after a crash, goes on from there: a record is written before the deed that it names.
+    of it after a crash, goes on from there: a record is written before its deed.
     """
     if observed.model is None:
         return Plan(projections=_written(_orphaned(observed, clock.text(now))))
@@ -92,7 +92,7 @@ def _advance_candidate(context: ReconcileContext) -> None:
 def _creation(context: ReconcileContext, manifest: Object) -> Plan:
     """A plan that creates a release writes nothing else, unless that was refused before.
 
-    Then the status must tell it first, or it would never be told.
+    Then the status reports that refusal first: it would never be reported otherwise.
     """
     if context.snapshot.refusal("EmbeddingRelease", manifest["metadata"]["name"]) is not None:
         retire(context)
@@ -124,39 +124,39 @@ def _plan(context: ReconcileContext) -> Plan:
 
 
 def _of_living(context: ReconcileContext, jobs: list[Object]) -> tuple[Object, ...]:
-    """Nothing is made for a release that the pass itself ended."""
+    """Nothing is created for a release that this pass ended."""
     ended = [r.uid for r in context.releases if facts_of(r.status.stage).ended]
     return tuple(job for job in jobs if not any(is_owned(job, uid) for uid in ended))
 
 
 def _as_recorded(context: ReconcileContext) -> ReconcileContext:
-    """The pass as the statuses may tell it: nothing of it, while a record cannot be written."""
+    """What the statuses may report of this pass: nothing, while a record cannot be written."""
     refused = context.snapshot.refused_record is not None
     return ReconcileContext(context.snapshot) if refused else context
 
 
 def _projections(context: ReconcileContext) -> list[tuple[str, Object, Object]]:
     snapshot, model = context.snapshot, context.snapshot.model
-    found = [("EmbeddingModel", model.raw, project_model(context).to_wire())]
+    statuses = [("EmbeddingModel", model.raw, project_model(context).to_wire())]
     for index in snapshot.indexes:
-        found.append(("VectorIndex", index.raw, project_index(context, index).to_wire()))
+        statuses.append(("VectorIndex", index.raw, project_index(context, index).to_wire()))
     for wrong in snapshot.broken_indexes:
         status = broken(wrong.raw, wrong.message, context.now).to_wire()
-        found.append(("VectorIndex", wrong.raw, status))
-    return found
+        statuses.append(("VectorIndex", wrong.raw, status))
+    return statuses
 
 
 def _orphaned(observed: Observed, now: str) -> list[tuple[str, Object, Object]]:
     """Statuses of indexes whose model is not there."""
     indexes, broken_indexes = read_indexes(observed.indexes)
-    found = [
+    statuses = [
         ("VectorIndex", index.raw, without_model(index, observed.name, now).to_wire())
         for index in indexes
     ]
     for wrong in broken_indexes:
         status = broken(wrong.raw, wrong.message, now).to_wire()
-        found.append(("VectorIndex", wrong.raw, status))
-    return found
+        statuses.append(("VectorIndex", wrong.raw, status))
+    return statuses
 
 
 def _written(statuses: list[tuple[str, Object, Object]]) -> tuple[StatusWrite, ...]:

@@ -37,7 +37,7 @@ class StageFacts:
     job: JobKind | None = None
     """The Jobs that it waits for."""
     judged: bool = True
-    """Its model passed its gates, or was let pass."""
+    """Its model passed its gates, or a person let it pass them."""
     runs_pods: bool = False
     """Encoder and index servers are kept as they should be."""
     takes_pods: bool = False
@@ -79,7 +79,7 @@ STAGE_TABLE: Mapping[Stage | None, StageFacts] = {
         needs_newest_spec=True,
         retry_from=Stage.WARMING,
     ),
-    # What ends with requests must show again that it is whole.
+    # One that ended while it had requests must show again that its pods are ready.
     Stage.CANARY: StageFacts(
         on_its_way=True,
         runs_pods=True,
@@ -113,7 +113,7 @@ STAGE_TABLE: Mapping[Stage | None, StageFacts] = {
     Stage.FAILED: StageFacts(ended=True),
     Stage.RETIRED: StageFacts(ended=True),
 }
-"""In the order of a release's way. None: it was just made."""
+"""In the order in which a release comes to them. None: it was just created."""
 
 
 def facts_of(stage: Stage | None) -> StageFacts:

@@ -1,4 +1,4 @@
-"""Digests of a release that its pods are told, read from the release's own record."""
+"""Digests of a release that its pods are given, read from the release's own record."""
 
 from __future__ import annotations
 
@@ -38,6 +38,4 @@ def held_out(release: Release) -> LabelledDataset:
 
 def is_same_store(one: ArtifactsSpec, other: ArtifactsSpec) -> bool:
     """Whether what was published to one is found in the other, with whatever credentials."""
-    return one.model_copy(update={"secret_ref": None}) == other.model_copy(
-        update={"secret_ref": None}
-    )
+    return one.replace(secret_ref=None) == other.replace(secret_ref=None)

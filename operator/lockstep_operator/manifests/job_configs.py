@@ -1,4 +1,4 @@
-"""What each kind of Job is told: the config of its program, frozen in the release."""
+"""The config of the program of each kind of Job, frozen in the release."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def training_of(inputs: JobInputs) -> TrainingSpec:
     if policy is None:
         return training
     # As the pod's template, which has to give each process its GPU: that of now.
-    return training.model_copy(update={"distributed": policy.distributed})
+    return training.replace(distributed=policy.distributed)
 
 
 def import_config(inputs: JobInputs) -> ImportConfig:
@@ -137,7 +137,7 @@ def replay_config(inputs: JobInputs) -> ReplayConfig:
     assert index is not None and gate is not None
     build, data = build_facts(release, index.name), held_out(release)
     if release.status.evaluation is not None:
-        data = data.model_copy(update={"digest": release.status.evaluation.dataset_digest})
+        data = data.replace(digest=release.status.evaluation.dataset_digest)
     service = f"{encoder_name(release.name)}.{release.namespace}.svc"
     return ReplayConfig(
         release=release.name,
@@ -150,7 +150,7 @@ def replay_config(inputs: JobInputs) -> ReplayConfig:
         index=index.name,
         build_digest=build.build_digest,
         data=data,
-        source=index.source.model_copy(update={"digest": build.source_digest}),
+        source=index.source.replace(digest=build.source_digest),
         k=gate.neighbours,
         max_samples=gate.max_samples or REPLAYED_QUERIES,
         seed=release.spec.seed,

@@ -95,7 +95,7 @@ def _spread(job: Object, inputs: JobInputs) -> Object:
 
 
 def _marked(job: Object, inputs: JobInputs) -> Object:
-    """A replay tells which gate of which analysis it measures for."""
+    """A replay names the gate and the analysis that it measures for."""
     assert inputs.gate is not None
     job["metadata"]["labels"][labels.GATE] = inputs.gate.name
     job["metadata"]["annotations"] = {labels.ANALYSIS: inputs.analysis}

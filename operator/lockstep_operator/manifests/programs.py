@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lockstep_operator.api.release import Images
 
 CONTAINER = "main"
-"""The container of the program that a pod is there for: it alone speaks for the pod."""
+"""The container of the program that a pod is there for: its status alone decides on the pod."""
 CHECK = "validate"
 """The init container of a program that checks its input before it begins."""
 

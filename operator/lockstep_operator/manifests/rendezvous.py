@@ -18,7 +18,7 @@ from lockstep_operator.manifests.names import JobKind, job_name, rendezvous_name
 def rendezvous_environment(
     release: Release, attempt: int, distributed: DistributedSpec
 ) -> dict[str, str]:
-    """Where the pods of an attempt meet: at its pod 0. Nothing for a single pod."""
+    """The rendezvous of the pods of an attempt: its pod 0. Nothing for a single pod."""
     if distributed.pods == 1:
         return {}
     host = f"{job_name(release.name, JobKind.TRAIN, attempt)}-0"

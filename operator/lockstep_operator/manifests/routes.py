@@ -2,7 +2,7 @@
 
 Everything that the API server would fill in stands here already, so that what it stores is what was
 asked, and a comparison of both can be exact: rules, matches, filters and backends have one owner
-for the whole list, and any item that another hand adds is a way around the weights.
+for the whole list, and any item that someone else adds is a way around the weights.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def http_route(
         ),
         "spec": {
             "parentRefs": [_parent(parent) for parent in gateway.parent_refs],
-            # Empty means all: said, so that one added by hand is noticed.
+            # Empty means all: written down, so that one added by hand is noticed.
             "hostnames": list(gateway.hostnames),
             "rules": [*rules, _by_weight(shares, candidate, mirror)],
         },

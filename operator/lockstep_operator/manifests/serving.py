@@ -37,7 +37,7 @@ def encoder_deployment(
     beside: str | None = None,
     pull_secrets: Sequence[str] = (),
 ) -> Object:
-    """The encoder, told the builds of exactly its own indexes.
+    """The encoder, configured with the builds of exactly its own indexes.
 
     `replicas` is `spec.serving.replicas` where it is not given, and left out where an autoscaler
     counts. `beside` is the release whose entry point its pods may share. Raises ValueError while
@@ -51,7 +51,19 @@ def encoder_deployment(
     entry_labels = {
         entry_label(name): "true" for name in (release.name, beside) if name is not None
     }
-    program = ProgramSpec(
+    name = encoder_name(release.name)
+    return _deployment(
+        metadata(name, release.namespace, labels, owned_by_release(release)),
+        selector,
+        _pod(_encoder(release), serving.template, labels | entry_labels, selector, pull_secrets),
+        replicas=replicas,
+        deadline=model.spec.rollout.progress_deadline_seconds,
+        settling=serving.min_ready_seconds,
+    )
+
+
+def _encoder(release: Release) -> ProgramSpec:
+    return ProgramSpec(
         command=("lockstep-encoder", "serve"),
         image=ENCODER.of(release.spec.images),
         config=encoder_config(release),
@@ -60,15 +72,6 @@ def encoder_deployment(
         port=(HTTP_PORT, SERVING_PORT),
         requests=ENCODER_REQUESTS,
         probes=_probes(),
-    )
-    name = encoder_name(release.name)
-    return _deployment(
-        metadata(name, release.namespace, labels, owned_by_release(release)),
-        selector,
-        _pod(program, serving.template, labels | entry_labels, selector, pull_secrets),
-        replicas=replicas,
-        deadline=model.spec.rollout.progress_deadline_seconds,
-        settling=serving.min_ready_seconds,
     )
 
 

@@ -101,7 +101,7 @@ class Cache:
         return bool({(kind.kind, namespace), (kind.kind, None)} & self._served)
 
     def note_served(self, kind: ResourceKind, namespace: str | None, served: bool) -> set[Key]:
-        """What a list of such a kind found, in one namespace or in all. Returns whom it is news."""
+        """Notes whether there is the kind, in one namespace or in all. Returns keys affected."""
         at = (kind.kind, namespace)
         if (at in self._served) == served:
             return set()
@@ -137,7 +137,7 @@ class Cache:
     ) -> set[Key]:
         """Drops what a whole list as of `version` lacked, unless it is newer than the list.
 
-        This is the repair for a deletion that no watch told of. Returns the keys it changed.
+        This is the repair for a deletion that no watch reported. Returns the keys it changed.
         """
         changed: set[Key] = set()
         for at, known in list(self._objects[kind.kind].items()):

@@ -230,5 +230,5 @@ class Api:
 
 
 def _error_of(status: Object) -> ApiError:
-    """The error that a watch told."""
+    """The error that a watch reported."""
     return error_from(int(status.get("code") or 500), orjson.dumps(status), {})

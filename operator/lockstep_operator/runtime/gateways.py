@@ -49,13 +49,13 @@ class Gateways:
             gateway_class = await self._api.get(GATEWAY_CLASS, None, class_name)
         except NotFound:
             why = f"GatewayClass {class_name} is not there" if class_name else "it is not there"
-            return GatewayFacts(namespace, name, class_name, told=why)
+            return GatewayFacts(namespace, name, class_name, problem=why)
         except Refused as error:
-            return GatewayFacts(namespace, name, class_name, told=error.message)
+            return GatewayFacts(namespace, name, class_name, problem=error.message)
         listed = (gateway_class.get("status") or {}).get("supportedFeatures")
         if listed is None:
             why = f"GatewayClass {class_name} has no `status.supportedFeatures`"
-            return GatewayFacts(namespace, name, class_name, told=why)
+            return GatewayFacts(namespace, name, class_name, problem=why)
         return GatewayFacts(namespace, name, class_name, frozenset(map(_name_of, listed)))
 
 

@@ -1,4 +1,4 @@
-"""Whether the main event loop turns, told to threads that live outside of it."""
+"""Whether the main event loop turns, for threads that live outside of it."""
 
 from __future__ import annotations
 

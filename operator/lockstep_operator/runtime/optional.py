@@ -2,7 +2,7 @@
 
 kopf would say at each start that such a kind cannot be served, and would notice a later one only by
 watching all CustomResourceDefinitions, which is a right for the whole cluster. So these kinds have
-a watch of their own. Absence is no error: it is told to decisions (`Cache.serves`), and nowhere.
+a watch of their own. Absence is no error: decisions see it (`Cache.serves`), nothing reports it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lockstep_operator.runtime.queue import Key, WorkQueue
 from lockstep_operator.runtime.sync import RETRY_SECONDS, list_into
 
 LOOK_SECONDS = 10.0
-# A watch that ended is begun again with a list: the repair for whatever no watch told of.
+# A watch that ended is begun again with a list: the repair for whatever no watch reported.
 WATCH_SECONDS = 300
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Workers: take a key, gather what is known, decide, carry it out, look again when told to."""
+"""Workers: take a key, gather what is known, decide, carry it out, look again when it is due."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from lockstep_core.protocol import headers
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.rollout import ParentRef
-from lockstep_operator.decide.traffic.routers.parents import Stand, stand
+from lockstep_operator.decide.traffic.routers.parents import ParentState, report_of
 from lockstep_operator.manifests.routes import http_route
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.operator_process import wait_for
@@ -122,7 +122,7 @@ class RoutedTraffic:
 
     def _acts(self) -> bool:
         found = self._control_plane.get(ROUTE, "glyphs", self._namespace)
-        return stand(found, self.parent).stand is Stand.ACTING
+        return report_of(found, self.parent).state is ParentState.ACTING
 
     def ask(self, count: int, *, release: str | None = None) -> Counter[tuple[int, str | None]]:
         """Status and the answering release of `count` requests over one connection."""

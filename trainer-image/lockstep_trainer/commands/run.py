@@ -34,6 +34,15 @@ from lockstep_trainer.validation import TrainingData, prepare
 
 
 @dataclass(frozen=True)
+class Published:
+    """A model in the store, and the files of its reports on this machine."""
+
+    manifest: ModelManifest
+    digest: Sha256
+    reports: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """`requests`: checkpoints that are asked for. `start_anew`: what was saved is removed first.
     `rank`: of process 0, which alone does this, among those that train with it.
@@ -61,8 +70,7 @@ def train_release(
         tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder,
         tracked(config, reporter.warn) as tracker,
     ):
-        workdir = Path(folder)
-        data = _validated(config, store, workdir, reporter)
+        data = _validated(config, store, Path(folder), reporter)
         keeper = make_keeper(config, data, store, reporter)
         if options.start_anew:
             keeper.discard()
@@ -80,13 +88,9 @@ def train_release(
             group=group,
             tracker=tracker,
         )
-        _check(stopping, done)
-        manifest, reports = _write(config, data, done, workdir / "model", reporter)
-        _check(stopping, done)
-        reporter.report(Phase.PUBLISHING)
-        digest = store.publish(workdir / "model", manifest)
-        facts = _facts(config, data, manifest, digest, done, time.monotonic() - began)
-        tracker.close(Ending.FINISHED, facts.metrics, reports)
+        model = _publish(config, store, data, done, Path(folder) / "model", reporter, stopping)
+        facts = _facts(config, data, model, done, time.monotonic() - began)
+        tracker.close(Ending.FINISHED, facts.metrics, model.reports)
     options.afterwards(lambda: dismiss(group))
     options.afterwards(keeper.discard)
     return facts
@@ -124,6 +128,23 @@ def _serving(
     config: TrainConfig, store: ArtifactStore, reporter: Reporter, unseen: Inputs
 ) -> Floats | None:
     return serving_embeddings(store, config.stable_artifact_digest, unseen, reporter.warn)
+
+
+def _publish(
+    config: TrainConfig,
+    store: ArtifactStore,
+    data: TrainingData,
+    done: Fit,
+    files: Path,
+    reporter: Reporter,
+    stopping: Stopping,
+) -> Published:
+    """Exports into the new folder `files` and stores it; raises JobFailure when it must stop."""
+    _check(stopping, done)
+    manifest, reports = _write(config, data, done, files, reporter)
+    _check(stopping, done)
+    reporter.report(Phase.PUBLISHING)
+    return Published(manifest, store.publish(files, manifest), reports)
 
 
 def _write(
@@ -169,8 +190,7 @@ def _manifest(
 def _facts(
     config: TrainConfig,
     data: TrainingData,
-    manifest: ModelManifest,
-    digest: Sha256,
+    model: Published,
     done: Fit,
     seconds: float,
 ) -> TrainingFacts:
@@ -191,8 +211,8 @@ def _facts(
         metrics["exportedStep"] = training.exported_step
     if training.rewinds:
         metrics["rewinds"] = training.rewinds
-    return manifest.training_facts(
-        digest,
+    return model.manifest.training_facts(
+        model.digest,
         seconds=seconds,
         steps=training.steps,
         train_items=len(data.train_rows),

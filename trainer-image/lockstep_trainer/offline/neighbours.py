@@ -36,7 +36,8 @@ def hard_negatives(
     Of an anchor's nearest items of other classes those of ranks `min_rank` to `max_rank` (from 1)
     count, without those nearer than (1 + `relative_margin`) times the distance of its nearest
     positive: more alike than its own class, such an item is likely to be labelled wrongly. An
-    anchor without a positive gets none. Equal distances go by row.
+    anchor without a positive gets none. Equal distances go by row. A negative at its bound counts
+    or not as torch rounds the roots of both distances in float64.
 
     As positive-aware mining (NV-Retriever, arXiv 2407.15831), but on distances: a share of a cosine
     loosens the bound once that is negative.
@@ -50,18 +51,14 @@ def hard_negatives(
     if not count:
         return negatives
     norms = embeddings.square().sum(dim=1)
-    for start in range(0, count, ANCHORS_PER_BLOCK):
-        anchors = torch.arange(
-            start, min(start + ANCHORS_PER_BLOCK, count), device=embeddings.device
-        )
+    everyone = torch.arange(count, device=embeddings.device)
+    for anchors in torch.split(everyone, ANCHORS_PER_BLOCK):
         rows, own = _nearest(embeddings, norms, codes, anchors, max_rank + SPARE)
         distances, rows = (part[:, :max_rank] for part in _measure(embeddings, anchors, rows))
-        nearest = torch.where(
-            own >= 0, _measure(embeddings, anchors, own[:, None])[0][:, 0], math.inf
-        )
-        keep = (rows >= 0) & (distances >= (1 + relative_margin) * nearest[:, None])
+        bound = (1 + relative_margin) * _to_positive(embeddings, anchors, own)
+        keep = (rows >= 0) & (distances >= bound[:, None])
         keep[:, : min_rank - 1] = False
-        negatives[start : start + len(anchors)] = _first(rows, keep, per_anchor).cpu()
+        negatives[anchors.cpu()] = _first(rows, keep, per_anchor).cpu()
     return negatives
 
 
@@ -94,6 +91,12 @@ def _nearest(
         best, chosen = torch.cat([best, near], 1).topk(ranks, dim=1, largest=False)
         best_rows = torch.cat([best_rows, candidates], 1).gather(1, chosen)
     return best_rows, own_row
+
+
+def _to_positive(embeddings: Tensor, anchors: Tensor, own: Tensor) -> Tensor:
+    """Distances to the nearest of the own class [A], in float64; infinite without one."""
+    distances, _ = _measure(embeddings, anchors, own[:, None])
+    return distances[:, 0]
 
 
 def _measure(embeddings: Tensor, anchors: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

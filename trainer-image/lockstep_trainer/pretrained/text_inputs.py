@@ -59,7 +59,7 @@ def bytes_spec(spec: EncoderSpec) -> BytesSpec:
 def tokens_spec(spec: EncoderSpec, base: Pretrained) -> TokensSpec:
     """For a Transformer: as `base` was published, but for what `spec` says."""
     asked = {"max_length": spec.max_length, "overlong": spec.overlong}
-    return base.text.model_copy(update={k: v for k, v in asked.items() if v is not None})
+    return base.text.replace(**{k: v for k, v in asked.items() if v is not None})
 
 
 def text_preprocessing(spec: EncoderSpec, base: Pretrained | None) -> Preprocessing:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from lockstep_core.artifacts import ArtifactStore
 from lockstep_core.datasets import Strings, flatten_raw
@@ -80,8 +81,7 @@ def fit(
     devices = group.size * (device.type == "cuda")
     with as_job_failures(spec, device, keeper):
         reporter.report(Phase.EVALUATING)
-        raw = assess(flatten_raw(unseen), unseen_labels)
-        untrained = _untrained(embed(network, unseen, device=device), unseen_labels)
+        raw, untrained = _baselines(network, unseen, unseen_labels, device)
         evaluator = HeldOutEvaluator(
             seen, seen_labels, unseen, unseen_labels, device=device, seed=spec.seed
         )
@@ -97,20 +97,34 @@ def fit(
         items = network.preprocessing.prepare(seen)
         training = train(network, items, seen_labels, spec, device=device, hooks=hooks, group=group)
         reporter.report(Phase.EVALUATING)
-        embeddings = embed(network, unseen, device=device)
-        trained = assess(embeddings, unseen_labels)
-        now = serving(unseen)
-        served = None if now is None else assess(now, unseen_labels)
+        embeddings, trained, served = _measured(network, unseen, unseen_labels, serving, device)
     quality = Evaluation(trained, untrained, raw, served)
     return Fit(network, training, quality, tuple(evaluator.contradicted), devices, embeddings)
 
 
-def _untrained(embeddings: Floats, labels: Strings) -> Assessment:
-    """Raises Diverged when the fresh encoder gives no numbers."""
+def _measured(
+    network: Network,
+    unseen: Inputs,
+    labels: Strings,
+    serving: Callable[[Inputs], Floats | None],
+    device: torch.device,
+) -> tuple[Floats, Assessment, Assessment | None]:
+    """Embeddings of the held-out items, their assessment, and that of the model that serves."""
+    embeddings = embed(network, unseen, device=device)
+    trained = assess(embeddings, labels)
+    now = serving(unseen)
+    return embeddings, trained, None if now is None else assess(now, labels)
+
+
+def _baselines(
+    network: Network, unseen: Inputs, labels: Strings, device: torch.device
+) -> tuple[Assessment, Assessment]:
+    """Of raw inputs, and of the untrained network; raises Diverged when that gives no numbers."""
+    raw, embeddings = assess(flatten_raw(unseen), labels), embed(network, unseen, device=device)
     if not np.isfinite(embeddings).all():
         raise Diverged(
             "the untrained encoder gives embeddings that are not finite: correct its"
             " encoder.entrypoint, or the weights of its encoder.base",
             "LossNotFinite",
         )
-    return assess(embeddings, labels)
+    return raw, assess(embeddings, labels)

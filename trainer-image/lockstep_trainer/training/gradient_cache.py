@@ -50,20 +50,22 @@ def backward(
     """
     if group.size > 1:
         refuse_batch_norm(network, "distributed")
-    if chunk is None:
-        own = network(inputs)
-    else:
-        refuse_batch_norm(network, "batch.chunkSize")
-        parts = [
-            checkpoint(network, part, use_reentrant=False, preserve_rng_state=True)
-            for part in torch.split(inputs, chunk)
-        ]
-        own = torch.cat(parts)
+    own = network(inputs) if chunk is None else _in_chunks(network, inputs, chunk)
     embeddings = group.gather(own, len(labels))
     outcome = objective(embeddings, labels, items)
     torch.autograd.backward(outcome.loss)
     group.sum_gradients(network, objective)
     return outcome, embeddings.detach()
+
+
+def _in_chunks(network: nn.Module, inputs: Tensor, chunk: int) -> Tensor:
+    """Embeddings [B, D] whose activations are computed again, chunk by chunk, in the backward."""
+    refuse_batch_norm(network, "batch.chunkSize")
+    parts = [
+        checkpoint(network, part, use_reentrant=False, preserve_rng_state=True)
+        for part in torch.split(inputs, chunk)
+    ]
+    return torch.cat(parts)
 
 
 def refuse_batch_norm(network: nn.Module, field: str) -> None:

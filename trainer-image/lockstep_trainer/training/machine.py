@@ -80,8 +80,8 @@ class Machine:
         self._from, self._moved = (step, rewinds), True
         mining = spec.mining
         if rewinds:
-            mining = mining.model_copy(update={"strategy": MiningStrategy.SEMI_HARD})
-        self.spec = spec.model_copy(update={"mining": mining})
+            mining = mining.replace(strategy=MiningStrategy.SEMI_HARD)
+        self.spec = spec.replace(mining=mining)
         objective = build_objective(self.spec, classes=self._classes, seed=spec.seed)
         self.objective: Objective = objective.to(self._device).train()
         self._together = nn.ModuleList([self.network, self.objective])

@@ -1,4 +1,4 @@
-"""The pass in progress: working copies of the releases' records, and the deeds decided so far."""
+"""The pass in progress: working copies of the releases' records, and the writes planned so far."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ class ReconcileContext:
             entry.verb: entry for entry in snapshot.model.status.last_handled or ()
         }
         self.notes: dict[str, Note] = {}
-        # How releases are, by name, until a record changes: see `workloads.children.health_of`.
+        # The health of releases, until a record changes: see `workloads.children.health_of`.
         self.healths: dict[str, ReleaseHealth] = {}
-        # Names of ours that belong to someone else, as sentences.
+        # A sentence for each of our names that belongs to someone else.
         self.conflicts: list[str] = []
         # What the candidate's stage asks for; None: all requests to the stable release.
         self.traffic: Traffic | None = None
         # Releases that entered a stage which must not begin in this pass.
         self.not_begun: set[str] = set()
-        # What hinders the measuring of a release that was just promoted, mostly nothing.
+        # Why the gates of a release that was just promoted cannot be measured, mostly empty.
         self.watch_trouble = ""
         # Why a change of the spec that is seen has not started yet.
         self.change_waits: str | None = None
@@ -95,12 +95,16 @@ class ReconcileContext:
     @property
     def candidate(self) -> Release | None:
         """The release that is on its way; one that had served and returns goes first."""
-        found = [release for release in self.releases if facts_of(release.status.stage).on_its_way]
-        return max(found, key=lambda r: (r.status.promoted_at or "", r.spec.number), default=None)
+        on_their_way = [
+            release for release in self.releases if facts_of(release.status.stage).on_its_way
+        ]
+        return max(
+            on_their_way, key=lambda r: (r.status.promoted_at or "", r.spec.number), default=None
+        )
 
     @property
     def retained(self) -> tuple[Release, ...]:
-        """Replaced releases that are still whole and warm, the best to go back to first.
+        """Replaced releases whose pods are kept, the best one to go back to first.
 
         That is the one replaced last, of those that did not fail after their promotion.
         """
@@ -110,8 +114,8 @@ class ReconcileContext:
             failed = watch is not None and watch.has_failed
             return not failed, release.status.finished_at or "", release.spec.number
 
-        found = [r for r in self.releases if r.status.stage is Stage.RETAINED]
-        return tuple(sorted(found, key=fitness, reverse=True))
+        kept = [r for r in self.releases if r.status.stage is Stage.RETAINED]
+        return tuple(sorted(kept, key=fitness, reverse=True))
 
     def changed(self) -> list[Release]:
         """Releases whose record this pass changed, in the order of the first change."""
@@ -134,7 +138,7 @@ class ReconcileContext:
         self._touched.setdefault(name)
 
     def enter(self, name: str, stage: Stage, **fields: Any) -> None:
-        """Moves a release into another stage; clocks and pauses of the last one end."""
+        """Moves a release into another stage; the clock and the pause of the last one end."""
         self.change(
             name,
             **{

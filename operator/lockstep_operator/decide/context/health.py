@@ -1,4 +1,4 @@
-"""How a release is: its encoder, each index's servers, and their Services."""
+"""The health of a release: its encoder, each index's servers, and their Services."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from lockstep_operator.api.objects import Object
 
 BEING_MADE = " is being made"
-# A release may carry 32 indexes: the first lines say enough.
-LINES_TOLD = 6
+# A release may carry 32 indexes: the first lines are enough.
+LINES_SHOWN = 6
 
 
 @dataclass
@@ -18,8 +18,9 @@ class ReleaseHealth:
     `ready`: all are as they should be, with all replicas ready. `serving`: at least one encoder
     and one server of each index answer. `rolling`: some are on their way to another template.
     `ready_pods` of `wanted_pods` are the encoder's. `missing`: a line for each thing that is not
-    as it should be. `conflict`: a child's name belongs to someone else. `to_apply`: manifests that
-    are not there or differ. `awaits_removal`: children of a deleted release hold names of ours.
+    as it should be. `conflicts`: a sentence for each child whose name belongs to someone else.
+    `to_apply`: manifests of children that are absent or differ. `awaits_removal`: children of a
+    deleted release still hold names of ours.
     """
 
     ready: bool = True
@@ -37,20 +38,20 @@ class ReleaseHealth:
         """The first name that belongs to someone else."""
         return next(iter(self.conflicts), None)
 
-    def lacks(self, what: str) -> None:
+    def add_missing(self, line: str) -> None:
         """Something is not as it should be."""
         self.ready = False
-        self.missing.append(what)
+        self.missing.append(line)
 
     def sentence(self) -> str:
-        """What is missing, what is only being made together, not without end."""
+        """What is missing, of bounded length; children that are only being made share a clause."""
         made = [line.removesuffix(BEING_MADE) for line in self.missing if line.endswith(BEING_MADE)]
         lines = [line for line in self.missing if not line.endswith(BEING_MADE)]
         if made:
-            shown = ", ".join(made[:LINES_TOLD])
-            more = f" and {len(made) - LINES_TOLD} more" if len(made) > LINES_TOLD else ""
+            shown = ", ".join(made[:LINES_SHOWN])
+            more = f" and {len(made) - LINES_SHOWN} more" if len(made) > LINES_SHOWN else ""
             lines.append(f"{shown}{more} {'is' if len(made) == 1 else 'are'} being made")
-        shown_lines = lines[:LINES_TOLD]
-        if len(lines) > LINES_TOLD:
-            shown_lines.append(f"and {len(lines) - LINES_TOLD} more")
+        shown_lines = lines[:LINES_SHOWN]
+        if len(lines) > LINES_SHOWN:
+            shown_lines.append(f"and {len(lines) - LINES_SHOWN} more")
         return "; ".join(shown_lines)

@@ -22,7 +22,7 @@ def update_pause(context: ReconcileContext, release: Release) -> None:
     """Starts or ends a person's pause of the candidate; the deadline clock stands still in it."""
     status = release.status
     if status.stage is Stage.ROLLING_BACK:
-        return  # nobody need hold stable back
+        return  # the return to stable is never held
     held = is_held(context, release)
     if held and status.paused_at is None:
         pause(context, release.name, Reason.PAUSED)
@@ -86,12 +86,12 @@ def forward(context: ReconcileContext, name: str, stage: S, **record: object) ->
 
 def how_to_continue(context: ReconcileContext, release: Release) -> str:
     """The commands that end a person's pause of this release."""
-    found = []
+    commands = []
     if _held_by_name(context, release):
-        found.append(hints.let_go(context.model))
+        commands.append(hints.let_go(context.model))
     if _held_by_spec(context, release):
-        found.append(hints.unpause(context.model))
-    return " && ".join(found)
+        commands.append(hints.unpause(context.model))
+    return " && ".join(commands)
 
 
 def _held_by_name(context: ReconcileContext, release: Release) -> bool:

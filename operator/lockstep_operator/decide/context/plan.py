@@ -20,10 +20,10 @@ class Reference:
     uid: str | None = None
 
 
-def reference(found: Object) -> Reference:
+def reference(target: Object) -> Reference:
     """The object, guarded by its uid."""
-    metadata = found["metadata"]
-    return Reference(found["apiVersion"], found["kind"], metadata["name"], metadata.get("uid"))
+    metadata = target["metadata"]
+    return Reference(target["apiVersion"], target["kind"], metadata["name"], metadata.get("uid"))
 
 
 class EventType(StrEnum):
@@ -59,7 +59,7 @@ class Plan:
     4. `apply`: mutable children, by server-side apply, when they differ.
     5. `delete`: children to delete in the background, guarded by uid where one is given.
     6. `projections`: statuses of the model and of its indexes. They are written also when a record
-       was refused, where the plan knew of it: then they tell it.
+       was refused, where the plan knew of it: then they report it.
     7. `events`, only after the writes succeeded.
 
     `measure` writes nothing: what it asks for is measured beside everything else.

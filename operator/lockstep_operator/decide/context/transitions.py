@@ -1,4 +1,4 @@
-"""What becomes of a release at one look: it stays, enters another stage, or ends.
+"""Transitions of a release: it stays where it is, enters another stage, or ends.
 
 A stage returns one of these, and `stages.advance` carries it out. The return type of a stage names
 the stages that it may enter, so its edges stand in its signature, and mypy keeps them true.
@@ -20,7 +20,7 @@ S_co = TypeVar("S_co", bound=Stage, covariant=True)
 
 @dataclass(frozen=True)
 class Note:
-    """What a release says of itself in this pass. `stalled`: it does not go on by itself."""
+    """The status of a release in this pass. `stalled`: it does not go on by itself."""
 
     reason: str
     message: str
@@ -30,7 +30,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Stay:
-    """It stays where it is. Without a note it says what it said last.
+    """It stays where it is. Without a note its last message stands.
 
     `traffic`: who should answer meanwhile; None: what an earlier stage of the pass asked for, else
     the stable release.
@@ -89,5 +89,5 @@ Transition = Stay | Enter[Stage] | Fail | RollBack | End
 
 
 def stay(reason: str, message: str, *, traffic: Traffic | None = None) -> Stay:
-    """It stays where it is, and says so."""
+    """It stays where it is, with this reason and message."""
     return Stay(Note(reason, message), traffic)

@@ -1,7 +1,7 @@
 """Gates: what was measured against the bounds of the spec, one readable line each.
 
-A program reports statistics, and only here they meet a bound. The bounds are read from the live
-spec until a release is judged, so a person who lowers a bound need not train again.
+A program reports statistics, and only here they are held against a bound. The bounds are read from
+the live spec until a release is judged, so a person who lowers a bound need not train again.
 
 Each type of gate has its row in `lockstep_operator.api.gates`, and a `judge` in the module here
 that has its name.

@@ -30,19 +30,19 @@ class Analysis:
     """`verdict` is Pass, Fail or Inconclusive once the gates have decided, None while they are
     measured; `verdicts` are those of the gates that have.
 
-    `told` are the lines that decided; until then what hinders the measuring, mostly nothing. It
-    stays the same from look to look: each change of it would be a write.
+    `message` holds the lines that decided; until then why a gate cannot be measured, mostly
+    nothing. It stays the same from look to look: each change of it would be a write.
     """
 
     verdict: Verdict | None
     verdicts: list[GateVerdict]
-    told: str
+    message: str
 
 
 def analyse(
     context: ReconcileContext, release: Release, names: Sequence[str], record: StepRecord | Watch
 ) -> Analysis:
-    """Looks at the gates of the analysis that `record` began.
+    """Judges the gates of the analysis that `record` began, as far as they are measured.
 
     One failed gate ends it at once. Otherwise it ends when all gates have settled, so that a gate
     that does not decide hides no failure of another. A dry run is waited for, and never counts.

@@ -29,8 +29,8 @@ def index_recall(frozen: FrozenIndex, build: BuildFacts) -> Judgement:
 def index_recall_text(frozen: FrozenIndex, build: BuildFacts) -> str:
     """`recall@10 0.991 >= 0.950 OK (95% lower 0.985; n=1000)`."""
     judgement = index_recall(frozen, build)
-    said = bound_text(judgement)
-    return f"recall@{build.recall_k} {said} (95% lower {judgement.lower:.3f}; n={judgement.n})"
+    shown = bound_text(judgement)
+    return f"recall@{build.recall_k} {shown} (95% lower {judgement.lower:.3f}; n={judgement.n})"
 
 
 def index_recall_advice(frozen: FrozenIndex) -> str:

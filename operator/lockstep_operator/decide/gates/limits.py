@@ -60,7 +60,7 @@ def undecided(gate: Gate, verdict: GateVerdict) -> GateVerdict:
     """A verdict that the data did not decide, as `onInconclusive` has it."""
     if gate.on_inconclusive is not OnInconclusive.FAIL:
         return verdict
-    failed = verdict.model_copy(update={"verdict": Verdict.FAIL.value})
+    failed = verdict.replace(verdict=Verdict.FAIL.value)
     return _more(failed, "fails (`onInconclusive: Fail`)")
 
 
@@ -68,7 +68,7 @@ def as_shown(gate: Gate, verdict: GateVerdict) -> GateVerdict:
     """A verdict whose line says so when the gate is a dry run."""
     if not gate.dry_run:
         return verdict
-    return _more(verdict.model_copy(update={"dry_run": True}), "dry run: not in the way")
+    return _more(verdict.replace(dry_run=True), "dry run: not in the way")
 
 
 def _times(number: int, what: str, limit: int | None) -> str:
@@ -76,7 +76,7 @@ def _times(number: int, what: str, limit: int | None) -> str:
 
 
 def _more(verdict: GateVerdict, words: str) -> GateVerdict:
-    return verdict.model_copy(update={"line": f"{verdict.line}; {words}"}) if words else verdict
+    return verdict.replace(line=f"{verdict.line}; {words}") if words else verdict
 
 
 def _or(value: int | None, default: int) -> int:

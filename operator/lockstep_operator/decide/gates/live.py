@@ -1,4 +1,4 @@
-"""What all live gates share: when a measurement is due, and what the series says so far."""
+"""What all live gates share: when a measurement is due, and the verdicts of the series so far."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def measured(check: GateCheck, what: Scrape | Query, judge: Judge) -> Look:
 
 
 def problem_of(verdicts: Sequence[GateVerdict]) -> str | None:
-    """What the last two measurements could not be made for: one that is lost is no news."""
+    """Why the last two measurements failed; a single one that is lost is not reported."""
     errors = [verdict for verdict in verdicts[-2:] if verdict.verdict == Verdict.ERROR]
     return errors[-1].line if len(errors) == 2 else None
 
@@ -102,7 +102,7 @@ def _verdicts(gate: Gate, series: Series, judge: Judge) -> list[GateVerdict]:
             continue
         else:
             verdict = judge(gate, reading)
-        verdicts.append(verdict.model_copy(update={"observed_at": at}))
+        verdicts.append(verdict.replace(observed_at=at))
     return verdicts
 
 

@@ -24,7 +24,7 @@ def judge(
     """A verdict per gate that the evaluation decides, in the spec's order.
 
     `stable` is the short name of the release that serves, None when there is none. A verdict that
-    says what it said keeps its time.
+    did not change keeps its time.
     """
     verdicts = [
         _concluded(gate, JUDGES[gate.type](gate, facts, stable))
@@ -52,6 +52,6 @@ def _no_gates(gates: Sequence[Gate], facts: EvaluationFacts) -> GateVerdict:
 
 
 def _dated(verdict: GateVerdict, before: GateVerdict | None, now: str) -> GateVerdict:
-    if before is not None and before.model_copy(update={"observed_at": None}) == verdict:
+    if before is not None and before.replace(observed_at=None) == verdict:
         return before
-    return verdict.model_copy(update={"observed_at": now})
+    return verdict.replace(observed_at=now)

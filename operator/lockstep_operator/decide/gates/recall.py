@@ -18,7 +18,7 @@ from lockstep_operator.decide.vocabulary.formatting import (
     regression_text,
 )
 
-# Chance that as many queries as are said to be needed do decide, were the values what they seem.
+# Chance that as many queries as the advice names do decide, if the values are those measured.
 POWER = 0.8
 
 
@@ -72,8 +72,8 @@ def _parts(gate: Gate, measured: RecallFacts, stable: str | None) -> list[_Part]
     if gate.min_gain_over_baseline is not None:
         gain = measured.gain_over_baseline
         judged = _judge(gate, gain, gate.min_gain_over_baseline, bounded01=False)
-        said, side = bound_text(judged, signed=True), interval_text(judged, confidence, signed=True)
-        text = f"gain over raw inputs {said} ({side})"
+        interval = interval_text(judged, confidence, signed=True)
+        text = f"gain over raw inputs {bound_text(judged, signed=True)} ({interval})"
         parts.append(_Part(judged.verdict, text, judged.reason, needed(judged)))
     if gate.max_regression is not None:
         parts.append(_regression(gate, measured, gate.max_regression, stable))

@@ -98,7 +98,7 @@ def _verdict(
         verdict = unmeasured(gate, why)
     else:
         verdict = judge(gate, facts)
-    return verdict.model_copy(update={"observed_at": ended_at(job)})
+    return verdict.replace(observed_at=ended_at(job))
 
 
 def _trouble(check: GateCheck, report: Report) -> str | None:

@@ -22,12 +22,14 @@ def judge_share(gate: Gate, events: int, n: int, allowed: float) -> Judgement:
 def sides(gate: Gate, judgement: Judgement) -> str:
     """The side of the interval that decided, or both sides when none did."""
     number = looks(gate)
-    said = f"{float(gate.one_sided) * 100:g}%" + (f" over {number} looks:" if number > 1 else "")
+    level = f"{float(gate.one_sided) * 100:g}%"
+    if number > 1:
+        level += f" over {number} looks:"
     if judgement.verdict is Verdict.PASS:
-        return f"{said} upper {percent(judgement.upper)}"
+        return f"{level} upper {percent(judgement.upper)}"
     if judgement.verdict is Verdict.FAIL:
-        return f"{said} lower {percent(judgement.lower)}"
-    return f"{said} from {percent(judgement.lower)} to {percent(judgement.upper)}"
+        return f"{level} lower {percent(judgement.lower)}"
+    return f"{level} from {percent(judgement.lower)} to {percent(judgement.upper)}"
 
 
 def lacking(gate: Gate, judgement: Judgement) -> str:

@@ -1,1 +1,1 @@
-"""What Jobs and their pods say, and how one is carried through its attempts."""
+"""The status of Jobs and of their pods, and how a Job is taken through its attempts."""

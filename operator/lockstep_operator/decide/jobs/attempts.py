@@ -1,4 +1,4 @@
-"""The book of attempts: which Job is the current one, what failed, when the next one starts.
+"""Recorded attempts: which Job is the current one, what failed, when the next one starts.
 
 The record runs ahead of the Jobs: attempt N+1 is written down, with its time, in the same write
 that counts the failure of attempt N. So a failure is counted once, however often it is seen.
@@ -21,60 +21,59 @@ def key_of(kind: JobKind, index: str | None = None) -> str:
     return str(kind) if index is None else f"{kind}-{index}"
 
 
-def book(status: EmbeddingReleaseStatus) -> Attempts:
+def recorded_attempts(status: EmbeddingReleaseStatus) -> Attempts:
     return status.attempts or Attempts()
 
 
 def current(status: EmbeddingReleaseStatus, kind: JobKind, index: str | None = None) -> int:
     """The attempt that the Job's name carries; 1 before the first is written down."""
-    numbers = _recorded(book(status), kind)
+    numbers = _numbers(recorded_attempts(status), kind)
     return max(1, numbers.get(index or "", 1))
 
 
 def failures(status: EmbeddingReleaseStatus, kind: JobKind, index: str | None = None) -> int:
     """Failed attempts that count."""
-    return book(status).failures.get(key_of(kind, index), 0)
+    return recorded_attempts(status).failures.get(key_of(kind, index), 0)
 
 
-def start(found: Attempts, kind: JobKind, index: str | None, attempt: int) -> Attempts:
-    """The book with `attempt` as the current one."""
+def start(recorded: Attempts, kind: JobKind, index: str | None, attempt: int) -> Attempts:
+    """The record with `attempt` as the current one."""
     row = JOBS[kind]
     assert row.attempts is not None
-    numbers = {**_recorded(found, kind), (index or ""): attempt}
-    recorded = numbers if row.per_index else attempt
-    return found.model_copy(update={row.attempts: recorded})
+    numbers = {**_numbers(recorded, kind), (index or ""): attempt}
+    return recorded.replace(**{row.attempts: numbers if row.per_index else attempt})
 
 
 def start_again(status: EmbeddingReleaseStatus, kind: JobKind) -> Attempts:
-    """The book with no failures counted, and new names for the Jobs of this kind that lack a
+    """The record with no failures counted, and new names for the Jobs of this kind that lack a
     result."""
-    found = book(status).model_copy(update={"failures": {}})
+    recorded = recorded_attempts(status).replace(failures={})
     built = {build.index for build in status.builds or ()}
-    for index, attempt in _recorded(found, kind).items():
+    for index, attempt in _numbers(recorded, kind).items():
         if index not in built:
-            found = start(found, kind, index, attempt + 1)
-    return found
+            recorded = start(recorded, kind, index, attempt + 1)
+    return recorded
 
 
-def _recorded(found: Attempts, kind: JobKind) -> dict[str, int]:
+def _numbers(recorded: Attempts, kind: JobKind) -> dict[str, int]:
     """The current attempt of each index; of a kind that is not of an index under an empty name."""
     row = JOBS[kind]
     assert row.attempts is not None
-    recorded = getattr(found, row.attempts)
-    return dict(recorded) if row.per_index else {"": int(recorded)}
+    current = getattr(recorded, row.attempts)
+    return dict(current) if row.per_index else {"": int(current)}
 
 
 def fail_one(
-    found: Attempts, kind: JobKind, index: str | None, attempt: int, *, counted: bool
+    recorded: Attempts, kind: JobKind, index: str | None, attempt: int, *, counted: bool
 ) -> Attempts:
-    """The book after `attempt` failed: the next one is current."""
+    """The record after `attempt` failed: the next one is current."""
     if counted:
         key = key_of(kind, index)
-        counts = {**found.failures, key: found.failures.get(key, 0) + 1}
-        found = found.model_copy(update={"failures": counts})
+        counts = {**recorded.failures, key: recorded.failures.get(key, 0) + 1}
+        recorded = recorded.replace(failures=counts)
     else:
-        found = found.model_copy(update={"disruptions": found.disruptions + 1})
-    return start(found, kind, index, attempt + 1)
+        recorded = recorded.replace(disruptions=recorded.disruptions + 1)
+    return start(recorded, kind, index, attempt + 1)
 
 
 def backoff_seconds(uid: str, key: str, attempt: int) -> float:

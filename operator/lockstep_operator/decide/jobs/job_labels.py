@@ -1,4 +1,4 @@
-"""What the labels of a Job tell: its kind, its attempt, its index, the analysis it measures for."""
+"""What the labels of a Job hold: its kind, its attempt, its index, the analysis it measures for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries one Job of a release through its attempts. All kinds of Jobs go through here."""
+"""Runs one Job of a release through its attempts. All kinds of Jobs go through here."""
 
 from __future__ import annotations
 
@@ -132,15 +132,15 @@ def _failed(
         tried = f" (attempt {spent + 1} of {limit})" if counted else ""
         message = f"{_message(task, report)}{tried}"
         return Fail(report.reason, message, report.exit_code, report.pod)
-    book = attempts.fail_one(
-        attempts.book(release.status), task.kind, task.index, attempt, counted=counted
+    recorded = attempts.fail_one(
+        attempts.recorded_attempts(release.status), task.kind, task.index, attempt, counted=counted
     )
-    wait = attempts.backoff_seconds(release.uid, task.key, spent + book.disruptions + counted)
+    wait = attempts.backoff_seconds(release.uid, task.key, spent + recorded.disruptions + counted)
     at = clock.later(context.snapshot.now, wait)
     failure = context.failure(
         name, report.reason, report.message, exit_code=report.exit_code, pod=report.pod
     )
-    context.change(name, attempts=book, next_retry_at=at, last_failure=failure)
+    context.change(name, attempts=recorded, next_retry_at=at, last_failure=failure)
     context.wake_at(at)
     what = "failed" if counted else "was disrupted (not counted)"
     why = f"{report.reason}: {report.message}"

@@ -1,4 +1,4 @@
-"""What a Job and its pods say: running, waiting, done with a result, or failed and why."""
+"""The state of a Job by itself and its pods: running, waiting, done with a result, or failed."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Retry(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """`look_again_in` is when an unclear or waiting Job may say more without any event."""
+    """`look_again_in` is when an unclear or waiting Job may change without any event."""
 
     state: JobState
     reason: str = ""
@@ -61,8 +61,8 @@ class Report:
 
 def ended_at(job: Object) -> str | None:
     """When it was complete or failed; None while it may still have a pod."""
-    found = _condition(job, "Complete") or _condition(job, "Failed")
-    return None if found is None else found.get("lastTransitionTime")
+    end = _condition(job, "Complete") or _condition(job, "Failed")
+    return None if end is None else end.get("lastTransitionTime")
 
 
 def is_over(job: Object) -> bool:
@@ -105,11 +105,11 @@ def _active(job: Object, newest_first: Sequence[Object], now: datetime) -> Repor
 
 def _newest_of_each(newest_first: Sequence[Object]) -> list[Object]:
     """The newest pod of each completion index; of a Job without indexes the newest of all."""
-    found: dict[str, Object] = {}
+    newest: dict[str, Object] = {}
     for pod in newest_first:
         marks = pod["metadata"].get("annotations") or {}
-        found.setdefault(marks.get(COMPLETION_INDEX, ""), pod)
-    return list(found.values())
+        newest.setdefault(marks.get(COMPLETION_INDEX, ""), pod)
+    return list(newest.values())
 
 
 def _causes_first(newest_first: Sequence[Object]) -> list[Object]:
@@ -123,7 +123,7 @@ def _causes_first(newest_first: Sequence[Object]) -> list[Object]:
 
 
 def _why_no_pod(job: Object) -> str:
-    """What the Job's own spec tells; the Job controller says the rest in an Event."""
+    """Causes that the Job's own spec shows; the Job controller reports the rest in an Event."""
     pod = ((job.get("spec") or {}).get("template") or {}).get("spec") or {}
     priority = pod.get("priorityClassName")
     named = f", or there is no PriorityClass {priority}" if priority else ""
@@ -134,7 +134,7 @@ def _why_no_pod(job: Object) -> str:
 def _complete(newest_first: Sequence[Object], kind: JobKind, grace: float) -> Report:
     ends = [end for pod in newest_first if (end := pod_status.ended(pod)) is not None]
     well = [end for end in ends if end.exit_code == ExitCode.OK]
-    # Of several pods only that of process 0 has something to tell.
+    # Of several pods only that of process 0 leaves a result.
     done = next((end for end in well if end.result is not None), well[0] if well else None)
     if done is None:
         if grace > 0:
@@ -174,10 +174,10 @@ def _failed(newest_first: Sequence[Object], condition: Object, grace: float) -> 
             return _lost(message, pod_status.name_of(pod), Retry.COUNTED)
     if grace > 0:
         return Report(JobState.UNCLEAR, look_again_in=grace)
-    told = _EXIT_CODE.search(condition.get("message") or "")
-    if told is not None:
+    exit_code = _EXIT_CODE.search(condition.get("message") or "")
+    if exit_code is not None:
         # The pod is gone; the Job controller's own words still name the code.
-        return _classify(pod_status.Ended("", int(told[1]), None, condition["message"], False))
+        return _classify(pod_status.Ended("", int(exit_code[1]), None, condition["message"], False))
     return _lost("the pod was lost before it ended", None, Retry.UNCOUNTED)
 
 
@@ -222,8 +222,8 @@ def _retry_of(code: int) -> Retry:
 def _condition(job: Object, kind: str) -> Object | None:
     for condition in (job.get("status") or {}).get("conditions") or []:
         if condition.get("type") == kind and condition.get("status") == "True":
-            found: Object = condition
-            return found
+            typed: Object = condition
+            return typed
     return None
 
 

@@ -1,7 +1,7 @@
-"""What a pod's status says: why it does not start, and how its program ended.
+"""What a pod's status shows: why it does not start, and how its program ended.
 
-Any container may keep a pod from starting, but only that of its program says how it ended: a
-sidecar never speaks for the program.
+Any container may keep a pod from starting, but only that of its program shows how it ended: a
+sidecar never stands for the program.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Stuck:
     @property
     def missing(self) -> str | None:
         """`Secret store-keys`, where the pod waits for an object that is not there."""
-        found = _MISSING.search(self.detail)
-        return None if found is None else f"{_KINDS[found[1]]} {found[2]}"
+        match = _MISSING.search(self.detail)
+        return None if match is None else f"{_KINDS[match[1]]} {match[2]}"
 
     def sentence(self) -> str:
         """What is wrong, without words that change from one look to the next."""
@@ -85,8 +85,8 @@ class Ended:
 
 def find_stuck(pods: Iterable[Object]) -> Stuck | None:
     """The first pod, by name, that does not start."""
-    found = (_stuck(pod) for pod in sorted(pods, key=name_of))
-    return next((stuck for stuck in found if stuck is not None), None)
+    each = (_stuck(pod) for pod in sorted(pods, key=name_of))
+    return next((stuck for stuck in each if stuck is not None), None)
 
 
 def _stuck(pod: Object) -> Stuck | None:

@@ -1,7 +1,7 @@
 """Which releases exist: what the spec asks against what there is, and the one next step.
 
-The newest release that is what the spec asks ends the matter, whatever became of it: so nothing
-that failed, was aborted or was rolled back comes again by itself.
+Where the newest release is what the spec asks, nothing is begun, whatever became of it: so nothing
+that failed, was aborted or was rolled back starts again by itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lockstep_operator.manifests import release_name, short_name
 
 
 def follow(context: ReconcileContext) -> Object | None:
-    """Brings the releases one step nearer to the spec. Returns an EmbeddingRelease to create."""
+    """Brings the releases one step closer to the spec. Returns an EmbeddingRelease to create."""
     desired = context.desired
     _drop_strays(context)
     _replace_lost_stable(context)
@@ -62,12 +62,12 @@ def _is_switching(context: ReconcileContext) -> bool:
 
 
 def _withdraw(context: ReconcileContext, candidate: Release, other: Release) -> None:
-    told = f"was given up: the spec is what {short_name(other.name)} is again"
-    give_up(context, candidate, Outcome.ROLLED_BACK, Reason.REVERTED, told)
+    message = f"was given up: the spec is what {short_name(other.name)} is again"
+    give_up(context, candidate, Outcome.ROLLED_BACK, Reason.REVERTED, message)
 
 
 def _return_by_spec(context: ReconcileContext, kept: Release) -> None:
-    """The spec went back to a release that is still whole and warm: it returns as it is."""
+    """The spec went back to a release that is still kept: it returns as it is."""
     health = health_of(context, kept)
     if not health.ready:
         short = short_name(kept.name)
@@ -80,8 +80,8 @@ def _return_by_spec(context: ReconcileContext, kept: Release) -> None:
             context.change_waits = f"{short_name(candidate.name)} gives its traffic back first"
             return
     return_to(context, kept)
-    told = f"the spec is what {short_name(kept.name)} is: it returns without a new release"
-    context.event(Reason.REVERTED, told)
+    message = f"the spec is what {short_name(kept.name)} is: it returns without a new release"
+    context.event(Reason.REVERTED, message)
 
 
 def _supersede(context: ReconcileContext, candidate: Release, desired: Desired) -> None:
@@ -96,8 +96,8 @@ def _supersede(context: ReconcileContext, candidate: Release, desired: Desired) 
         short = short_name(candidate.name)
         context.change_waits = f"the indexes changed, and wait for the model of {short} to pass"
         return
-    told = "was given up: the spec changed again before it was promoted"
-    give_up(context, candidate, Outcome.SUPERSEDED, Stage.SUPERSEDED, told)
+    message = "was given up: the spec changed again before it was promoted"
+    give_up(context, candidate, Outcome.SUPERSEDED, Stage.SUPERSEDED, message)
 
 
 def _next_release(context: ReconcileContext, desired: Desired) -> Object | None:
@@ -128,8 +128,8 @@ def _next_release(context: ReconcileContext, desired: Desired) -> Object | None:
         indexes=list(desired.indexes),
         images=context.snapshot.settings.images,
     )
-    told = f"{spec.cause}: {release_name(model.name, number)} is made"
-    context.event(Reason.RELEASE_CREATED, told)
+    message = f"{spec.cause}: {release_name(model.name, number)} is made"
+    context.event(Reason.RELEASE_CREATED, message)
     return manifests.release_manifest(model, number, spec)
 
 
@@ -172,5 +172,7 @@ def _replace_lost_stable(context: ReconcileContext) -> None:
     kept = context.retained[0]
     if health_of(context, kept).ready:
         return_to(context, kept)
-        told = f"the record of the release that served is gone: {short_name(kept.name)} takes over"
-        context.event(Reason.ROLLED_BACK, told, warning=True)
+        message = (
+            f"the record of the release that served is gone: {short_name(kept.name)} takes over"
+        )
+        context.event(Reason.ROLLED_BACK, message, warning=True)

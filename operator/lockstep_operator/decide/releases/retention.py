@@ -1,4 +1,4 @@
-"""What is kept of releases that do not serve: warm for a rollback, then a record, then nothing."""
+"""What is kept of releases that do not serve: pods for a rollback, then a record, then nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lockstep_operator.decide.stages.finalizing import replaced
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.manifests import JobKind, encoder_name, short_name
 
-# A replaced release answers what reached it before every node had heard of the switch.
+# A replaced release answers what reached it before every node had the switch.
 DRAIN_SECONDS = 30.0
 # Ended Jobs of one task that stay with a release: retries by hand have no bound of their own.
 KEPT_JOBS = 3
@@ -58,7 +58,7 @@ def retain_replaced(context: ReconcileContext) -> None:
 
 
 def plan_removals(context: ReconcileContext) -> None:
-    """Plans the end of what nobody needs any more, by the final records of the pass."""
+    """Plans the deletion of what is needed no more, by the final records of the pass."""
     _sweep(context)
     _trim_history(context)
 
@@ -87,12 +87,12 @@ def _sweep(context: ReconcileContext) -> None:
 
 def _servers(context: ReconcileContext, release: Release) -> list[Object]:
     """What served. The encoder ends first: what it still answers needs its indexes."""
-    found = {kind.kind: context.snapshot.children(kind.kind, release.uid) for kind in REMOVED}
+    by_kind = {kind.kind: context.snapshot.children(kind.kind, release.uid) for kind in REMOVED}
     if context.snapshot.encoder_runs(release.name):
         encoder = encoder_name(release.name)
-        first = [c for c in found[DEPLOYMENT.kind] if c["metadata"]["name"] == encoder]
-        return [*found[AUTOSCALER.kind], *first]
-    return [child for children in found.values() for child in children]
+        first = [c for c in by_kind[DEPLOYMENT.kind] if c["metadata"]["name"] == encoder]
+        return [*by_kind[AUTOSCALER.kind], *first]
+    return [child for children in by_kind.values() for child in children]
 
 
 def _is_measurement(job: Object, release: Release) -> bool:
@@ -128,7 +128,7 @@ def _old_evidence(jobs: Iterable[Object]) -> list[Object]:
 def _trim_history(context: ReconcileContext) -> None:
     """Deletes the oldest records beyond `revisionHistoryLimit`.
 
-    Never the newest release: its number and its hashes say what comes next.
+    Never the newest release: its number and its hashes decide what comes next.
     """
     ended = [r for r in context.releases[:-1] if facts_of(r.status.stage).ended]
     surplus = len(ended) - context.model.spec.revision_history_limit

@@ -1,7 +1,7 @@
 """Verbs: annotations whose value is the release they mean, each acted on or refused once.
 
-`lastHandled` remembers the value. A crash between a verb's deed and that memory makes it be read
-again, so every verb looks at the state first and finds its deed done.
+`lastHandled` records the value. After a crash between a verb's effect and that record the verb is
+read again, so each looks at the state first and finds its effect there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import JobKind, release_name, short_name
 
 VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
-# The Jobs of a stage that starts again. Later stages need the builds.
 # What a verb answers: the outcome, and the reason of its Event. None: not yet, ask again.
 Answer = tuple[str, Reason] | None
 
@@ -59,10 +58,10 @@ def _answer(
     if number is None:
         return _refused(f"the value must be a release of {context.model.name}, such as r1")
     name = release_name(context.model.name, number)
-    found = next((r for r in context.releases if r.name == name), None)
-    if found is None:
+    release = next((r for r in context.releases if r.name == name), None)
+    if release is None:
         return _refused(f"there is no release r{number}")
-    return act(context, found)
+    return act(context, release)
 
 
 def _abort(context: ReconcileContext, release: Release) -> Answer:
@@ -74,8 +73,8 @@ def _abort(context: ReconcileContext, release: Release) -> Answer:
     if stage is Stage.CANARY and context.stable is None:
         return _refused(f"{short} is all that serves: the release beside it is gone")
     if facts_of(stage).on_its_way:
-        told = "was aborted by a person"
-        ended = give_up(context, release, Outcome.ABORTED, Reason.ABORTED, told)
+        message = "was aborted by a person"
+        ended = give_up(context, release, Outcome.ABORTED, Reason.ABORTED, message)
         after = "" if ended else ", and gives its traffic back"
         return f"accepted: {short} is aborted{after}", Reason.ABORTED
     if context.stable is not None and release.name == context.stable.name:
@@ -93,8 +92,8 @@ def _abort_promoting(context: ReconcileContext, release: Release) -> Answer:
         return f"accepted: {short} stays a kept release", Reason.ABORTED
     if context.stable is None:
         return _refused(f"{short} is being promoted and nothing else can serve")
-    told = "was aborted while being promoted"
-    give_up(context, release, Outcome.ABORTED, Reason.ABORTED, told)
+    message = "was aborted while being promoted"
+    give_up(context, release, Outcome.ABORTED, Reason.ABORTED, message)
     return f"accepted: {short} is aborted, the entry point stays with stable", Reason.ABORTED
 
 
@@ -106,8 +105,8 @@ def _rollback(context: ReconcileContext, release: Release) -> Answer:
             return f"accepted: {short} serves already", Reason.ROLLBACK_REQUESTED
         if not _give_up(context, candidate, f"for a rollback to {short}"):
             return None
-        told = f"accepted: {short} serves already, {short_name(candidate.name)} is aborted"
-        return told, Reason.ROLLBACK_REQUESTED
+        outcome = f"accepted: {short} serves already, {short_name(candidate.name)} is aborted"
+        return outcome, Reason.ROLLBACK_REQUESTED
     if stage is Stage.PROMOTING and release.status.promoted_at is not None:
         return f"accepted: the entry point is moving to {short}", Reason.ROLLBACK_REQUESTED
     if stage is not Stage.RETAINED:
@@ -144,8 +143,8 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
             anew = status.step.replace(started_at=context.now)
             context.change(release.name, step=anew, gates=_offline(context, release))
         else:
-            book = _fresh(release, Stage.EVALUATING)
-            context.change(release.name, evaluation=None, attempts=book)
+            fresh = _fresh(release, Stage.EVALUATING)
+            context.change(release.name, evaluation=None, attempts=fresh)
         resume(context, release.name)
         return accepted, Reason.RETRY_REQUESTED
     watch = status.watch
@@ -191,13 +190,13 @@ def _fresh(release: Release, stage: Stage) -> Attempts:
 def _offline(context: ReconcileContext, release: Release) -> list[GateVerdict] | None:
     """The verdicts that stand: what was measured live is measured anew."""
     live = {gate.name for gate in context.model.spec.rollout.gates if gate.phase is GatePhase.LIVE}
-    return [found for found in release.status.gates or () if found.name not in live] or None
+    return [verdict for verdict in release.status.gates or () if verdict.name not in live] or None
 
 
 def _must_measure(context: ReconcileContext, release: Release) -> bool:
     """Whether a gate asks for a recall@k that the evaluation did not measure."""
     facts = release.status.evaluation
-    measured = {found.k for found in facts.recall} if facts else set()
+    measured = {recall.k for recall in facts.recall} if facts else set()
     gates = (g for g in context.model.spec.rollout.gates if g.needs_recall)
     return any(gate.neighbours not in measured for gate in gates)
 
@@ -219,7 +218,7 @@ def _promote(context: ReconcileContext, release: Release) -> Answer:
     if status.stage is Stage.SERVING and status.watch is not None:
         if not _stays(context):
             return _refused(f"another release takes the place of {short}")
-        # What its gates said is not in its way any more, and no verdict on it.
+        # The verdicts of its gates do not hold it any more.
         context.change(release.name, after_promotion=None, gates=_offline(context, release))
         return f"accepted: {short} is judged no more", Reason.PROMOTE_REQUESTED
     if status.pause_reason != Reason.GATE_INCONCLUSIVE:

@@ -1,4 +1,4 @@
-"""What the spec asks against the releases that there are: questions, no deeds."""
+"""What the spec asks against the releases that there are. Nothing here changes a record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_settled(context: ReconcileContext, desired: Desired) -> bool:
     on_its_way = facts_of(newest.status.stage).on_its_way
     if desired.is_release(newest):
         # A release that was superseded, not aborted, was given up for another spec: when the spec
-        # comes back to it, it is a new wish. One that was replaced by the spec's way back likewise.
+        # comes back to it, it is a new request. So is one that the spec's way back replaced.
         stage, outcome = newest.status.stage, newest.status.outcome
         given_up = stage is Stage.SUPERSEDED and outcome != Outcome.ABORTED
         replaced = stage is Stage.RETAINED and outcome == Outcome.REVERTED
@@ -66,7 +66,7 @@ def may_return(release: Release, desired: Desired) -> bool:
 def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
     """A release whose model is of the desired space and passed its gates: stable, else newest."""
     stable = context.stable
-    found = [
+    matching = [
         release
         for release in context.releases
         if release.spec.space_hash == desired.space_hash
@@ -74,5 +74,5 @@ def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
         and release.status.training is not None
         and release.status.gates_passed_at is not None
     ]
-    preferred = [r for r in found if stable is not None and r.name == stable.name]
-    return next(reversed(preferred or found), None)
+    preferred = [r for r in matching if stable is not None and r.name == stable.name]
+    return next(reversed(preferred or matching), None)

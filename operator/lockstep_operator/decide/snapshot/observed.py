@@ -48,14 +48,14 @@ class GatewayFacts:
     """What a Gateway that a model names can do.
 
     `features` are those that its class lists in `status.supportedFeatures`; None: that could not be
-    read, and `told` says why.
+    read, and `problem` says why.
     """
 
     namespace: str
     name: str
     class_name: str = ""
     features: frozenset[str] | None = None
-    told: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from lockstep_operator.decide.vocabulary.reasons import Reason
 
 @dataclass(frozen=True)
 class Problem:
-    """Why no release can be made of what is asked. `waits`: nothing is wrong, something lacks."""
+    """Why no release can be made of what is asked. `waits`: something is not there yet."""
 
     reason: Reason
     message: str
@@ -42,7 +42,7 @@ class BrokenIndex:
 
 
 class Unreadable(Exception):
-    """The model or one of its releases is not what this version understands."""
+    """The model or one of its releases is not what this version can read."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One model with everything of its own. Releases go by number, indexes by name."""
+    """One model with everything of its own. Releases are sorted by number, indexes by name."""
 
     observed: Observed
     settings: Settings
@@ -67,35 +67,35 @@ class Snapshot:
 
     def child(self, kind: str, name: str, owner_uid: str) -> Object | None:
         """A child by kind and name, None when it is absent or someone else's."""
-        found = _named(self.observed.of(kind), name)
-        return found if found is not None and is_owned(found, owner_uid) else None
+        live = _named(self.observed.of(kind), name)
+        return live if live is not None and is_owned(live, owner_uid) else None
 
     def conflict(self, kind: str, name: str, owner_uid: str) -> str | None:
         """The sentence about an object that has our child's name and another owner."""
-        found = _named(self.observed.of(kind), name)
+        live = _named(self.observed.of(kind), name)
         refused = self.refusal(kind, name)
-        if found is not None and (is_owned(found, owner_uid) or self._is_remnant(found)):
+        if live is not None and (is_owned(live, owner_uid) or self._is_remnant(live)):
             return None
-        if found is None and (refused is None or refused.reason != FOREIGN_OWNER):
+        if live is None and (refused is None or refused.reason != FOREIGN_OWNER):
             return None
         return f"{kind} {name} exists and belongs to someone else: delete or rename it"
 
     def remnant(self, kind: str, name: str, owner_uid: str) -> str | None:
         """The sentence about an object that holds our child's name and is on its way out.
 
-        A model or a release that was deleted and made again meets the children of the one before:
-        garbage collection removes them, nobody need act.
+        A model or a release that was deleted and made again finds the children of the one before:
+        garbage collection removes them, and no person has to act.
         """
-        found = _named(self.observed.of(kind), name)
-        if found is None or is_owned(found, owner_uid) or not self._is_remnant(found):
+        live = _named(self.observed.of(kind), name)
+        if live is None or is_owned(live, owner_uid) or not self._is_remnant(live):
             return None
         return f"{kind} {name} of a deleted release is still being removed"
 
-    def _is_remnant(self, found: Object) -> bool:
-        if "deletionTimestamp" in found["metadata"]:
+    def _is_remnant(self, live: Object) -> bool:
+        if "deletionTimestamp" in live["metadata"]:
             return True
         alive = {self.model.uid, *(release.uid for release in self.releases)}
-        owners = found["metadata"].get("ownerReferences") or []
+        owners = live["metadata"].get("ownerReferences") or []
         ours = [o for o in owners if str(o.get("apiVersion", "")).startswith(f"{GROUP}/")]
         return bool(ours) and len(ours) == len(owners) and all(o["uid"] not in alive for o in ours)
 
@@ -111,7 +111,7 @@ class Snapshot:
         return next((r for r in refused if r.name in names), None)
 
     def children(self, kind: str, owner_uid: str) -> list[Object]:
-        return [found for found in self.observed.of(kind) if is_owned(found, owner_uid)]
+        return [child for child in self.observed.of(kind) if is_owned(child, owner_uid)]
 
     def pods_of_job(self, job: Object) -> list[Object]:
         uid = job["metadata"].get("uid", "")
@@ -144,7 +144,7 @@ def read(observed: Observed, settings: Settings, now: datetime) -> Snapshot:
         model = parse_model(observed.model)
     except ValidationError as error:
         raise Unreadable(Reason.INVALID_SPEC, explain(error)) from error
-    releases, taken = [], [0, *_numbers_told(model)]
+    releases, taken = [], [0, *_numbers_shown(model)]
     for raw in observed.releases:
         if not is_owned(raw, model.uid):
             # Of a deleted model of the same name: not ours, but its name is not free.
@@ -168,10 +168,10 @@ def read(observed: Observed, settings: Settings, now: datetime) -> Snapshot:
     )
 
 
-def _numbers_told(model: Model) -> list[int]:
+def _numbers_shown(model: Model) -> list[int]:
     """Numbers that the status still shows: the name of a release deleted by hand stays its own.
 
-    Its children and its results in the store go by that name a while longer.
+    Its children and its results in the store carry that name a while longer.
     """
     status = model.status
     pointers = [pointer.release for pointer in (status.stable, status.candidate) if pointer]
@@ -209,7 +209,7 @@ def _read_release(raw: Object) -> Release:
 def explain(error: ValidationError) -> str:
     """Each problem as "`field` (value): what is wrong", the first five of them.
 
-    Spec and status are parsed apart, and the name of what was parsed tells which of them it is.
+    Spec and status are parsed apart, and the name of what was parsed shows which of them it is.
     """
     root = "status" if error.title.endswith("Status") else "spec"
     lines = []
@@ -222,15 +222,15 @@ def explain(error: ValidationError) -> str:
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
 
-def is_owned(found: Object, uid: str) -> bool:
-    owners = found["metadata"].get("ownerReferences") or []
+def is_owned(child: Object, uid: str) -> bool:
+    owners = child["metadata"].get("ownerReferences") or []
     return bool(uid) and any(owner.get("uid") == uid for owner in owners)
 
 
 def _named(objects: Iterable[Object], name: str) -> Object | None:
-    return next((found for found in objects if found["metadata"]["name"] == name), None)
+    return next((live for live in objects if live["metadata"]["name"] == name), None)
 
 
-def _label(found: Object, key: str) -> str | None:
-    value = (found["metadata"].get("labels") or {}).get(key)
+def _label(pod: Object, key: str) -> str | None:
+    value = (pod["metadata"].get("labels") or {}).get(key)
     return None if value is None else str(value)

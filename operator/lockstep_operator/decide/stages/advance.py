@@ -1,4 +1,4 @@
-"""How far one pass takes a release: its stage is looked at, and what becomes of it is carried out.
+"""How far one pass takes a release: its stage returns a transition, which is carried out.
 
 The function of a stage has the stage's name, in the module of that name: `stages/training.py:
 training`. `begin` is that of a release which was just made.

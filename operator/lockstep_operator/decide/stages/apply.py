@@ -1,4 +1,4 @@
-"""Carries out what becomes of a release."""
+"""Carries out a transition of a release."""
 
 from __future__ import annotations
 

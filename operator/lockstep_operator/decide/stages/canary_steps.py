@@ -191,14 +191,14 @@ def _analyse(
         return stay(Reason.GATE_INCONCLUSIVE, _undecided(release, steps, step))
     analysis = analyse(context, release, step.analysis.gates, record)
     if analysis.verdict is None:
-        return at_step(context, name, steps, analysis.told)
+        return at_step(context, name, steps, analysis.message)
     context.change(name, gates=merged(release.status.gates or (), analysis.verdicts))
     if analysis.verdict is Verdict.PASS:
-        context.event(Reason.GATES_PASSED, f"{short_name(name)}: {analysis.told}")
+        context.event(Reason.GATES_PASSED, f"{short_name(name)}: {analysis.message}")
         _next(context, name, steps)
         return None
     if analysis.verdict is Verdict.FAIL:
-        return RollBack(Reason.GATE_FAILED, analysis.told)
+        return RollBack(Reason.GATE_FAILED, analysis.message)
     message = _undecided(context.release(name), steps, step)
     return wait_for_person(context, name, Reason.GATE_INCONCLUSIVE, message)
 

@@ -37,11 +37,11 @@ def to_indexing(
     indexes = context.release(name).spec.indexes
     if not indexes:
         return forward(context, name, Stage.WARMING)
-    book = attempts.book(context.release(name).status)
+    recorded = attempts.recorded_attempts(context.release(name).status)
     for index in indexes:
-        first = book.indexing.get(index.name, 1)
-        book = attempts.start(book, JobKind.BUILD, index.name, first)
-    return forward(context, name, Stage.INDEXING, attempts=book)
+        first = recorded.indexing.get(index.name, 1)
+        recorded = attempts.start(recorded, JobKind.BUILD, index.name, first)
+    return forward(context, name, Stage.INDEXING, attempts=recorded)
 
 
 def _measure(context: ReconcileContext, name: str) -> Stay | Fail | None:
@@ -92,6 +92,6 @@ def _judge(context: ReconcileContext, name: str) -> Stay | Fail | None:
     return None
 
 
-def _counts(found: GateVerdict, verdict: Verdict) -> bool:
+def _counts(one: GateVerdict, verdict: Verdict) -> bool:
     """The lines that a person needs: all of a pass, else the gates that are in the way."""
-    return verdict is Verdict.PASS or (found.verdict != Verdict.PASS and not found.dry_run)
+    return verdict is Verdict.PASS or (one.verdict != Verdict.PASS and not one.dry_run)

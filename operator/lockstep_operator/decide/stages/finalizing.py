@@ -1,4 +1,4 @@
-"""Finalizing: the entry point is here; what it left is kept whole for a rollback."""
+"""Finalizing: the entry point has moved; the release that it left is kept for a rollback."""
 
 from __future__ import annotations
 

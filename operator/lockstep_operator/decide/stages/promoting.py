@@ -1,4 +1,4 @@
-"""Promoting: the entry point moves to a whole pair in one write, and is read back."""
+"""Promoting: the entry point moves to a release that is ready, in one write, and is read back."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _finalize(context: ReconcileContext, release: Release) -> Enter[Literal[Stag
 def _step_back(
     context: ReconcileContext, release: Release, missing: str, kept: Traffic | None
 ) -> Enter[Literal[Stage.WARMING, Stage.RETAINED]]:
-    """A pair that is whole no more does not get the entry point."""
+    """A release that is no longer ready does not get the entry point."""
     message = f"is not whole any more, so the entry point stays: {missing}"
     back: Enter[Literal[Stage.WARMING, Stage.RETAINED]]
     if release.status.promoted_at is None:

@@ -31,5 +31,5 @@ def keeps_its_place(kept: Release) -> Enter[Literal[Stage.RETAINED]]:
 
 
 def takes_over() -> Enter[Literal[Stage.PROMOTING]]:
-    """It gets the entry point back, if it is whole."""
+    """It gets the entry point back, if it is ready."""
     return Enter(Stage.PROMOTING)

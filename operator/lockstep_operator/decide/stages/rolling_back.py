@@ -52,7 +52,7 @@ def rolling_back(
 def keep_traffic(
     context: ReconcileContext, release: Release, why: str
 ) -> Enter[Literal[Stage.PROMOTING]]:
-    """The better one of two keeps the traffic for good, and takes the rest of it."""
+    """The candidate keeps the traffic for good, and takes the rest of it."""
     message = f"keeps its traffic and takes the rest: {why}"
     context.event(Stage.PROMOTING, f"{short_name(release.name)} {message}", warning=True)
     return Enter(Stage.PROMOTING, {"ending": None}, Note(Stage.PROMOTING, message))
@@ -88,7 +88,7 @@ def _has_no_room(context: ReconcileContext, stable: Release) -> bool:
 
 
 def _drain(context: ReconcileContext, release: Release, ending: Ending) -> Stay | Fail | End:
-    """What reached the candidate before every node had heard of it is still answered."""
+    """What reached the candidate before every node had the change is still answered."""
     name, weights = release.name, release.status.weights
     if weights is None:
         # It took none in the first place.

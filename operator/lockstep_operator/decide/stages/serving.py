@@ -38,28 +38,28 @@ def serving(context: ReconcileContext, release: Release) -> Stay:
 def _judge(context: ReconcileContext, release: Release, names: list[str], watch: Watch) -> None:
     name, short = release.name, short_name(release.name)
     analysis = analyse(context, release, names, watch)
-    context.watch_trouble = analysis.told if analysis.verdict is None else ""
+    context.watch_trouble = analysis.message if analysis.verdict is None else ""
     if analysis.verdict is None:
         return
-    judged = {"verdict": analysis.verdict.value, "told": analysis.told[:MESSAGE_LIMIT]}
+    judged = {"verdict": analysis.verdict.value, "told": analysis.message[:MESSAGE_LIMIT]}
     fields: dict[str, object] = {
         "watch": watch.replace(**judged),
         "gates": merged(release.status.gates or (), analysis.verdicts),
     }
     if analysis.verdict is Verdict.PASS:
-        context.event(Reason.GATES_PASSED, f"{short} after its promotion: {analysis.told}")
+        context.event(Reason.GATES_PASSED, f"{short} after its promotion: {analysis.message}")
     elif analysis.verdict is Verdict.FAIL:
-        fields["last_failure"] = context.failure(name, Reason.GATE_FAILED, analysis.told)
-        message = f"{short} failed after its promotion: {analysis.told}"
+        fields["last_failure"] = context.failure(name, Reason.GATE_FAILED, analysis.message)
+        message = f"{short} failed after its promotion: {analysis.message}"
         context.event(Reason.GATE_FAILED, message, warning=True)
     else:
-        message = f"{short} after its promotion: {analysis.told}"
+        message = f"{short} after its promotion: {analysis.message}"
         context.event(Reason.GATE_INCONCLUSIVE, message, warning=True)
     context.change(name, **fields)
 
 
 def _note_return(context: ReconcileContext, release: Release) -> None:
-    """Only once it is seen: noted with the deed, it would be all that a kill in between leaves."""
+    """Recorded once it is observed: a crash after an earlier record would leave no way back."""
     watch = release.status.watch
     if watch is not None and has_failed(release) and watch.returned_at is None:
         context.change(release.name, watch=watch.replace(returned_at=context.now))
@@ -68,7 +68,7 @@ def _note_return(context: ReconcileContext, release: Release) -> None:
 def _go_back(
     context: ReconcileContext, release: Release, kept: Release, candidate: Release | None
 ) -> None:
-    """What is on its way gives way to it, and has given its traffic back before the switch."""
+    """The candidate gives way to the kept release, and gives its traffic back before the switch."""
     short, back = short_name(release.name), short_name(kept.name)
     if candidate is not None:
         why = f"gave way to {back}: {short}, which served, failed after its promotion"

@@ -47,7 +47,7 @@ def _train(context: ReconcileContext, release: Release) -> Stay | Fail | None:
 
 
 def _rendezvous_conflict(context: ReconcileContext, release: Release) -> str | None:
-    """The sentence about a Service that has the name by which its pods would meet."""
+    """The sentence about a Service that has the name of the rendezvous of its pods."""
     policy, name = context.model.spec.training, manifests.rendezvous_name(release.name)
     if policy is None or policy.distributed.pods == 1:
         return None
@@ -56,6 +56,6 @@ def _rendezvous_conflict(context: ReconcileContext, release: Release) -> str | N
 
 def to_evaluating(context: ReconcileContext, name: str) -> Stay | Enter[Literal[Stage.EVALUATING]]:
     """There is a model: it is measured next."""
-    book = attempts.book(context.release(name).status)
-    book = attempts.start(book, JobKind.EVALUATE, None, max(1, book.evaluating))
-    return forward(context, name, Stage.EVALUATING, attempts=book)
+    recorded = attempts.recorded_attempts(context.release(name).status)
+    recorded = attempts.start(recorded, JobKind.EVALUATE, None, max(1, recorded.evaluating))
+    return forward(context, name, Stage.EVALUATING, attempts=recorded)

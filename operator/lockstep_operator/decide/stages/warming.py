@@ -1,4 +1,4 @@
-"""Warming: the pair is started beside what serves, and must be whole before anything moves."""
+"""Warming: the release's pods start beside stable, and must be ready before any request moves."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def _wait(context: ReconcileContext, release: Release, health: ReleaseHealth) ->
 
 
 def fatal_crash(context: ReconcileContext, release: Release) -> pod_status.Ended | None:
-    """A server that says itself that starting it again will not help."""
+    """A server whose own result shows that starting it again will not help."""
     since = release.status.stage_started_at or ""
     for pod in context.snapshot.serving_pods(release.name):
-        # Pods of an earlier try at warming say nothing about this one.
+        # Pods of an earlier try at warming are no evidence of this one.
         if pod["metadata"].get("creationTimestamp", "") < since:
             continue
         end = pod_status.crashed(pod)

@@ -1,4 +1,4 @@
-"""A release that was just promoted is judged on all requests: what its watch says so far."""
+"""A release that was just promoted is judged on all requests: what is known of it so far."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def is_turned_down(release: Release) -> bool:
 
 
 def after_promotion(release: Release) -> str:
-    """What its gates said after its promotion, where they did not pass."""
+    """The verdict of its gates after its promotion, where they did not pass."""
     short, watch = short_name(release.name), release.status.watch
     if watch is None or watch.told is None:
         return ""
@@ -48,7 +48,7 @@ def after_promotion(release: Release) -> str:
 
 
 def way_back(context: ReconcileContext, release: Release) -> Release | None:
-    """The kept release that takes over from one that failed: whole, and no failure itself.
+    """The kept release that takes over from one that failed: ready, and not failed itself.
 
     It is tried once. A way back that led nowhere, or that a person ended, is not tried again.
     """

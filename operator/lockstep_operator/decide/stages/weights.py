@@ -20,7 +20,7 @@ def record_weight(context: ReconcileContext, name: str, wanted: Traffic) -> None
     if wanted.weight and not all(health_of(context, release).ready for release in both):
         return
     routed = router_of(context).verify(context, wanted)
-    found = wanted.weight, routed.achieved
-    if found != had and (routed.holds or wanted.weight == had[0]):
-        weights = Weights(asked=found[0], achieved=found[1], since=context.now)
+    current = wanted.weight, routed.achieved
+    if current != had and (routed.holds or wanted.weight == had[0]):
+        weights = Weights(asked=current[0], achieved=current[1], since=context.now)
         context.change(name, weights=weights)

@@ -1,1 +1,1 @@
-"""What the statuses say: of a release, of a model, of an index."""
+"""The statuses: of a release, of a model, of an index."""

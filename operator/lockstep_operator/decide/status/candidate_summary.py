@@ -22,17 +22,17 @@ def with_candidate(context: ReconcileContext, candidate: Release) -> Summary:
     short, status = short_name(candidate.name), candidate.status
     note = context.notes.get(candidate.name)
     reason = note.reason if note else str(status.stage)
-    told = f"{short} {note.message if note else f'entered {status.stage}'}."
+    sentence = f"{short} {note.message if note else f'entered {status.stage}'}."
     if status.paused_at is not None and is_held(context, candidate):
-        told = f"{short} is paused by a person. It {told.partition(' ')[2]}"
-    found = training_text(status.training)
+        sentence = f"{short} is paused by a person. It {sentence.partition(' ')[2]}"
+    findings = training_text(status.training)
     parts = [
-        told,
-        *_refusals(context, told),
-        *([found] if found else []),
+        sentence,
+        *_refusals(context, sentence),
+        *([findings] if findings else []),
         serving_sentence(context),
     ]
-    parts += [found] if (found := watch_of_stable(context)) else []
+    parts += [watch] if (watch := watch_of_stable(context)) else []
     if context.change_waits:
         parts.append(f"Another change of the spec is seen: {context.change_waits}.")
     # No full stop after a command: people copy what stands there. A semicolon is the shell's own.
@@ -52,23 +52,23 @@ def _candidate_commands(context: ReconcileContext, candidate: Release) -> list[s
     if status.stage is Stage.ROLLING_BACK:
         down = context.stable is not None and not health_of(context, context.stable).serving
         return [f"Or settle for {short_name(name)}: {ask(model, Verb.PROMOTE, name)}"] * down
-    found = []
+    commands = []
     if status.paused_at is not None and is_held(context, candidate):
-        found.append(f"Continue: {how_to_continue(context, candidate)}")
+        commands.append(f"Continue: {how_to_continue(context, candidate)}")
     elif status.pause_reason in (Reason.STEP_PAUSE, Reason.APPROVAL_REQUIRED):
-        found.append(ahead)
+        commands.append(ahead)
     elif status.pause_reason == Reason.HELD_AT_STEP and status.step is not None:
         at = status.step.index + 1
         last = at > len(plan_of(context).steps)
-        found.append(f"Continue: {raise_hold(model, None if last else at)}")
+        commands.append(f"Continue: {raise_hold(model, None if last else at)}")
     elif status.pause_reason == Reason.GATE_INCONCLUSIVE:
-        found += [ahead, f"Measure again: {ask(model, Verb.RETRY, name)}"]
+        commands += [ahead, f"Measure again: {ask(model, Verb.RETRY, name)}"]
     if status.stage is Stage.CANARY and context.stable is None:
-        return found  # it is all that serves
-    return [*found, f"Stop: {ask(model, Verb.ABORT, name)}"]
+        return commands  # it is all that serves
+    return [*commands, f"Stop: {ask(model, Verb.ABORT, name)}"]
 
 
-def _refusals(context: ReconcileContext, told: str) -> list[str]:
-    """What the API server refused, where the sentence of the candidate does not say it."""
-    untold = (r for r in context.snapshot.observed.refusals if r.message not in told)
-    return [f"{refusal_sentence(found)} It is tried again." for found in untold][:1]
+def _refusals(context: ReconcileContext, sentence: str) -> list[str]:
+    """What the API server refused, where the sentence of the candidate leaves it out."""
+    unmentioned = (r for r in context.snapshot.observed.refusals if r.message not in sentence)
+    return [f"{refusal_sentence(refusal)} It is tried again." for refusal in unmentioned][:1]

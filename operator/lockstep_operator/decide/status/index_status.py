@@ -109,7 +109,7 @@ def _served(context: ReconcileContext, index: Index) -> Summary:
 
 
 def _on_its_way(context: ReconcileContext, index: Index) -> Summary:
-    """The recipe, as it is now, does not serve: who will carry it?"""
+    """The recipe as it is now does not serve: which release will carry it, or why none does."""
     candidate, newest, stable = context.candidate, context.newest, context.stable
     now = ""
     if stable is not None and any(frozen.name == index.name for frozen in stable.spec.indexes):
@@ -120,8 +120,8 @@ def _on_its_way(context: ReconcileContext, index: Index) -> Summary:
     if newest is not None and newest.status.stage is Stage.FAILED and _is_of(newest, index):
         failure = newest.status.last_failure
         reason = failure.reason if failure else Reason.RELEASE_FAILED
-        told = f"{short_name(newest.name)} carried it and failed: {reason}"
-        message = f"{told}; see em/{context.model.name}.{now}"
+        what = f"{short_name(newest.name)} carried it and failed: {reason}"
+        message = f"{what}; see em/{context.model.name}.{now}"
         return Summary(Phase.DEGRADED, reason, message, stalled=True)
     why = context.change_waits or "a release that carries it is not made yet"
     message = f"Waits: {why}.{now}"
@@ -163,8 +163,8 @@ def _pointer(release: Release | None, carried: Carried | None) -> BuildPointer |
 
 
 def _replicas(context: ReconcileContext, stable: Release, name: str) -> int:
-    found = context.snapshot.child("Deployment", index_name(stable.name, name), stable.uid)
-    return int(((found or {}).get("status") or {}).get("replicas") or 0)
+    deployment = context.snapshot.child("Deployment", index_name(stable.name, name), stable.uid)
+    return int(((deployment or {}).get("status") or {}).get("replicas") or 0)
 
 
 def _selector(stable: Release, name: str) -> str:

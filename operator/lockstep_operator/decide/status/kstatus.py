@@ -50,7 +50,7 @@ def kstatus(
 
 
 def other_states(conditions: Iterable[Condition]) -> list[State]:
-    """What was said before of anything but these three."""
+    """The conditions that there were, without these three."""
     return [
         State(known.type, known.status, known.reason, known.message)
         for known in conditions

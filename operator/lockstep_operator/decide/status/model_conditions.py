@@ -29,8 +29,8 @@ def judged(context: ReconcileContext) -> Release | None:
         failed = None  # the spec asks for it no more
     # While a kept release takes over, what matters is why.
     first = [stable] if stable is not None and has_failed(stable) else []
-    found = [*first, context.candidate, failed, stable]
-    return next((r for r in found if r is not None and r.status.gates), None)
+    in_order = [*first, context.candidate, failed, stable]
+    return next((r for r in in_order if r is not None and r.status.gates), None)
 
 
 def states_of(context: ReconcileContext, summary: Summary) -> list[State]:
@@ -45,23 +45,23 @@ def states_of(context: ReconcileContext, summary: Summary) -> list[State]:
 
 def _steps_accepted(context: ReconcileContext) -> State:
     refused = feasibility.problem(context)
-    told = refused or f"Each of the {len(context.model.spec.rollout.steps)} steps can be taken."
+    message = refused or f"Each of the {len(context.model.spec.rollout.steps)} steps can be taken."
     reason = Reason.STEPS_ACCEPTED if refused is None else Reason.STEPS_REFUSED
-    return true_or_false("StepsAccepted", refused is None, reason, told)
+    return true_or_false("StepsAccepted", refused is None, reason, message)
 
 
 def _serving(context: ReconcileContext) -> State:
-    release, told = holder(context), serving_sentence(context)
+    release, message = holder(context), serving_sentence(context)
     if release is not None:
         health = health_if_it_runs(context, release)
         serving = health is not None and health.serving
         reason: Word = Stage.SERVING if serving else Reason.PODS_NOT_READY
-        return true_or_false("Serving", serving, reason, told)
+        return true_or_false("Serving", serving, reason, message)
     conflict = entry.conflict(context)
     if conflict is not None:
         return true_or_false("Serving", False, Reason.NAME_CONFLICT, conflict)
     lacking = Reason.ENTRY_MISSING if context.stable else Reason.NO_RELEASE
-    return true_or_false("Serving", False, lacking, told)
+    return true_or_false("Serving", False, lacking, message)
 
 
 def _paired(context: ReconcileContext) -> State:
@@ -72,23 +72,23 @@ def _paired(context: ReconcileContext) -> State:
     builds = release.status.builds or []
     strange = [build.index for build in builds if build.space_id != space]
     if strange:
-        told = f"{short} is of space {space}, but not its {', '.join(strange)}."
-        return true_or_false("Paired", False, Reason.SPACE_MISMATCH, told)
+        message = f"{short} is of space {space}, but not its {', '.join(strange)}."
+        return true_or_false("Paired", False, Reason.SPACE_MISMATCH, message)
     health = health_if_it_runs(context, release)
     if health is None or not health.serving:
-        told = f"{short}: {health.sentence() if health else 'not looked at'}."
-        return true_or_false("Paired", False, Reason.PODS_NOT_READY, told)
+        message = f"{short}: {health.sentence() if health else 'not looked at'}."
+        return true_or_false("Paired", False, Reason.PODS_NOT_READY, message)
     what = "the encoder alone" if not builds else "encoder and indexes"
     return true_or_false("Paired", True, Stage.SERVING, f"{short}: {what} of space {space}.")
 
 
 def _gates(context: ReconcileContext) -> State:
     shown = judged(context) or context.candidate or context.stable
-    found = gates_state(shown) if shown else None
-    if found is not None:
-        return found
-    told = "No release was measured yet."
-    return State("GatesPassed", ConditionStatus.UNKNOWN, Reason.GATES_NOT_JUDGED, told)
+    state = gates_state(shown) if shown else None
+    if state is not None:
+        return state
+    message = "No release was measured yet."
+    return State("GatesPassed", ConditionStatus.UNKNOWN, Reason.GATES_NOT_JUDGED, message)
 
 
 def _index_fresh(context: ReconcileContext) -> State:
@@ -107,10 +107,10 @@ def _index_fresh(context: ReconcileContext) -> State:
     ]
     short = short_name(stable.name)
     if changed:
-        told = f"{short} serves another build than {', '.join(changed)} asks for."
-        return true_or_false("IndexFresh", False, Reason.INDEX_CHANGED, told)
+        message = f"{short} serves another build than {', '.join(changed)} asks for."
+        return true_or_false("IndexFresh", False, Reason.INDEX_CHANGED, message)
     if deleted:
-        told = f"{short} serves {', '.join(deleted)}, whose VectorIndex was deleted."
-        return true_or_false("IndexFresh", False, Reason.INDEX_DELETED, told)
-    told = f"Each index of {short} is what its VectorIndex asks for."
-    return true_or_false("IndexFresh", True, Reason.UP_TO_DATE, told)
+        message = f"{short} serves {', '.join(deleted)}, whose VectorIndex was deleted."
+        return true_or_false("IndexFresh", False, Reason.INDEX_DELETED, message)
+    message = f"Each index of {short} is what its VectorIndex asks for."
+    return true_or_false("IndexFresh", True, Reason.UP_TO_DATE, message)

@@ -66,36 +66,36 @@ def write_of(kind: str, raw: Object, status: Object) -> StatusWrite:
 
 
 def terminating(snapshot: Snapshot) -> EmbeddingModelStatus:
-    """Ownership deletes all that is the model's; the status says what is going on."""
+    """Garbage collection deletes all that the model owns; the status reports that."""
     message = "Is being deleted, with its releases, their pods and the entry point."
     states = kstatus(Reason.TERMINATING, message, ready=False, reconciling=False, stalled=False)
     status, now = snapshot.model.status, clock.text(snapshot.now)
-    found = conditions(states, status.conditions, snapshot.model.generation, now)
+    listed = conditions(states, status.conditions, snapshot.model.generation, now)
     return status.replace(
         phase=Phase.TERMINATING,
         message=message,
-        conditions=found,
+        conditions=listed,
         observed_generation=snapshot.model.generation,
     )
 
 
 def unreadable(observed: Observed, problem: Problem, now: str) -> Object:
-    """The status of a model whose spec cannot be read: what it said of what serves still holds."""
+    """The status of a model whose spec cannot be read: its fields about what serves still hold."""
     assert observed.model is not None
     raw = observed.model
     before = dict(raw.get("status") or {})
     generation = int(raw["metadata"].get("generation", 0))
-    known = [Condition.model_validate(found) for found in before.get("conditions") or []]
+    known = [Condition.model_validate(old) for old in before.get("conditions") or []]
     message = f"{problem.message}. What serves goes on serving; nothing else is done."
     about = kstatus(problem.reason, message, ready=False, reconciling=False, stalled=True)
     states = [*other_states(known), *about]
-    found = conditions(states, known, generation, now)
+    listed = conditions(states, known, generation, now)
     return {
         **before,
         "observedGeneration": generation,
         "phase": str(Phase.DEGRADED),
         "message": message,
-        "conditions": [condition.to_wire() for condition in found],
+        "conditions": [condition.to_wire() for condition in listed],
     }
 
 
@@ -149,8 +149,8 @@ def _weight_text(step: StepStatus) -> str:
 
 
 def _replicas(context: ReconcileContext, stable: Release) -> int:
-    found = context.snapshot.child("Deployment", encoder_name(stable.name), stable.uid)
-    return int(((found or {}).get("status") or {}).get("replicas") or 0)
+    deployment = context.snapshot.child("Deployment", encoder_name(stable.name), stable.uid)
+    return int(((deployment or {}).get("status") or {}).get("replicas") or 0)
 
 
 def _selector(stable: Release) -> str:
@@ -159,12 +159,12 @@ def _selector(stable: Release) -> str:
 
 def _history(context: ReconcileContext) -> list[HistoryEntry]:
     """How releases ended, the newest first."""
-    found = []
+    entries = []
     for release in reversed(context.releases):
         status = release.status
         if status.outcome is None:
             continue
-        found.append(
+        entries.append(
             HistoryEntry(
                 release=release.name,
                 outcome=status.outcome,
@@ -173,7 +173,7 @@ def _history(context: ReconcileContext) -> list[HistoryEntry]:
                 finished_at=status.finished_at or status.promoted_at,
             )
         )
-    return found[:HISTORY_LIMIT]
+    return entries[:HISTORY_LIMIT]
 
 
 def _reason_of(release: Release) -> str:

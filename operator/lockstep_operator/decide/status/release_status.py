@@ -20,7 +20,7 @@ from lockstep_operator.manifests import short_name
 def describe_releases(context: ReconcileContext) -> None:
     """Turns the notes of this pass into each release's message and conditions.
 
-    A release without a note ended earlier: what it said last still holds.
+    A release without a note ended earlier: its last message still holds.
     """
     _note_stable(context)
     _note_retained(context)
@@ -64,7 +64,7 @@ def _note_retained(context: ReconcileContext) -> None:
 def _states(release: Release, note: Note, message: str) -> list[State]:
     stage = release.status.stage
     goes_on = facts_of(stage).on_its_way or stage is Stage.FINALIZING
-    found = kstatus(
+    states = kstatus(
         note.reason,
         message,
         ready=note.ready,
@@ -72,26 +72,26 @@ def _states(release: Release, note: Note, message: str) -> list[State]:
         stalled=note.stalled,
     )
     gates = gates_state(release)
-    return found if gates is None else [*found, gates]
+    return states if gates is None else [*states, gates]
 
 
 def gates_state(release: Release) -> State | None:
-    """What the gates said of a release; None before it was measured."""
+    """The verdict of the gates on a release; None before it was measured."""
     status = release.status
     if status.gates is None and status.gates_passed_at is None:
         return None
     verdicts = status.gates or []
-    told = "; ".join(f"{found.name}: {found.line}" for found in verdicts) or "model reused"
+    lines = "; ".join(f"{verdict.name}: {verdict.line}" for verdict in verdicts) or "model reused"
     short = short_name(release.name)
     if release.spec.held_out is None and not verdicts:
-        told = f"{short}: {UNMEASURED}"
-        return State("GatesPassed", ConditionStatus.UNKNOWN, Reason.GATES_NOT_JUDGED, told)
+        message = f"{short}: {UNMEASURED}"
+        return State("GatesPassed", ConditionStatus.UNKNOWN, Reason.GATES_NOT_JUDGED, message)
     waits = status.pause_reason == Reason.GATE_INCONCLUSIVE
     failed = overall(verdicts) == "Fail"
     if status.gates_passed_at is not None and not waits and not failed:
         waived = bool(verdicts) and overall(verdicts) != "Pass"
         reason = Reason.GATES_WAIVED if waived else Reason.GATES_PASSED
-        return State("GatesPassed", ConditionStatus.TRUE, reason, f"{short}: {told}")
+        return State("GatesPassed", ConditionStatus.TRUE, reason, f"{short}: {lines}")
     failed = failed or status.stage is Stage.FAILED
     reason = Reason.GATE_FAILED if failed else Reason.GATE_INCONCLUSIVE
-    return State("GatesPassed", ConditionStatus.FALSE, reason, f"{short}: {told}")
+    return State("GatesPassed", ConditionStatus.FALSE, reason, f"{short}: {lines}")

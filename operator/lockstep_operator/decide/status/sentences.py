@@ -1,4 +1,4 @@
-"""Sentences that several summaries share: refusals, ways back, what a watch says."""
+"""Sentences that several summaries share: refusals, ways back, the analysis after a promotion."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def watch_of_stable(context: ReconcileContext) -> str:
 
 
 def ways_back(context: ReconcileContext) -> list[str]:
-    """A rollback, where an earlier release is whole."""
+    """A rollback, where an earlier release is ready."""
     for release in context.retained:
         if health_of(context, release).ready:
             short = short_name(release.name)

@@ -1,4 +1,4 @@
-"""What the spec asks for serves: is it whole, does the entry point select it, is it judged?"""
+"""What the spec asks for serves: is it ready, does the entry point select it, is it judged?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lockstep_operator.manifests import short_name
 
 
 def served(context: ReconcileContext, stable: Release) -> Summary:
-    """The stable release is what the spec asks: is it whole, and does the entry select it?"""
+    """The stable release is what the spec asks: is it ready, and does the entry point select it?"""
     short, health = short_name(stable.name), health_of(context, stable)
     if stable.status.stage is Stage.FINALIZING:
         message = f"{short} has the entry point; what it replaced is kept for a rollback."
@@ -58,7 +58,7 @@ def _watched(context: ReconcileContext, stable: Release, serving: str) -> Summar
         return Summary(Phase.PROGRESSING, Reason.WATCHED, message, reconciling=True)
     if verdict == Verdict.FAIL:
         parts = [after_promotion(stable), f"It stays: {_why_it_stays(context, stable)}.", serving]
-        back = [f"{found};" for found in ways_back(context)]
+        back = [f"{command};" for command in ways_back(context)]
         return stalled(
             Reason.GATE_FAILED, *parts, change_the_spec(context), *back, f"{settle}; {again}"
         )
@@ -83,6 +83,6 @@ def _side_notes(context: ReconcileContext, stable: Release) -> list[str]:
     notes = []
     if deleted:
         notes.append(f"It still carries {', '.join(deleted)}, whose VectorIndex was deleted.")
-    if found := training_short(stable.status.training):
-        notes.append(f"Its training told {found}: see `status.training` of {stable.name}.")
+    if findings := training_short(stable.status.training):
+        notes.append(f"Its training told {findings}: see `status.training` of {stable.name}.")
     return notes

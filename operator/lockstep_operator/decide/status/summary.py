@@ -18,9 +18,9 @@ from lockstep_operator.decide.vocabulary.reasons import Reason
 
 
 def summarize(context: ReconcileContext) -> Summary:
-    """The first of `CHAIN` that has something to say."""
-    found = (check(context) for check in CHAIN)
-    return next(summary for summary in found if summary is not None)
+    """The summary of the first check of `CHAIN` that applies."""
+    summaries = (check(context) for check in CHAIN)
+    return next(summary for summary in summaries if summary is not None)
 
 
 def _spec_in_trouble(context: ReconcileContext) -> Summary | None:
@@ -64,7 +64,7 @@ def _resting(context: ReconcileContext) -> Summary:
 
 CHAIN: tuple[Callable[[ReconcileContext], Summary | None], ...] = (
     _spec_in_trouble,
-    _record_refused,  # then nothing of this pass is told: it is decided again
+    _record_refused,  # then nothing of this pass is reported: it is decided again
     _on_its_way,
     _name_taken,
     _at_rest,  # always

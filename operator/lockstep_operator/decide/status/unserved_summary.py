@@ -20,12 +20,12 @@ from lockstep_operator.manifests import short_name
 
 
 def unserved(context: ReconcileContext) -> Summary:
-    """The first of `CHAIN` that has something to say."""
+    """The summary of the first check of `CHAIN` that applies."""
     serving = " ".join(
         part for part in (serving_sentence(context), watch_of_stable(context)) if part
     )
-    found = (check(context, serving) for check in CHAIN)
-    return next(summary for summary in found if summary is not None)
+    summaries = (check(context, serving) for check in CHAIN)
+    return next(summary for summary in summaries if summary is not None)
 
 
 def _paused(context: ReconcileContext, serving: str) -> Summary | None:

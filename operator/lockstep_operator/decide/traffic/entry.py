@@ -91,8 +91,8 @@ def remnant(context: ReconcileContext) -> str | None:
 
 def _is_labelled(context: ReconcileContext, name: str, holder: str) -> bool:
     release = context.release(name)
-    found = context.snapshot.child("Deployment", manifests.encoder_name(name), release.uid)
-    pods = ((found or {}).get("spec") or {}).get("template") or {}
+    deployment = context.snapshot.child("Deployment", manifests.encoder_name(name), release.uid)
+    pods = ((deployment or {}).get("spec") or {}).get("template") or {}
     return entry_label(holder) in ((pods.get("metadata") or {}).get("labels") or {})
 
 

@@ -1,4 +1,4 @@
-"""Whether the steps of a model can be taken at all, told before anything waits for them."""
+"""Whether the steps of a model can be taken at all, known before anything waits for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lockstep_operator.decide.traffic.routers.choice import router_of
 def problem(context: ReconcileContext) -> str | None:
     """Why the steps cannot be taken, with the fix; None when they can, or when there are none.
 
-    A route that a Gateway refuses is told without steps too: nobody gets through it.
+    A route that a Gateway refuses is a problem without steps too: no request gets through it.
     """
     spec = context.model.spec
     if not spec.rollout.steps and spec.rollout.traffic.router is RouterName.REPLICAS:
@@ -26,7 +26,7 @@ def problem(context: ReconcileContext) -> str | None:
 
 
 def look_again_in(context: ReconcileContext) -> float | None:
-    """Seconds after which what is in the way may have passed, where no event tells of it."""
+    """Seconds after which the problem may have passed, where no event reports that."""
     spec = context.model.spec
     if not spec.rollout.steps and spec.rollout.traffic.router is RouterName.REPLICAS:
         return None

@@ -19,11 +19,11 @@ def encoder_total(context: ReconcileContext) -> int:
         return serving.replicas
     stable = context.stable
     live = live_replicas(context, stable) if stable is not None else None
-    found = scaling.min_replicas if live is None else live
-    return max(scaling.min_replicas, min(found, scaling.max_replicas))
+    replicas = scaling.min_replicas if live is None else live
+    return max(scaling.min_replicas, min(replicas, scaling.max_replicas))
 
 
 def live_replicas(context: ReconcileContext, release: Release) -> int | None:
     """What the encoder's Deployment asks for now, whoever wrote it; None where there is none."""
-    found = context.snapshot.child("Deployment", encoder_name(release.name), release.uid)
-    return None if found is None else int(found["spec"].get("replicas", 1))
+    deployment = context.snapshot.child("Deployment", encoder_name(release.name), release.uid)
+    return None if deployment is None else int(deployment["spec"].get("replicas", 1))

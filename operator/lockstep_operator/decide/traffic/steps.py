@@ -28,15 +28,15 @@ class Steps:
     @property
     def first_with_traffic(self) -> int:
         """The first step that sends or copies requests to the candidate; its pods start for it."""
-        found = (i for i, s in enumerate(self.steps) if s.set_weight or s.mirror)
-        return next(found, max(0, len(self.steps) - 1))
+        with_traffic = (i for i, s in enumerate(self.steps) if s.set_weight or s.mirror)
+        return next(with_traffic, max(0, len(self.steps) - 1))
 
 
 def plan_of(context: ReconcileContext) -> Steps:
     """The steps of the model's spec."""
     rollout = context.model.spec.rollout
     steps = tuple(rollout.steps)
-    # What one router achieved says nothing of another one.
+    # What one router achieved does not carry over to another.
     asked = [step.to_wire() for step in steps], rollout.traffic.to_wire()
     wire = json.dumps(asked, sort_keys=True)
     digest = hashlib.sha256(wire.encode()).hexdigest()[:12]

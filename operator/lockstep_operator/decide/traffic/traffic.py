@@ -1,4 +1,4 @@
-"""Who answers users: what a stage of this pass asks for, steered and read back."""
+"""Who answers users: what a stage of this pass asks for, planned and read back."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lockstep_operator.decide.traffic.routers.gateway import withdraw
 
 def selected_release(context: ReconcileContext) -> str | None:
     """The release that holds the entry point, as read back; None when it selects no release."""
-    found = entry.selected(context)
-    return None if found is None else found.holder
+    selection = entry.selected(context)
+    return None if selection is None else selection.holder
 
 
 def has_all_requests(context: ReconcileContext, name: str) -> bool:
     """Whether it was read back that every request goes to this release."""
-    found = entry.selected(context)
-    if found is None or (found.holder, found.beside) != (name, None):
+    selection = entry.selected(context)
+    if selection is None or (selection.holder, selection.beside) != (name, None):
         return False
     return router_of(context).verify(context, Traffic(name)).holds
 
@@ -33,8 +33,8 @@ def shares(context: ReconcileContext) -> tuple[int, int]:
         return 0, 0
     takes = candidate is not None and facts_of(candidate.status.stage).may_take_share
     weights = candidate.status.weights if candidate is not None and takes else None
-    found = weights.achieved if weights else 0
-    return (100 - found if found or holder == stable.name else 0), found
+    achieved = weights.achieved if weights else 0
+    return (100 - achieved if achieved or holder == stable.name else 0), achieved
 
 
 def plan_traffic(context: ReconcileContext) -> None:

@@ -1,1 +1,1 @@
-"""Words that every room uses: times, reasons, conditions, comparison, hashes, lines, hints."""
+"""What all decisions use: times, reasons, conditions, comparison, hashes, lines, hints."""

@@ -75,9 +75,9 @@ def _first_difference(ours: Any, theirs: Any, path: str, field: str) -> str | No
         for key, value in ours.items():
             nested = f"{path}.{key}" if path else key
             name = field if field in _QUANTITY_PARENTS else key
-            found = _first_difference(value, theirs.get(key), nested, name)
-            if found is not None:
-                return found
+            differing = _first_difference(value, theirs.get(key), nested, name)
+            if differing is not None:
+                return differing
         return None
     if field in _EXACT_LISTS:
         return None if ours == (theirs or []) else path
@@ -96,9 +96,9 @@ def _list_difference(ours: list[Any], theirs: list[Any], path: str) -> str | Non
         by_key = {item.get(merge_key): item for item in theirs if isinstance(item, dict)}
         pairs = [(item, by_key.get(item[merge_key])) for item in ours]
     for position, (mine, other) in enumerate(pairs):
-        found = _first_difference(mine, other, f"{path}[{position}]", "")
-        if found is not None:
-            return found
+        differing = _first_difference(mine, other, f"{path}[{position}]", "")
+        if differing is not None:
+            return differing
     return None
 
 

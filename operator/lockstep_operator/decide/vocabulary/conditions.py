@@ -28,13 +28,13 @@ def true_or_false(type_: str, holds: bool, reason: str, message: str) -> State:
 def conditions(
     states: Iterable[State], before: Sequence[Condition] | None, generation: int, now: str
 ) -> list[Condition]:
-    """The whole list; a condition that is not among `states` goes (Reconciling, Stalled)."""
+    """The whole list; a condition that is not among `states` is dropped (Reconciling, Stalled)."""
     known = {condition.type: condition for condition in before or ()}
-    found = []
+    listed = []
     for state in sorted(states, key=lambda state: state.type):
         old = known.get(state.type)
         same = old is not None and old.status == state.status
-        found.append(
+        listed.append(
             Condition(
                 type=state.type,
                 status=state.status,
@@ -44,4 +44,4 @@ def conditions(
                 last_transition_time=old.last_transition_time if same and old else now,
             )
         )
-    return found
+    return listed

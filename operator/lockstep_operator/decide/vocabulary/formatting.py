@@ -51,32 +51,31 @@ def regression_text(judgement: Judgement, stable: float, confidence: float) -> s
 
 
 def training_text(facts: TrainingFacts | None) -> str:
-    """What a training that ended well found wrong with itself, with what to try; often nothing."""
-    found = facts.findings if facts is not None else ()
-    return " ".join(f"Its training tells {one.name}: {one.message}." for one in found)
+    """The findings of a training that ended well, with what to try; empty without any."""
+    findings = facts.findings if facts is not None else ()
+    return " ".join(f"Its training tells {one.name}: {one.message}." for one in findings)
 
 
 def training_short(facts: TrainingFacts | None) -> str:
     """The same in numbers alone: `Overfitting (0.390, bound 0.150)`."""
-    found = facts.findings if facts is not None else ()
+    findings = facts.findings if facts is not None else ()
     return ", ".join(
         f"{one.name} ({'not finite' if one.value is None else f'{one.value:.3f}'},"
         f" bound {one.bound:.3f})"
-        for one in found
+        for one in findings
     )
 
 
 def word_of(verdict: Verdict) -> str:
-    """What a line says of a bound."""
+    """The word for a verdict in a line about a bound."""
     return {Verdict.PASS: "OK", Verdict.FAIL: "FAIL"}.get(verdict, "not shown")
 
 
 def needed(judgement: Judgement, *, at_most: bool = False) -> int | None:
-    """How many samples would pass, were the value what it seems: an interval shrinks as
+    """How many samples would pass, if the value is the one measured: an interval shrinks as
     1/sqrt(n). None when it would have to be another value, or when there are no data."""
-    found = judgement
-    if found.value is None:
+    if judgement.value is None:
         return None
-    room = found.bound - found.value if at_most else found.value - found.bound
-    half = found.upper - found.value if at_most else found.value - found.lower
-    return ceil(found.n * (half / room) ** 2) if room > 0 else None
+    room = judgement.bound - judgement.value if at_most else judgement.value - judgement.bound
+    half = judgement.upper - judgement.value if at_most else judgement.value - judgement.lower
+    return ceil(judgement.n * (half / room) ** 2) if room > 0 else None

@@ -94,7 +94,7 @@ class Reason(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a release ended, as its record and the model's history say it."""
+    """How a release ended, as its record and the model's history have it."""
 
     PROMOTED = "Promoted"
     FAILED = "Failed"

@@ -1,4 +1,4 @@
-"""What a release should run, how that is, and the one place that plans what is missing of it."""
+"""What a release should run, its health, and the one place that plans what differs from it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AUTOSCALER = kinds.AUTOSCALER.kind
 
 
 def health_of(context: ReconcileContext, release: Release) -> ReleaseHealth:
-    """How a release is, by the records as this pass has left them. It plans nothing.
+    """The health of a release by the records as this pass has left them. It plans nothing.
 
     Answered from memory until a record changes: how many pods a release should have follows from
     the stages and steps of all of them.
@@ -116,8 +116,8 @@ def _beside(context: ReconcileContext, release: Release) -> str | None:
 
     A release that was replaced by the one whose candidate it had been must not, once there is
     another candidate: the joint selector of both would select it as a third. Until then its pods
-    are left alone: without its entry label a kept release would start them anew just when it
-    should be warm for the way forward.
+    are left alone: without its entry label a kept release would start them anew just when they
+    should be ready for the way forward.
     """
     stable, beside, candidate = context.stable, release.status.canary_of, context.candidate
     kept = release.status.stage is Stage.RETAINED
@@ -134,13 +134,13 @@ def _beside(context: ReconcileContext, release: Release) -> str | None:
 def _look(
     context: ReconcileContext, release: Release, manifest: Object, health: ReleaseHealth
 ) -> None:
-    """One child, as it is, into the health of its release."""
+    """Adds what was observed of one child to the health of its release."""
     kind, name = manifest["kind"], manifest["metadata"]["name"]
     live = context.snapshot.child(kind, name, release.uid)
     remnant = context.snapshot.remnant(kind, name, release.uid)
     if remnant is not None:
         health.serving = health.serving and kind == AUTOSCALER
-        health.lacks(remnant)
+        health.add_missing(remnant)
         health.awaits_removal = True
         return
     conflict = context.snapshot.conflict(kind, name, release.uid)
@@ -153,14 +153,14 @@ def _look(
         # A field that others keep rewriting is asked for again, and holds no release up.
         if not was_applied(manifest, live):
             health.rolling = True
-            health.lacks(f"{kind} {name} is being changed")
+            health.add_missing(f"{kind} {name} is being changed")
     refusal = context.snapshot.refusal(kind, name)
     if refusal is not None and conflict is None:
-        health.lacks(f"{kind} {name} was refused by the API server: {refusal.message}")
+        health.add_missing(f"{kind} {name} was refused by the API server: {refusal.message}")
     if live is None or "deletionTimestamp" in live["metadata"]:
         health.serving = health.serving and kind == AUTOSCALER
         if refusal is None:
-            health.lacks(f"{kind} {name}{_absence(release, live)}")
+            health.add_missing(f"{kind} {name}{_absence(release, live)}")
     elif kind == "Deployment":
         _count(health, manifest, live, _wanted(context, release, manifest, live))
 
@@ -175,12 +175,12 @@ def _absence(release: Release, live: Object | None) -> str:
 
 def _wanted(context: ReconcileContext, release: Release, manifest: Object, live: Object) -> int:
     """Pods that a workload should have; an autoscaler writes that into the live object."""
-    found = int(manifest["spec"].get("replicas", live["spec"].get("replicas", 1)))
+    replicas = int(manifest["spec"].get("replicas", live["spec"].get("replicas", 1)))
     if "replicas" in manifest["spec"] or release.status.promoted_at is not None:
-        return found
+        return replicas
     bounds = scaling_bounds(context, release)
     # Before its first switch it waits for the size that it needs, not for what is there so far.
-    return found if bounds is None else max(found, bounds.low)
+    return replicas if bounds is None else max(replicas, bounds.low)
 
 
 def _count(health: ReleaseHealth, manifest: Object, live: Object, wanted: int) -> None:
@@ -200,6 +200,7 @@ def _count(health: ReleaseHealth, manifest: Object, live: Object, wanted: int) -
     health.rolling = health.rolling or stale or updated < wanted or old > 0
     name = manifest["metadata"]["name"]
     if stale or min(ready, updated) < wanted:
-        health.lacks(f"{kind} {name} has {min(ready, updated, wanted)} of {wanted} pods ready")
+        counted = min(ready, updated, wanted)
+        health.add_missing(f"{kind} {name} has {counted} of {wanted} pods ready")
     elif old:
-        health.lacks(f"{kind} {name} keeps {old} of the pods of before its last change")
+        health.add_missing(f"{kind} {name} keeps {old} of the pods of before its last change")

@@ -72,7 +72,7 @@ def test_requests_count_from_the_first_scrape_and_the_next_is_due_an_interval_la
     lab.answer("latency", GOOD)
     found = lab.look()
     assert found.verdict is Verdict.PASS and found.verdicts[0].observed_at == lab.world.text()
-    assert found.told.startswith("latency: p95 <= 100 ms OK: 0% of 1,000 requests slower")
+    assert found.message.startswith("latency: p95 <= 100 ms OK: 0% of 1,000 requests slower")
 
 
 def test_a_clock_that_was_set_back_does_not_put_a_measurement_off() -> None:
@@ -122,14 +122,14 @@ def test_gates_are_judged_side_by_side(latency: Tally, errors: Tally, verdict: V
 
 def test_one_failure_ends_the_analysis_before_the_others_have_decided() -> None:
     found = Lab(LATENCY, ERRORS).play("latency", Tally(), SLOW)
-    assert found.verdict is Verdict.FAIL and found.told.startswith("latency: p95 <= 100 ms FAIL")
+    assert found.verdict is Verdict.FAIL and found.message.startswith("latency: p95 <= 100 ms FAIL")
 
 
 def test_a_gate_that_does_not_decide_hides_no_failure_of_another() -> None:
     lab = Lab(LATENCY | {"inconclusiveLimit": 0}, ERRORS)
     assert lab.play("latency", Tally(), tally_of({}, {}, 1)).verdict is None
     found = lab.play("errors", Tally(), FAILING)
-    assert found.verdict is Verdict.FAIL and found.told.startswith("errors:")
+    assert found.verdict is Verdict.FAIL and found.message.startswith("errors:")
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ def test_what_cannot_be_measured_is_told_in_the_same_words_and_never_passes(
 ) -> None:
     lab = Lab(LATENCY | {"onInconclusive": how})
     lost = Unmeasured("pod x at http://10.0.0.7:8080/metrics answered 503")
-    assert lab.play("latency", lost).told == ""
-    words = {lab.play("latency", lost).told for _ in range(3)}
+    assert lab.play("latency", lost).message == ""
+    words = {lab.play("latency", lost).message for _ in range(3)}
     assert words == {f"latency: {lost.message}"}
     found = lab.play("latency", lost)
     assert found.verdict is verdict
-    assert "not measured 5 times in a row, 4 allowed (`errorLimit`)" in found.told
+    assert "not measured 5 times in a row, 4 allowed (`errorLimit`)" in found.message
 
 
 def test_a_lost_first_scrape_is_no_zero_to_count_from() -> None:
@@ -169,7 +169,7 @@ def test_a_dry_run_is_waited_for_and_never_counts() -> None:
     lab = Lab(LATENCY | {"dryRun": True}, ERRORS)
     assert lab.play("errors", Tally(), GOOD).verdict is None
     found = lab.play("latency", Tally(), SLOW)
-    assert found.verdict is Verdict.PASS and "FAIL" in found.told and "dry run" in found.told
+    assert found.verdict is Verdict.PASS and "FAIL" in found.message and "dry run" in found.message
 
 
 def test_other_bounds_and_a_step_that_begins_anew_are_other_series() -> None:
@@ -202,4 +202,4 @@ def test_a_gate_that_is_not_there_waits_for_a_person() -> None:
     lab.names = ["latency", "lost"]
     found = lab.play("latency", Tally(), GOOD)
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert found.told == "lost: no live gate lost in `spec.rollout.gates`"
+    assert found.message == "lost: no live gate lost in `spec.rollout.gates`"

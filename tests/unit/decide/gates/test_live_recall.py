@@ -64,7 +64,7 @@ def test_a_replay_is_a_job_that_asks_the_candidates_own_service_for_its_own_buil
     assert lab.look() == Analysis(None, [], "") and lab.created == []
     found = lab.end(job, mean=0.97)
     assert found.verdict is Verdict.PASS
-    assert found.told == (
+    assert found.message == (
         "live: live recall@1 of glyphs 0.970 >= 0.900 OK (95% lower 0.959); n=900"
     )
 
@@ -74,7 +74,7 @@ def test_a_replay_that_fails_the_bound_or_decides_nothing() -> None:
     assert lab.end(lab.start(), mean=0.8).verdict is Verdict.FAIL
     lab = Replays(RECALL | {"inconclusiveLimit": 0})
     found = lab.end(lab.start(), mean=0.905)
-    assert found.verdict is Verdict.INCONCLUSIVE and "(`maxSamples`)" in found.told
+    assert found.verdict is Verdict.INCONCLUSIVE and "(`maxSamples`)" in found.message
 
 
 def test_replays_that_cannot_be_made_are_errors_and_then_a_person() -> None:
@@ -84,7 +84,7 @@ def test_replays_that_cannot_be_made_are_errors_and_then_a_person() -> None:
     assert found.verdict is None and lab.created[0]["metadata"]["name"] == "glyphs-r2-replay-live-2"
     found = lab.end(lab.start(), failure="PairMismatch")
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert "Job glyphs-r2-replay-live-2 did not measure: PairMismatch: why" in found.told
+    assert "Job glyphs-r2-replay-live-2 did not measure: PairMismatch: why" in found.message
     assert lab.world.stage(2) == "Canary"
 
 
@@ -114,7 +114,7 @@ def test_the_operator_forgets_no_replay_when_it_restarts() -> None:
 def test_a_replay_needs_an_index_that_it_can_name() -> None:
     found = Replays(RECALL | {"index": "other"}).look()
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert found.told == (
+    assert found.message == (
         "live: not measured: no index other in this release; its indexes are: glyphs"
     )
 
@@ -128,7 +128,7 @@ def test_a_release_without_a_labelled_set_is_told_and_raises_nothing() -> None:
     assert step is not None
     found = analyse(context, dataclasses.replace(release, spec=spec), lab.names, step)
     assert found.verdict is Verdict.INCONCLUSIVE
-    assert "imported without `spec.evaluation`" in found.told and not context.create
+    assert "imported without `spec.evaluation`" in found.message and not context.create
 
 
 def test_a_replay_that_the_server_refuses_is_told_and_ends_in_time() -> None:
@@ -141,4 +141,4 @@ def test_a_replay_that_the_server_refuses_is_told_and_ends_in_time() -> None:
     assert len(lab.created) == 1
     lab.world.pass_time(901)
     found = lab.look()
-    assert found.verdict is Verdict.INCONCLUSIVE and told in found.told
+    assert found.verdict is Verdict.INCONCLUSIVE and told in found.message

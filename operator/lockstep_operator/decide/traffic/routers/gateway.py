@@ -1,7 +1,7 @@
 """The Gateway API: the weights of one HTTPRoute that the operator owns.
 
-Requests from inside the cluster come by the entry Service, which selects the holder alone. What the
-route says counts only when the Gateways' own controller says that it acts on it: each parent has
+Requests from inside the cluster come by the entry Service, which selects the holder alone. The
+route counts only once the Gateways' own controller reports that it acts on it: each parent has
 read this generation, accepts it and found its backends.
 """
 
@@ -19,7 +19,7 @@ from lockstep_operator.decide.context.plan import Reference
 from lockstep_operator.decide.context.traffic import Routed, Traffic
 from lockstep_operator.decide.traffic import entry
 from lockstep_operator.decide.traffic.routers import parents
-from lockstep_operator.decide.traffic.routers.parents import Stand
+from lockstep_operator.decide.traffic.routers.parents import ParentState
 from lockstep_operator.decide.traffic.scaling import encoder_total
 from lockstep_operator.decide.vocabulary.compare import difference
 from lockstep_operator.manifests.routes import http_route
@@ -104,8 +104,10 @@ def withdraw(context: ReconcileContext) -> None:
     if context.model.spec.rollout.traffic.router is RouterName.GATEWAY_API or live is None:
         return
     if "deletionTimestamp" not in live["metadata"]:
-        found = live["metadata"]
-        context.delete.append(Reference(live["apiVersion"], KIND, found["name"], found["uid"]))
+        metadata = live["metadata"]
+        context.delete.append(
+            Reference(live["apiVersion"], KIND, metadata["name"], metadata["uid"])
+        )
 
 
 def _live(context: ReconcileContext) -> Object | None:
@@ -113,8 +115,8 @@ def _live(context: ReconcileContext) -> Object | None:
 
 
 def _wanted(context: ReconcileContext, wanted: Traffic) -> Object:
-    """The route. A copy is never asked of a class that does not say that it can: such a one may
-    accept the route and answer every request of it with 500."""
+    """The route. Copies are asked only of a class that lists them, or that a person trusts: another
+    may accept the route and answer every request of it with 500."""
     return http_route(
         context.model,
         wanted.holder,
@@ -140,19 +142,21 @@ def _achieved(context: ReconcileContext, holder: str) -> int:
 
 
 def _lacking(context: ReconcileContext, live: Object, wanted: Traffic) -> Iterator[str]:
-    """What the parents have not said yet of the stored route."""
+    """What the parents have not reported yet of the stored route."""
     for ref in _parent_refs(context):
-        found = parents.stand(live, ref)
-        told = parents.name_of(ref, context.model.namespace)
-        if found.stand is Stand.UNHEARD and wanted.candidate is not None:
+        report = parents.report_of(live, ref)
+        parent = parents.name_of(ref, context.model.namespace)
+        if report.state is ParentState.NOT_OBSERVED and wanted.candidate is not None:
             yield (
-                f"{told} has not taken up HTTPRoute {context.model.name}: is it there, and does a"
+                f"{parent} has not taken up HTTPRoute {context.model.name}: is it there, and does a"
                 " controller serve its class?"
             )
-        elif found.stand is Stand.OUTDATED:
-            yield f"{told} has not read the last change of HTTPRoute {context.model.name}"
-        elif found.stand is Stand.REFUSED and (wanted.candidate is not None or found.serves):
-            yield f"{told} does not act on HTTPRoute {context.model.name} ({found.told})"
+        elif report.state is ParentState.OUTDATED:
+            yield f"{parent} has not read the last change of HTTPRoute {context.model.name}"
+        elif report.state is ParentState.REFUSED and (
+            wanted.candidate is not None or report.serves
+        ):
+            yield f"{parent} does not act on HTTPRoute {context.model.name} ({report.message})"
 
 
 def _refused_by_parent(context: ReconcileContext) -> str | None:
@@ -160,10 +164,12 @@ def _refused_by_parent(context: ReconcileContext) -> str | None:
     if live is None:
         return None
     for ref in _parent_refs(context):
-        found = parents.stand(live, ref)
-        if found.stand is Stand.REFUSED and found.lasting:
-            told = parents.name_of(ref, context.model.namespace)
-            return f"{told} refuses HTTPRoute {context.model.name} ({found.told}): {found.fix}"
+        report = parents.report_of(live, ref)
+        if report.state is ParentState.REFUSED and report.lasting:
+            parent = parents.name_of(ref, context.model.namespace)
+            return (
+                f"{parent} refuses HTTPRoute {context.model.name} ({report.message}): {report.fix}"
+            )
     return None
 
 
@@ -181,23 +187,23 @@ def _cannot_copy(context: ReconcileContext, percent: int) -> str | None:
     if not percent:
         return None
     needed = {MIRROR} if percent == 100 else {MIRROR, MIRROR_PERCENT}
-    known = {(found.namespace, found.name): found for found in context.snapshot.observed.gateways}
+    known = {(g.namespace, g.name): g for g in context.snapshot.observed.gateways}
     for ref in _parent_refs(context):
-        told = parents.name_of(ref, context.model.namespace)
+        parent = parents.name_of(ref, context.model.namespace)
         facts = known.get((ref.namespace or context.model.namespace, ref.name))
         if facts is None or facts.features is None:
             if _is_trusted(context):
                 continue
-            why = facts.told if facts is not None else "it was not read"
+            why = facts.problem if facts is not None else "it was not read"
             return (
-                f"it is not known whether {told} can copy requests ({why}): remove the step, name a"
-                " Gateway whose class lists that it can, or, if you saw this one copy, set"
+                f"it is not known whether {parent} can copy requests ({why}): remove the step, name"
+                " a Gateway whose class lists that it can, or, if you saw this one copy, set"
                 " `spec.rollout.traffic.gateway.mirroring: Trusted`"
             )
         lacking = sorted(needed - facts.features)
         if lacking:
             return (
-                f"the class {facts.class_name} of {told} does not list {' and '.join(lacking)} in"
+                f"the class {facts.class_name} of {parent} does not list {' and '.join(lacking)} in"
                 " `status.supportedFeatures`: remove the step, or name a Gateway whose class can"
                 " copy requests"
             )

@@ -1,4 +1,4 @@
-"""What a route's parents say of it: `status.parents`, by parent and by generation."""
+"""What a route's parents report of it: `status.parents`, by parent and by generation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.rollout import ParentRef
 
-# A controller may hear of a route before it hears of its Services: that passes.
+# A controller may see a route before it sees its Services: that passes.
 _PASSING = frozenset({"BackendNotFound", "Pending"})
 _FIXES = {
     "NotAllowedByListeners": "let its listener take routes of this namespace"
@@ -25,22 +25,25 @@ _FIXES = {
 _FIX = "see the status of the Gateway and the log of its controller"
 
 
-class Stand(StrEnum):
-    """What one parent says of a route."""
+class ParentState(StrEnum):
+    """What one parent has done with a route."""
 
-    UNHEARD = "Unheard"  # nothing
-    OUTDATED = "Outdated"  # something, of an earlier generation
+    NOT_OBSERVED = "NotObserved"  # no report of it
+    OUTDATED = "Outdated"  # its report is of an earlier generation
     REFUSED = "Refused"
     ACTING = "Acting"
 
 
 @dataclass(frozen=True)
-class Found:
-    """`told`: the controller's own condition, reason and message. `serves`: the parent answers
-    requests of the route all the same, if wrongly. `lasting`: it will not pass by itself."""
+class ParentReport:
+    """The report of one parent.
 
-    stand: Stand
-    told: str = ""
+    `message`: the controller's own condition, reason and message. `serves`: the parent answers
+    requests of the route all the same, if wrongly. `lasting`: it will not pass by itself.
+    """
+
+    state: ParentState
+    message: str = ""
     fix: str = ""
     serves: bool = False
     lasting: bool = False
@@ -51,31 +54,32 @@ def name_of(ref: ParentRef, namespace: str) -> str:
     return f"Gateway {ref.namespace or namespace}/{ref.name}"
 
 
-def stand(route: Object, ref: ParentRef) -> Found:
-    """What the parent says of the stored generation of the route."""
-    found = [_of_one(route, said) for said in _said(route, ref)]
-    order = (Stand.REFUSED, Stand.OUTDATED, Stand.ACTING)
-    return min(found, key=lambda f: order.index(f.stand), default=Found(Stand.UNHEARD))
+def report_of(route: Object, ref: ParentRef) -> ParentReport:
+    """What the parent reports of the stored generation of the route."""
+    reports = [_of_one(route, entry) for entry in _entries(route, ref)]
+    order = (ParentState.REFUSED, ParentState.OUTDATED, ParentState.ACTING)
+    silent = ParentReport(ParentState.NOT_OBSERVED)
+    return min(reports, key=lambda report: order.index(report.state), default=silent)
 
 
-def _said(route: Object, ref: ParentRef) -> Iterator[Object]:
+def _entries(route: Object, ref: ParentRef) -> Iterator[Object]:
     """Each controller's entry about this parent: one, but for a handover between two."""
     own = route["metadata"].get("namespace")
-    for said in (route.get("status") or {}).get("parents") or ():
-        about = said.get("parentRef") or {}
-        place = about.get("namespace") or own, about.get("name"), about.get("sectionName")
-        if place == (ref.namespace or own, ref.name, ref.section_name):
-            yield said
+    for entry in (route.get("status") or {}).get("parents") or ():
+        about = entry.get("parentRef") or {}
+        named = about.get("namespace") or own, about.get("name"), about.get("sectionName")
+        if named == (ref.namespace or own, ref.name, ref.section_name):
+            yield entry
 
 
-def _of_one(route: Object, said: Object) -> Found:
+def _of_one(route: Object, entry: Object) -> ParentReport:
     generation = route["metadata"].get("generation")
-    conditions = {c["type"]: c for c in said.get("conditions") or ()}
+    conditions = {c["type"]: c for c in entry.get("conditions") or ()}
     asked = [conditions.get("Accepted"), conditions.get("ResolvedRefs")]
     partial = conditions.get("PartiallyInvalid")
-    for found in (*asked, partial):
-        if found is not None and found.get("observedGeneration") != generation:
-            return Found(Stand.OUTDATED)
+    for condition in (*asked, partial):
+        if condition is not None and condition.get("observedGeneration") != generation:
+            return ParentReport(ParentState.OUTDATED)
     accepted, resolved = asked
     if accepted is not None and accepted["status"] == "False":
         return _refused(accepted, serves=False)
@@ -83,15 +87,17 @@ def _of_one(route: Object, said: Object) -> Found:
         return _refused(resolved, serves=True)
     if partial is not None and partial["status"] == "True":
         return _refused(partial, serves=True)
-    if any(found is None or found["status"] != "True" for found in asked):
-        return Found(Stand.OUTDATED)
-    return Found(Stand.ACTING)
+    if any(condition is None or condition["status"] != "True" for condition in asked):
+        return ParentReport(ParentState.OUTDATED)
+    return ParentReport(ParentState.ACTING)
 
 
-def _refused(condition: Object, *, serves: bool) -> Found:
+def _refused(condition: Object, *, serves: bool) -> ParentReport:
     reason = str(condition.get("reason") or "")
-    told = f"{condition['type']}={condition['status']}, {reason}"
+    message = f"{condition['type']}={condition['status']}, {reason}"
     if condition.get("message"):
-        told += f": {str(condition['message']).rstrip('.')}"
+        message += f": {str(condition['message']).rstrip('.')}"
     fix = _FIXES.get(reason, _FIX)
-    return Found(Stand.REFUSED, told, fix, serves=serves, lasting=reason not in _PASSING)
+    return ParentReport(
+        ParentState.REFUSED, message, fix, serves=serves, lasting=reason not in _PASSING
+    )

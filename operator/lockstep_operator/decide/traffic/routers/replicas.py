@@ -60,8 +60,8 @@ class Replicas:
         selected = entry.selected(context)
         beside = wanted.candidate if wanted.weight else None
         if selected is None or (selected.holder, selected.beside) != (wanted.holder, beside):
-            found = None if selected is None or selected.beside is None else selected.beside
-            achieved = _share(context, selected.holder, found) if selected and found else 0
+            other = None if selected is None or selected.beside is None else selected.beside
+            achieved = _share(context, selected.holder, other) if selected and other else 0
             return Routed(False, achieved, "the entry point is not as asked yet")
         if beside is None:
             return Routed(True, 0)
@@ -87,8 +87,10 @@ def _share(context: ReconcileContext, holder: str, beside: str) -> int:
 
 def _ready(context: ReconcileContext, name: str) -> int:
     release = context.release(name)
-    found: Object | None = context.snapshot.child("Deployment", encoder_name(name), release.uid)
-    return int(((found or {}).get("status") or {}).get("readyReplicas") or 0)
+    deployment: Object | None = context.snapshot.child(
+        "Deployment", encoder_name(name), release.uid
+    )
+    return int(((deployment or {}).get("status") or {}).get("readyReplicas") or 0)
 
 
 def _clamp(value: int, low: int, high: int) -> int:

@@ -1,4 +1,4 @@
-"""What a router is asked."""
+"""The interface of a router."""
 
 from __future__ import annotations
 

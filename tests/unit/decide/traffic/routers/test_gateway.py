@@ -361,7 +361,7 @@ ABLE, BARE = frozenset({MIRROR, MIRROR_PERCENT}), frozenset({"HTTPRouteMethodMat
     [
         ((GatewayFacts("infra", "edge", "traefik", BARE),), "class traefik of Gateway infra/edge"),
         ((GatewayFacts("infra", "edge", "some", ABLE - {MIRROR_PERCENT}),), MIRROR_PERCENT),
-        ((GatewayFacts("infra", "edge", told="it is not there"),), "(it is not there)"),
+        ((GatewayFacts("infra", "edge", problem="it is not there"),), "(it is not there)"),
         ((), "(it was not read)"),
     ],
 )
@@ -390,7 +390,7 @@ def test_a_class_that_cannot_copy_is_never_asked_to(gateways: Any, words: str) -
 
 
 TRUSTED = {**TRAFFIC, "gateway": {**TRAFFIC["gateway"], "mirroring": "Trusted"}}
-SILENT = GatewayFacts("infra", "edge", "envoy", told="GatewayClass envoy has no `status.…`")
+SILENT = GatewayFacts("infra", "edge", "envoy", problem="GatewayClass envoy has no `status.…`")
 
 
 @pytest.mark.parametrize(

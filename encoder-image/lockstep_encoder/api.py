@@ -55,6 +55,7 @@ class Api:
         *,
         client: IndexClient,
         indexes: dict[str, IndexEndpoint],
+        default_index: str | None = None,
         clock: Callable[[], float],
     ) -> None:
         self._model = model
@@ -63,6 +64,7 @@ class Api:
         self._metrics = metrics
         self._client = client
         self._indexes = indexes
+        self._default_index = default_index
         self._clock = clock
         self._created = int(time.time())
 
@@ -214,10 +216,12 @@ class Api:
     def _index(self, name: str | None) -> IndexEndpoint:
         """The index that is meant: 404 without one of that name, 422 where a name is needed."""
         names = ", ".join(sorted(self._indexes)) or "none"
+        name = name or self._default_index
         if name is None and len(self._indexes) > 1:
             raise RequestError(
                 422,
-                f"`index` must name one of this release's indexes: {names}",
+                f"`index` must name one of this release's indexes: {names}; or `spec.defaultIndex`"
+                " of the model, for every search that names none",
                 code="invalid_field",
                 param="index",
             )

@@ -94,6 +94,7 @@ async def _serve_model(
         metrics,
         client=client,
         indexes={index.name: index for index in config.indexes},
+        default_index=config.default_index,
         clock=asyncio.get_running_loop().time,
     )
     host.mount(

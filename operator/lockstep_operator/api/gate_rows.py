@@ -39,6 +39,8 @@ EVALUATION = Reading("evaluation", GatePhase.OFFLINE, held_out=True, sampled=Tru
 REPLAY = Reading("replay", GatePhase.LIVE, held_out=True, sampled=True)
 # The counters in the metrics of the candidate's encoder pods.
 SCRAPE = Reading("scrape", GatePhase.LIVE, held_out=False, sampled=True)
+# The same, beside those of the release that it would replace, on the same traffic.
+SCRAPE_BESIDE = Reading("scrape-beside", GatePhase.LIVE, held_out=False, sampled=True)
 # The answer of a Prometheus server to one query.
 QUERY = Reading("query", GatePhase.LIVE, held_out=False, sampled=False)
 

@@ -19,6 +19,7 @@ from lockstep_operator.api.gate_rows import (
     QUERY,
     REPLAY,
     SCRAPE,
+    SCRAPE_BESIDE,
     GatePhase,
     GateRow,
     field_rules,
@@ -89,7 +90,7 @@ GATES: dict[GateType, GateRow] = {
         at="maxMilliseconds",
     ),
     GateType.ERROR_RATIO: GateRow(
-        SCRAPE,
+        SCRAPE_BESIDE,
         fields=("maxRatio",),
         required=(("maxRatio",),),
         message="`maxRatio` must be set for type `ErrorRatio`",
@@ -159,7 +160,9 @@ class Gate(Contract):
         default=None, ge=1, le=600_000, description="Largest latency at that quantile."
     )
     max_ratio: UnitFraction | None = Field(
-        default=None, description="Largest share of requests that end with a 5xx status."
+        default=None,
+        description="Largest share of requests that end with a 5xx status, and of requests that are"
+        " refused (4xx but 409 and 429) beyond the share that stable refuses of the same traffic.",
     )
     prometheus: PrometheusQuery | None = Field(default=None, description="What is asked of whom.")
     min_value: Decimal | None = Field(default=None, description="Smallest value that passes.")

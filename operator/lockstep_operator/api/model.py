@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from lockstep_core.protocol.base import Contract, rule, validations
+from lockstep_core.protocol.base import Contract, KindName, rule, validations
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gate_rows import is_none_of, named
@@ -124,6 +124,11 @@ class EmbeddingModelSpec(Contract):
                 ".evaluation",
             ),
             rule(
+                "!has(self.defaultIndex) || !has(self.indexing) || self.indexing == 'Required'",
+                "`defaultIndex` must not be set with `indexing: None`: the model has no index then",
+                ".defaultIndex",
+            ),
+            rule(
                 "!has(self.serving.minReadySeconds) || !has(self.rollout.progressDeadlineSeconds)"
                 " || self.serving.minReadySeconds < self.rollout.progressDeadlineSeconds",
                 "`serving.minReadySeconds` must be less than `rollout.progressDeadlineSeconds`: no"
@@ -156,6 +161,11 @@ class EmbeddingModelSpec(Contract):
         default=Indexing.REQUIRED,
         description="`Required`: a release waits until at least one VectorIndex names this model."
         " `None`: the encoder is released alone.",
+    )
+    default_index: KindName | None = Field(
+        default=None,
+        description="The VectorIndex that answers a search which names none, where a release has"
+        " several. Unset: the one that served before the others came.",
     )
     serving: ServingSpec = Field(default_factory=ServingSpec, description="How to serve it.")
     rollout: RolloutSpec = Field(default_factory=RolloutSpec, description="How to release it.")

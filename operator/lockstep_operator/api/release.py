@@ -83,7 +83,19 @@ class EmbeddingReleaseSpec(Contract):
     evaluation: EvaluationSpec | None = None
     reuse: ReusedModel | None = None
     indexes: list[FrozenIndex] = Field(default_factory=list, max_length=32)
+    default_index: KindName | None = Field(
+        default=None,
+        description="Of several indexes the one that served before the others came: it answers"
+        " searches that name none.",
+    )
     images: Images
+
+    def answers_by_default(self, wanted: str | None = None) -> str | None:
+        """The index of a search that names none: `wanted` (`spec.defaultIndex` of the model) where
+        the release has it, the frozen one, or the only one; None: a search must name one."""
+        names = [index.name for index in self.indexes]
+        chosen = (name for name in (wanted, self.default_index) if name in names)
+        return next(chosen, names[0] if len(names) == 1 else None)
 
     @property
     def held_out(self) -> LabelledDataset | None:

@@ -55,18 +55,24 @@ def encoder_deployment(
     return _deployment(
         metadata(name, release.namespace, labels, owned_by_release(release)),
         selector,
-        _pod(_encoder(release), serving.template, labels | entry_labels, selector, pull_secrets),
+        _pod(
+            _encoder(model, release),
+            serving.template,
+            labels | entry_labels,
+            selector,
+            pull_secrets,
+        ),
         replicas=replicas,
         deadline=model.spec.rollout.progress_deadline_seconds,
         settling=serving.min_ready_seconds,
     )
 
 
-def _encoder(release: Release) -> ProgramSpec:
+def _encoder(model: Model, release: Release) -> ProgramSpec:
     return ProgramSpec(
         command=("lockstep-encoder", "serve"),
         image=ENCODER.of(release.spec.images),
-        config=encoder_config(release),
+        config=encoder_config(release, model.spec.default_index),
         artifacts=release.spec.artifacts,
         writes_artifacts=False,
         port=(HTTP_PORT, SERVING_PORT),
@@ -75,8 +81,12 @@ def _encoder(release: Release) -> ProgramSpec:
     )
 
 
-def encoder_config(release: Release) -> EncoderConfig:
-    """The encoder's config: its space, and each index by URL, build digest and space."""
+def encoder_config(release: Release, default_index: str | None = None) -> EncoderConfig:
+    """The encoder's config: its space, and each index by URL, build digest and space.
+
+    `default_index` is that of the model's spec. A single index needs none.
+    """
+    several = len(release.spec.indexes) > 1
     facts = training_facts(release)
     builds = {frozen.name: build_facts(release, frozen.name) for frozen in release.spec.indexes}
     return EncoderConfig(
@@ -94,6 +104,7 @@ def encoder_config(release: Release) -> EncoderConfig:
             )
             for name, build in sorted(builds.items())
         ),
+        default_index=release.spec.answers_by_default(default_index) if several else None,
     )
 
 

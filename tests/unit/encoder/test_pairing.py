@@ -189,6 +189,10 @@ def test_without_an_index_a_search_is_404_and_with_two_it_needs_a_name(
     assert unnamed.status_code == 422 and "latin, letters" in unnamed.json()["error"]["message"]
     named = httpx.post(f"{two.url}/v1/search", json={**QUERY, "index": "latin"})
     assert named.json()["index"] == "latin"
+    config = encoder_config(store_root, model, *both, defaultIndex="letters")
+    chosen = spawn(encoder_arguments(), config).until_ready()
+    unnamed = httpx.post(f"{chosen.url}/v1/search", json=QUERY)
+    assert unnamed.status_code == 200 and unnamed.json()["index"] == "letters"
 
 
 def test_more_items_than_the_queue_takes_are_429(

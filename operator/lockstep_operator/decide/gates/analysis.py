@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lockstep_core.quality.verdicts import Verdict
-from lockstep_operator.api.gate_rows import QUERY, REPLAY, SCRAPE, GatePhase, Reading
+from lockstep_operator.api.gate_rows import QUERY, REPLAY, SCRAPE, SCRAPE_BESIDE, GatePhase, Reading
 from lockstep_operator.api.gates import GATES
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import StepRecord, Watch
@@ -14,13 +14,14 @@ from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.judges import JUDGES
 from lockstep_operator.decide.gates.live import GateCheck, Judge, Look
-from lockstep_operator.decide.gates.pod_metrics import scraped
+from lockstep_operator.decide.gates.pod_metrics import scraped, scraped_beside
 from lockstep_operator.decide.gates.queries import queried
 from lockstep_operator.decide.gates.replays import replayed
 
 READINGS: dict[Reading, Callable[[GateCheck, Judge], Look]] = {
     REPLAY: replayed,
     SCRAPE: scraped,
+    SCRAPE_BESIDE: scraped_beside,
     QUERY: queried,
 }
 

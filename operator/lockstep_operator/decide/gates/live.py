@@ -15,6 +15,7 @@ from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.limits import settle
 from lockstep_operator.decide.snapshot.measurements import (
+    Measurement,
     MeasureRequest,
     Query,
     Scrape,
@@ -62,15 +63,29 @@ class Look:
     problem: str | None = None
 
 
-# Takes what the reading of the gate's row gave: a `Tally`, an `Answer` or `ReplayFacts`.
+# Takes what the reading of the gate's row gave: a `Tally`, `Beside`, an `Answer`, `ReplayFacts`.
 Judge = Callable[[Gate, Any], GateVerdict]
 
 
-def measured(check: GateCheck, what: Scrape | Query, judge: Judge) -> Look:
-    """The series so far, judged; asks for the next measurement while it is open."""
+def series_so_far(check: GateCheck, key: SeriesKey) -> Series:
+    """What was measured in a series."""
+    return check.context.snapshot.observed.measurements.get(key, ())
+
+
+def measured(
+    check: GateCheck,
+    what: Scrape | Query,
+    judge: Judge,
+    *,
+    complete: Callable[[Measurement], Any] = lambda measurement: measurement.reading,
+) -> Look:
+    """The series so far, judged; asks for the next measurement while it is open.
+
+    `complete` makes of a measurement what the judge takes: its reading alone, or more.
+    """
     context, gate = check.context, check.gate
-    series = context.snapshot.observed.measurements.get(check.series, ())
-    verdicts = _verdicts(gate, series, judge)
+    series = series_so_far(check, check.series)
+    verdicts = _verdicts(gate, series, lambda gate, one: judge(gate, complete(one)))
     settled = settle(gate, verdicts)
     due_in = math.inf if settled is not None else _due_in(check, what, series)
     context.measure.append(MeasureRequest(check.series, len(series), what, due_in))
@@ -90,7 +105,9 @@ def unmeasured(gate: Gate, message: str) -> GateVerdict:
     return GateVerdict(name=gate.name, verdict=Verdict.ERROR, line=message)
 
 
-def _verdicts(gate: Gate, series: Series, judge: Judge) -> list[GateVerdict]:
+def _verdicts(
+    gate: Gate, series: Series, judge: Callable[[Gate, Measurement], GateVerdict]
+) -> list[GateVerdict]:
     """Requests are counted from the first tally on, so that one is no measurement yet."""
     verdicts, counting = [], False
     for measurement in series:
@@ -101,7 +118,7 @@ def _verdicts(gate: Gate, series: Series, judge: Judge) -> list[GateVerdict]:
             counting = True
             continue
         else:
-            verdict = judge(gate, reading)
+            verdict = judge(gate, measurement)
         verdicts.append(verdict.replace(observed_at=at))
     return verdicts
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.gates.live import GateCheck, Judge, Look, measured
-from lockstep_operator.decide.snapshot.measurements import Scrape, Target
+from lockstep_operator.decide.gates.live import GateCheck, Judge, Look, measured, series_so_far
+from lockstep_operator.decide.snapshot.measurements import (
+    Beside,
+    Measurement,
+    MeasureRequest,
+    Scrape,
+    SeriesKey,
+    Tally,
+    Target,
+)
 
 METRICS_PATH = "/metrics"
 
@@ -16,9 +24,36 @@ def scraped(check: GateCheck, judge: Judge) -> Look:
     return measured(check, _scrape(check), judge)
 
 
-def _scrape(check: GateCheck) -> Scrape:
+def scraped_beside(check: GateCheck, judge: Judge) -> Look:
+    """The same, judged as `Beside`: with what the pods of stable counted meanwhile."""
+    stable = check.context.stable
+    if stable is None or stable.name == check.release.name:
+        return measured(check, _scrape(check), judge, complete=lambda one: Beside(own_of(one)))
+    key = SeriesKey(stable.name, check.series.analysis, f"stable-beside-{check.series.gate}")
+    others = series_so_far(check, key)
+
+    def complete(one: Measurement) -> Beside:
+        before = [other.reading for other in others if other.at <= one.at]
+        # The first tally is what the others count from.
+        tallies = [reading for reading in before if isinstance(reading, Tally)][1:]
+        return Beside(own_of(one), tallies[-1] if tallies else None)
+
+    look = measured(check, _scrape(check), judge, complete=complete)
+    due_in = check.context.measure[-1].due_in
+    what = _scrape(check, stable.name)
+    check.context.measure.append(MeasureRequest(key, len(others), what, due_in))
+    return look
+
+
+def own_of(measurement: Measurement) -> Tally:
+    """The tally of a scrape."""
+    assert isinstance(measurement.reading, Tally)
+    return measurement.reading
+
+
+def _scrape(check: GateCheck, release: str | None = None) -> Scrape:
     """All ready encoder pods of the candidate; a pod that is not ready answers nobody."""
-    name = check.release.name
+    name = release or check.release.name
     pods = check.context.snapshot.serving_pods(name)
     targets = [_target(pod) for pod in pods if _is_encoder(pod) and _is_ready(pod)]
     return Scrape(name, tuple(sorted(targets, key=lambda target: target.pod)))

@@ -126,11 +126,20 @@ def _next_release(context: ReconcileContext, desired: Desired) -> Object | None:
         evaluation=desired.evaluation,
         reuse=_reuse(source),
         indexes=list(desired.indexes),
+        default_index=_default_index(context, desired),
         images=context.snapshot.settings.images,
     )
     message = f"{spec.cause}: {release_name(model.name, number)} is made"
     context.event(Reason.RELEASE_CREATED, message)
     return manifests.release_manifest(model, number, spec)
+
+
+def _default_index(context: ReconcileContext, desired: Desired) -> str | None:
+    """Searches that name no index must not break because another index comes."""
+    names = [index.name for index in desired.indexes]
+    before = context.stable or context.newest
+    default = before.spec.answers_by_default() if before is not None else None
+    return default if default in names and len(names) > 1 else None
 
 
 def _reuse(source: Release | None) -> ReusedModel | None:

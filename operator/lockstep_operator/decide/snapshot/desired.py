@@ -135,6 +135,14 @@ def _problem(snapshot: Snapshot, frozen: tuple[FrozenIndex, ...]) -> Problem | N
             f"{len(frozen)} VectorIndexes name this model, and a release carries at most"
             f" {MAX_INDEXES}: delete some, or give them another model",
         )
+    default = model.spec.default_index
+    if default is not None and frozen and default not in [index.name for index in frozen]:
+        return Problem(
+            Reason.NO_INDEX,
+            f"`spec.defaultIndex` is {default}, and no VectorIndex of that name names this model:"
+            " apply it, or name one of " + ", ".join(index.name for index in frozen),
+            waits=True,
+        )
     if not frozen:
         return Problem(
             Reason.NO_INDEX,

@@ -112,6 +112,17 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What a release answered, and what the one that it would replace answered of the same traffic.
+
+    `stable` is None where there is none, or where nothing was measured of it yet.
+    """
+
+    own: Tally
+    stable: Tally | None = None
+
+
+@dataclass(frozen=True)
 class Answer:
     """The value of each element that the query gave."""
 

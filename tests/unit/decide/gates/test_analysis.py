@@ -10,6 +10,7 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.decide.gates.analysis import Analysis
 from lockstep_operator.decide.snapshot.measurements import (
     Answer,
+    Measurement,
     Query,
     Scrape,
     Tally,
@@ -203,3 +204,22 @@ def test_a_gate_that_is_not_there_waits_for_a_person() -> None:
     found = lab.play("latency", Tally(), GOOD)
     assert found.verdict is Verdict.INCONCLUSIVE
     assert found.message == "lost: no live gate lost in `spec.rollout.gates`"
+
+
+def test_an_error_ratio_is_measured_beside_stable_and_waits_for_nothing_of_it() -> None:
+    errors = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.01", "minSamples": 100}
+    lab = Lab(errors).pod("a").pod("b", release="glyphs-r1")
+    lab.look()
+    scrapes = {request.series.release: request.what for request in lab.asked}
+    assert {name: [t.pod for t in scrape.targets] for name, scrape in scrapes.items()} == {
+        "glyphs-r2": ["a"],
+        "glyphs-r1": ["b"],
+    }
+    (beside,) = (r for r in lab.asked if r.series.release == "glyphs-r1")
+    refusing = tally_of({"200": 100, "422": 900}, {0.1: 100}, 100)
+    lab.answer("errors", Tally())
+    answered = (Tally(), tally_of({"200": 1000}, {0.1: 1000}, 1000))
+    lab.series |= {beside.series: tuple(Measurement(lab.world.now, one) for one in answered)}
+    found = lab.play("errors", refusing)
+    assert found.verdict is Verdict.FAIL
+    assert "4xx 90% (422: 900), stable 0%" in found.message

@@ -9,18 +9,31 @@ from pkgutil import iter_modules
 import pytest
 
 from lockstep_core.protocol.result import EvaluationFacts, ReplayFacts
-from lockstep_operator.api.gate_rows import EVALUATION, QUERY, REPLAY, SCRAPE, GatePhase
+from lockstep_operator.api.gate_rows import (
+    EVALUATION,
+    QUERY,
+    REPLAY,
+    SCRAPE,
+    SCRAPE_BESIDE,
+    GatePhase,
+)
 from lockstep_operator.api.gates import GATES, Gate, GateType
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import gates
 from lockstep_operator.decide.gates.analysis import READINGS
 from lockstep_operator.decide.gates.judges import JUDGES, module_of
-from lockstep_operator.decide.snapshot.measurements import Answer, Tally
+from lockstep_operator.decide.snapshot.measurements import Answer, Beside, Tally
 
 pytestmark = pytest.mark.unit
 
 # What the judge of each reading takes beside the gate.
-READ = {EVALUATION: EvaluationFacts, REPLAY: ReplayFacts, SCRAPE: Tally, QUERY: Answer}
+READ = {
+    EVALUATION: EvaluationFacts,
+    REPLAY: ReplayFacts,
+    SCRAPE: Tally,
+    SCRAPE_BESIDE: Beside,
+    QUERY: Answer,
+}
 # It judges all offline gates by their judges.
 OF_ALL = {"offline"}
 

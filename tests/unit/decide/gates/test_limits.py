@@ -13,6 +13,7 @@ from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.gates import error_ratio
 from lockstep_operator.decide.gates.limits import looks, settle
+from lockstep_operator.decide.snapshot.measurements import Beside
 from tests.unit.tallies import tally_of
 
 pytestmark = pytest.mark.unit
@@ -47,7 +48,7 @@ def test_looking_again_and_again_errs_no_more_often_than_the_gate_says(
 
 def _analysis(gate: Gate, failed: tuple[int, ...], step: int) -> str | None:
     measured = [
-        error_ratio.judge(gate, tally_of({"500": bad, "200": step * at - bad}))
+        error_ratio.judge(gate, Beside(tally_of({"500": bad, "200": step * at - bad})))
         for at, bad in enumerate(map(int, failed), start=1)
     ]
     found = settle(gate, measured)

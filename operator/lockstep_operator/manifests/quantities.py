@@ -11,11 +11,11 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-# As a spec may say it, and as a live object may: a server knows signs, exponents and `n` as well.
-_WRITTEN = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _ANY = re.compile(
-    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([numkMGTPE]|[KMGTPE]i)|e([+-]?[0-9]{1,3}))?"
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,3}))?"
 )
+# The API server stores no larger number: it cuts what is above.
+_LARGEST = Fraction(2**63 - 1)
 _DECIMAL = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
 
@@ -35,11 +35,13 @@ def amount(quantity: str) -> Fraction | None:
 def canonical(quantity: str) -> str:
     """The canonical form: no fraction, the largest suffix of its family (k8s `Quantity`).
 
-    Raises ValueError for text that is no quantity.
+    An exponent (`2e9`) becomes a suffix (`2G`), which is stored as it is. Raises ValueError for
+    text that is no quantity, and for less than nothing.
     """
     value = amount(quantity)
-    if value is None or _WRITTEN.fullmatch(quantity) is None:
+    if value is None or value < 0:
         raise ValueError(f"`{quantity}` must be a quantity such as 500m, 2 or 4Gi")
+    value = min(value, _LARGEST)
     if quantity.endswith("i") and value.denominator == 1 and value >= 1024:
         return _largest(value, {name: Fraction(1024) ** n for name, n in _BINARY.items()})
     return _decimal(value)

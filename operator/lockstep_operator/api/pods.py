@@ -141,6 +141,16 @@ class Toleration(Contract):
     effect: TaintEffect | None = Field(default=None, description="Effect; any when left out.")
 
 
+_PART = "[a-z0-9]+([._-]+[a-z0-9]+)*"
+# As container runtimes read it: host, path, tag, digest.
+_IMAGE = (
+    "^([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?/)?"
+    f"{_PART}(/{_PART})*"
+    "(:[a-zA-Z0-9_][-a-zA-Z0-9_.]{0,127})?"
+    "(@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?$"
+)
+
+
 class PodTemplate(Contract):
     """What a user may set of a program's pod."""
 
@@ -152,6 +162,12 @@ class PodTemplate(Contract):
                 f" || self.nodeSelector.all(key, key.matches('{_LABEL_KEY}'))",
                 "keys of `nodeSelector` must be label keys such as `kubernetes.io/arch`",
                 ".nodeSelector",
+            ),
+            rule(
+                f"!has(self.image) || self.image.matches('{_IMAGE}')",
+                "`image` must be a name that can be pulled, such as `ghcr.io/team/encoder:1.4` or"
+                " `localhost:5000/encoder@sha256:` and 64 hex digits: path in lower case, one tag",
+                ".image",
             ),
         )
     )

@@ -13,7 +13,8 @@ from math import ceil
 from lockstep_operator import manifests
 from lockstep_operator.api.kinds import HTTP_ROUTE
 from lockstep_operator.api.objects import Object
-from lockstep_operator.api.rollout import Capacity, Mirroring, ParentRef, RouterName
+from lockstep_operator.api.rollout import Capacity
+from lockstep_operator.api.traffic import Mirroring, ParentRef, RouterName
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference
 from lockstep_operator.decide.context.traffic import Routed, Traffic

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lockstep_operator.api.objects import Object
-from lockstep_operator.api.rollout import ParentRef
+from lockstep_operator.api.traffic import ParentRef
 
 # A controller may hear of a route before it hears of its Services: that passes.
 _PASSING = frozenset({"BackendNotFound", "Pending"})

@@ -22,7 +22,11 @@ from lockstep_operator.decide.traffic import entry
 from lockstep_operator.decide.traffic.routers import parents
 from lockstep_operator.decide.traffic.routers.parents import Stand
 from lockstep_operator.decide.traffic.scaling import encoder_total
-from lockstep_operator.decide.vocabulary.compare import difference
+from lockstep_operator.decide.vocabulary.compare import (
+    difference,
+    spec_difference,
+    was_applied,
+)
 from lockstep_operator.manifests.routes import http_route
 
 KIND = HTTP_ROUTE.kind
@@ -31,6 +35,13 @@ MIRROR = "HTTPRouteRequestMirror"
 MIRROR_PERCENT = "HTTPRouteRequestPercentageMirror"
 # A class may learn, a Gateway may get another one: neither is watched.
 LOOK_AGAIN_SECONDS = 60.0
+
+
+UNDATED = (
+    "does not say which change of the HTTPRoute it has read (its conditions have no"
+    " `observedGeneration`), so no weight can be told from the one before: name a Gateway of"
+    " another class, or set `spec.rollout.traffic.router: Replicas`"
+)
 
 
 class GatewayAPI:
@@ -93,8 +104,13 @@ class GatewayAPI:
             return Routed(False, achieved, f"HTTPRoute {context.model.name} is not there yet")
         if wanted.mirror and _cannot_copy(context, wanted.mirror):
             return Routed(False, achieved, "the Gateways cannot copy requests")
-        if live["spec"] != _wanted(context, wanted)["spec"]:
-            return Routed(False, achieved, f"HTTPRoute {context.model.name} is not as asked yet")
+        manifest = _wanted(context, wanted)
+        changed = spec_difference(manifest, live)
+        if changed is not None:
+            lacks = f"HTTPRoute {context.model.name} is not as asked yet"
+            # What was applied from this very manifest is otherwise by another's doing.
+            lacks += f": something else changes `{changed}`" if was_applied(manifest, live) else ""
+            return Routed(False, achieved, lacks)
         lacking = next(_lacking(context, live, wanted), None)
         return Routed(lacking is None, achieved, lacking or "")
 
@@ -150,6 +166,8 @@ def _lacking(context: ReconcileContext, live: Object, wanted: Traffic) -> Iterat
                 f"{told} has not taken up HTTPRoute {context.model.name}: is it there, and does a"
                 " controller serve its class?"
             )
+        elif found.stand is Stand.UNDATED:
+            yield f"{told} {UNDATED}"
         elif found.stand is Stand.OUTDATED:
             yield f"{told} has not read the last change of HTTPRoute {context.model.name}"
         elif found.stand is Stand.REFUSED and (wanted.candidate is not None or found.serves):
@@ -165,6 +183,8 @@ def _refused_by_parent(context: ReconcileContext) -> str | None:
         if found.stand is Stand.REFUSED and found.lasting:
             told = parents.name_of(ref, context.model.namespace)
             return f"{told} refuses HTTPRoute {context.model.name} ({found.told}): {found.fix}"
+        if found.stand is Stand.UNDATED:
+            return f"{parents.name_of(ref, context.model.namespace)} {UNDATED}"
     return None
 
 

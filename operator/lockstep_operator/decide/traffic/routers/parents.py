@@ -24,12 +24,16 @@ _FIXES = {
 }
 _FIX = "see the status of the Gateway and the log of its controller"
 
+# A controller need not look at a route again that it refused. A new one it has to read.
+_STALE = "; where that is mended and this stays, delete the route: it is made anew within seconds"
+
 
 class Stand(StrEnum):
     """What one parent says of a route."""
 
     UNHEARD = "Unheard"  # nothing
     OUTDATED = "Outdated"  # something, of an earlier generation
+    UNDATED = "Undated"  # something, and not of which generation
     REFUSED = "Refused"
     ACTING = "Acting"
 
@@ -54,7 +58,7 @@ def name_of(ref: ParentRef, namespace: str) -> str:
 def stand(route: Object, ref: ParentRef) -> Found:
     """What the parent says of the stored generation of the route."""
     found = [_of_one(route, said) for said in _said(route, ref)]
-    order = (Stand.REFUSED, Stand.OUTDATED, Stand.ACTING)
+    order = (Stand.UNDATED, Stand.REFUSED, Stand.OUTDATED, Stand.ACTING)
     return min(found, key=lambda f: order.index(f.stand), default=Found(Stand.UNHEARD))
 
 
@@ -73,9 +77,11 @@ def _of_one(route: Object, said: Object) -> Found:
     conditions = {c["type"]: c for c in said.get("conditions") or ()}
     asked = [conditions.get("Accepted"), conditions.get("ResolvedRefs")]
     partial = conditions.get("PartiallyInvalid")
-    for found in (*asked, partial):
-        if found is not None and found.get("observedGeneration") != generation:
-            return Found(Stand.OUTDATED)
+    seen = [found.get("observedGeneration") for found in (*asked, partial) if found is not None]
+    if None in seen:
+        return Found(Stand.UNDATED)
+    if any(each != generation for each in seen):
+        return Found(Stand.OUTDATED)
     accepted, resolved = asked
     if accepted is not None and accepted["status"] == "False":
         return _refused(accepted, serves=False)
@@ -94,4 +100,6 @@ def _refused(condition: Object, *, serves: bool) -> Found:
     if condition.get("message"):
         told += f": {str(condition['message']).rstrip('.')}"
     fix = _FIXES.get(reason, _FIX)
+    if not serves and reason not in _PASSING:
+        fix += _STALE
     return Found(Stand.REFUSED, told, fix, serves=serves, lasting=reason not in _PASSING)

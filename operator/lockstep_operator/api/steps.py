@@ -20,7 +20,8 @@ class PauseStep(Contract):
         default=None,
         ge=1,
         le=31_536_000,
-        description="How long. Unset: until a person promotes or approves the release.",
+        description="How long. Unset: until a person promotes or approves the release. Nothing is"
+        " measured meanwhile: let an `analysis` come first.",
     )
 
 
@@ -52,7 +53,8 @@ class Step(Contract):
         default=None,
         ge=0,
         le=100,
-        description="Percent of the requests that the candidate answers from here on."
+        description="Percent of the requests that the candidate answers from here on; never less"
+        " than before."
         " 100, as the last step, says what happens anyway: it is promoted.",
     )
     mirror: int | None = Field(

@@ -12,6 +12,7 @@ from tests.cluster.support.bad_specs import (
     OperatorRefusal,
 )
 from tests.cluster.support.control_plane import ControlPlane
+from tests.cluster.support.never_pass import FINE_ALL_THE_SAME, NEVER_PASS
 from tests.cluster.support.specs import (
     BUCKET,
     GOOD_IMPORT,
@@ -31,7 +32,10 @@ def dry_run(control_plane: ControlPlane, found: object) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.parametrize("bad", [*SERVER_REFUSES, *BAD_GATES], ids=lambda bad: bad.name)
+ALL = (*SERVER_REFUSES, *BAD_GATES, *NEVER_PASS)
+
+
+@pytest.mark.parametrize("bad", ALL, ids=lambda bad: bad.name)
 def test_the_server_refuses(control_plane: ControlPlane, bad: BadSpec) -> None:
     code, message = dry_run(control_plane, spoiled(bad.good, bad.changes))
     assert code != 0, "it was accepted"
@@ -75,6 +79,12 @@ def test_what_they_are_made_of_is_fine(control_plane: ControlPlane, good: object
     assert code == 0, message
 
 
+@pytest.mark.parametrize("name", FINE_ALL_THE_SAME)
+def test_what_is_near_to_it_is_fine(control_plane: ControlPlane, name: str) -> None:
+    code, message = dry_run(control_plane, spoiled(*FINE_ALL_THE_SAME[name]))
+    assert code == 0, message
+
+
 @pytest.mark.parametrize("refusal", OPERATOR_REFUSES, ids=lambda refusal: refusal.name)
 def test_what_is_left_to_the_operator_passes_the_schema(
     control_plane: ControlPlane, refusal: OperatorRefusal
@@ -88,5 +98,5 @@ def test_what_is_left_to_the_operator_passes_the_schema(
 
 
 def test_there_are_enough_of_them() -> None:
-    names = [bad.name for bad in SERVER_REFUSES]
+    names = [bad.name for bad in ALL]
     assert len(names) >= 60 and len(set(names)) == len(names)

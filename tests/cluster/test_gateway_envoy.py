@@ -24,7 +24,7 @@ from devcluster.host.binaries import source_hash
 from devcluster.host.gateway import GATEWAY
 from devcluster.host.host_process import HostProcess
 from devcluster.layout import Layout, bin_dir
-from lockstep_operator.api.rollout import ParentRef
+from lockstep_operator.api.traffic import ParentRef
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.kubelet import Kubelet
 from tests.cluster.support.models import Cluster, Launch, model, no_crash

@@ -19,7 +19,7 @@ import pytest
 from devcluster.host.binaries import source_hash
 from devcluster.host.gateway import CLASS, GATEWAY, NAMESPACE
 from devcluster.layout import bin_dir
-from lockstep_operator.api.rollout import ParentRef
+from lockstep_operator.api.traffic import ParentRef
 from lockstep_operator.decide.traffic.routers.gateway import MIRROR
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.operator_process import free_port

@@ -18,7 +18,8 @@ from lockstep_operator.api.gates import Gate, GateType, OnInconclusive, Verdict
 from lockstep_operator.api.index import VectorIndexSpec, VectorIndexStatus
 from lockstep_operator.api.model import EmbeddingModelSpec, EmbeddingModelStatus, Phase
 from lockstep_operator.api.release import EmbeddingReleaseSpec, EmbeddingReleaseStatus, Stage
-from lockstep_operator.api.rollout import Promotion, RolloutSpec, RouterName, Supersede
+from lockstep_operator.api.rollout import Promotion, RolloutSpec, Supersede
+from lockstep_operator.api.traffic import RouterName
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 
 pytestmark = pytest.mark.unit

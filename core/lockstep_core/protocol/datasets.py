@@ -81,6 +81,19 @@ class SplitSpec(Contract):
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="Seed of the split.")
 
 
+# CEL: the name of each part, the usual one where none is given; '' is no group.
+_NAMES = ", ".join(
+    [
+        *(
+            f"has(self.columns.{part}) ? self.columns.{part}"
+            f" : (self.format == 'NPZ' ? '{part}s' : '{part}')"
+            for part in ("input", "label", "id")
+        ),
+        "has(self.columns.group) ? self.columns.group : ''",
+    ]
+)
+
+
 class DatasetSpec(Contract):
     """A labelled set of items."""
 
@@ -104,6 +117,13 @@ class DatasetSpec(Contract):
         rule(
             "self.format != 'ImageFolder' || !has(self.columns)",
             "`columns` must not be set when `format` is ImageFolder: folders name the classes",
+            ".columns",
+        ),
+        # Not said by this model itself: releases that were made before the rule stay readable.
+        rule(
+            f"!has(self.columns) || [{_NAMES}].all(n, [{_NAMES}].filter(m, m == n).size() == 1)",
+            "`columns` must give `input`, `label`, `id` and `group` a name each (one that is not"
+            " set has its usual name): name another column, or leave one out",
             ".columns",
         ),
     )

@@ -49,6 +49,15 @@ _MODEL_NAME_RULES = (
         "`metadata.name` must not contain `-r` and a number, as in `products-r2`: releases of the"
         " model are named so; choose a name such as `products-v2`",
     ),
+    rule(
+        "!has(self.spec.rollout) || !has(self.spec.rollout.approvedRelease)"
+        " || !self.spec.rollout.approvedRelease.contains('-')"
+        " || self.spec.rollout.approvedRelease.substring(0,"
+        " self.spec.rollout.approvedRelease.lastIndexOf('-')) == self.metadata.name",
+        "`spec.rollout.approvedRelease` must be a release of this model: `r` and its number, such"
+        " as `r13`, alone or after the name of the model and a dash",
+        ".spec.rollout.approvedRelease",
+    ),
 )
 
 

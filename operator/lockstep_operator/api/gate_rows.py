@@ -50,12 +50,22 @@ _LIVE_FIELDS = ("intervalSeconds", "count", "failureLimit", "inconclusiveLimit",
 
 
 @dataclass(frozen=True)
+class ValueRule:
+    """`holds`, in CEL, of each gate of a type; else the API server says `message`, at `at`."""
+
+    holds: str
+    message: str
+    at: str
+
+
+@dataclass(frozen=True)
 class GateRow:
     """One type of gate.
 
     `fields` belong to it, and to no type whose row does not name them. `required`: of each group at
     least one field must be set; else the API server says `message`, at the field `at`.
-    `needs_recall`: the evaluation has to measure recall@k for it.
+    `needs_recall`: the evaluation has to measure recall@k for it. `values`: what must hold of its
+    bounds, or it could never pass.
     """
 
     reading: Reading
@@ -64,6 +74,7 @@ class GateRow:
     message: str
     at: str
     needs_recall: bool = False
+    values: tuple[ValueRule, ...] = ()
 
     @property
     def phase(self) -> GatePhase:
@@ -83,6 +94,24 @@ def required_rules(rows: Mapping[T, GateRow]) -> list[dict[str, str]]:
         ".minSamples",
     )
     return [*bounds, samples]
+
+
+def below_one(field: str) -> ValueRule:
+    """The lower confidence bound of a share, which `field` is compared with, is always below 1."""
+    return ValueRule(
+        f"!has(self.{field}) || double(self.{field}) < 1.0",
+        f"`{field}` must be below 1: no number of samples shows that much; ask for `0.999`, say",
+        field,
+    )
+
+
+def value_rules(rows: Mapping[T, GateRow]) -> list[dict[str, str]]:
+    """No gate has bounds that nothing could be within."""
+    return [
+        rule(f"self.type != '{kind}' || {value.holds}", value.message, f".{value.at}")
+        for kind, row in rows.items()
+        for value in row.values
+    ]
 
 
 def field_rules(rows: Mapping[T, GateRow]) -> list[dict[str, str]]:

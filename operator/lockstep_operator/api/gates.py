@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, KindName, UnitFraction, rule, validations
+from lockstep_core.protocol.base import Contract, KindName, UnitFraction, validations
 from lockstep_core.quality.verdicts import Verdict as Verdict
 from lockstep_operator.api.gate_rows import (
     EVALUATION,
@@ -22,8 +22,11 @@ from lockstep_operator.api.gate_rows import (
     SCRAPE_BESIDE,
     GatePhase,
     GateRow,
+    ValueRule,
+    below_one,
     field_rules,
     required_rules,
+    value_rules,
 )
 
 
@@ -43,6 +46,9 @@ class OnInconclusive(StrEnum):
     PAUSE = "Pause"
     FAIL = "Fail"
 
+
+# Queries that a replay sends where `maxSamples` is not set.
+REPLAYED_QUERIES = 1000
 
 GateName = Annotated[
     str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)
@@ -74,6 +80,7 @@ GATES: dict[GateType, GateRow] = {
         " bound checks nothing",
         at="min",
         needs_recall=True,
+        values=(below_one("min"), below_one("minGainOverBaseline")),
     ),
     GateType.LIVE_RECALL: GateRow(
         REPLAY,
@@ -81,6 +88,16 @@ GATES: dict[GateType, GateRow] = {
         required=(("min",),),
         message="`min` must be set: a gate without a bound checks nothing",
         at="min",
+        values=(
+            below_one("min"),
+            ValueRule(
+                "!has(self.minSamples) || self.minSamples <="
+                f" (has(self.maxSamples) ? self.maxSamples : {REPLAYED_QUERIES})",
+                "`minSamples` must be at most `maxSamples`, which is"
+                f" {REPLAYED_QUERIES} when unset: no more queries are sent",
+                "minSamples",
+            ),
+        ),
     ),
     GateType.LATENCY: GateRow(
         SCRAPE,
@@ -88,6 +105,13 @@ GATES: dict[GateType, GateRow] = {
         required=(("quantile",), ("maxMilliseconds",)),
         message="`quantile` and `maxMilliseconds` must be set for type `Latency`",
         at="maxMilliseconds",
+        values=(
+            ValueRule(
+                "!has(self.quantile) || double(self.quantile) > 0.0",
+                "`quantile` must be above 0: at 0 every request may be slower",
+                "quantile",
+            ),
+        ),
     ),
     GateType.ERROR_RATIO: GateRow(
         SCRAPE_BESIDE,
@@ -95,6 +119,14 @@ GATES: dict[GateType, GateRow] = {
         required=(("maxRatio",),),
         message="`maxRatio` must be set for type `ErrorRatio`",
         at="maxRatio",
+        values=(
+            ValueRule(
+                "!has(self.maxRatio) || double(self.maxRatio) > 0.0",
+                "`maxRatio` must be above 0: no number of requests shows that none can fail; ask"
+                " for `0.001`, say, which needs about 4,400 requests",
+                "maxRatio",
+            ),
+        ),
     ),
     GateType.PROMETHEUS: GateRow(
         QUERY,
@@ -102,11 +134,24 @@ GATES: dict[GateType, GateRow] = {
         required=(("prometheus",), ("minValue", "maxValue")),
         message="`prometheus`, and `minValue` or `maxValue`, must be set for type `Prometheus`",
         at="prometheus",
+        values=(
+            ValueRule(
+                "!has(self.minValue) || !has(self.maxValue)"
+                " || double(self.minValue) <= double(self.maxValue)",
+                "`minValue` must be at most `maxValue`: no answer is within both",
+                "minValue",
+            ),
+        ),
     ),
 }
 # Judged before anything serves; all others are judged in an analysis.
 OFFLINE = tuple(kind for kind, row in GATES.items() if row.phase is GatePhase.OFFLINE)
 NEED_RECALL = tuple(kind for kind, row in GATES.items() if row.needs_recall)
+# Judged by the requests that a candidate answered; and what sends it requests by itself.
+COUNT_REQUESTS = tuple(
+    kind for kind, row in GATES.items() if row.reading in (SCRAPE, SCRAPE_BESIDE)
+)
+SEND_REQUESTS = tuple(kind for kind, row in GATES.items() if row.reading is REPLAY)
 NEED_HELD_OUT = tuple(kind for kind, row in GATES.items() if row.reading.held_out)
 
 
@@ -117,12 +162,7 @@ class Gate(Contract):
         json_schema_extra=validations(
             *required_rules(GATES),
             *field_rules(GATES),
-            rule(
-                "!has(self.maxSamples) || !has(self.minSamples)"
-                " || self.minSamples <= self.maxSamples",
-                "`minSamples` must be at most `maxSamples`",
-                ".minSamples",
-            ),
+            *value_rules(GATES),
         )
     )
 
@@ -183,7 +223,7 @@ class Gate(Contract):
         default=None,
         ge=1,
         le=100_000,
-        description="Queries that are sent at most; 1000 when unset.",
+        description=f"Queries that are sent at most; {REPLAYED_QUERIES} when unset.",
     )
     interval_seconds: int | None = Field(
         default=None, ge=1, le=86_400, description="Time between two measurements; 10 when unset."

@@ -6,9 +6,12 @@ from pydantic import ConfigDict, Field
 
 from lockstep_core.protocol.base import Contract, KindName, rule, validations
 from lockstep_core.protocol.datasets import DatasetSpec
-from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
+from lockstep_core.protocol.indexing import TRAITS, IndexSpec, ObjectivesSpec
+from lockstep_operator.api.gate_rows import named
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.status import Condition, Time
+
+EXACT = tuple(kind for kind, traits in TRAITS.items() if traits.exact)
 
 
 class ModelReference(Contract):
@@ -38,6 +41,19 @@ class BuildSpec(Contract):
 
 class VectorIndexSpec(Contract):
     """The desired index."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.objectives.recall) || !has(self.objectives.recall.min)"
+                " || double(self.objectives.recall.min) < 1.0"
+                f" || self.index.type in {[kind.value for kind in EXACT]}",
+                "`objectives.recall.min` must be below 1 unless `index.type` is"
+                f" {named(EXACT)}: no sample of searches shows that none misses",
+                ".objectives.recall.min",
+            )
+        )
+    )
 
     model_ref: ModelReference = Field(description="The model whose embeddings are indexed.")
     source: DatasetSpec = Field(description="The corpus. A change is a release of the same space.")

@@ -5,15 +5,36 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_core.protocol.storage import ObjectName
 
+_QUANTITY = (
+    r"^\+?([0-9]{1,19}(\.[0-9]{0,9})?|\.[0-9]{1,9})"
+    r"([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]{1,2})?$"
+)
+
+
+def _as_text(quantity: Any) -> Any:
+    """YAML reads `cpu: 1` as a number; Kubernetes takes either."""
+    is_number = isinstance(quantity, int) and not isinstance(quantity, bool)
+    return str(quantity) if is_number else quantity
+
+
+# As Kubernetes takes it, but for a minus.
 Quantity = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^[0-9]{1,12}(\.[0-9]{1,9})?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$", min_length=1, max_length=24
+    BeforeValidator(_as_text),
+    StringConstraints(pattern=_QUANTITY, min_length=1, max_length=24),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "pattern": _QUANTITY,
+            "minimum": 0,
+            "maxLength": 24,
+        }
     ),
 ]
 ResourceName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
@@ -26,16 +47,43 @@ ImageReference = Annotated[
 ]
 
 
+# An API server before 1.34 takes a number or text for 3 MB long whatever `maxLength` says, and
+# refuses a rule, or rules together, by what that could cost: a rule reads each value once or twice.
+_ORDINARY = "['cpu', 'memory', 'ephemeral-storage']"
+# A number or text, as text.
+_REQUEST, _LIMIT = "string(self.requests[name])", "string(self.limits[name])"
+
+
+def _key_rule(field: str) -> dict[str, str]:
+    """Kubernetes refuses a pod that asks for another resource."""
+    return rule(
+        f"!has(self.{field}) || self.{field}.all(name, name in {_ORDINARY}"
+        " || name.startsWith('hugepages-') || name.matches('^[^/]+/[^/]+$'))",
+        f"keys of `{field}` must be `cpu`, `memory`, `ephemeral-storage`, `hugepages-` and a size,"
+        " or a name with a domain such as `nvidia.com/gpu`",
+        f".{field}",
+    )
+
+
 class Resources(Contract):
     """Compute resources of the program's container."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
+            _key_rule("requests"),
+            _key_rule("limits"),
             rule(
-                "!has(self.requests) || !has(self.limits) || self.requests.all(name,"
-                " !(name in self.limits) || !isQuantity(self.requests[name])"
-                " || !isQuantity(self.limits[name])"
-                " || quantity(self.requests[name]).compareTo(quantity(self.limits[name])) <= 0)",
+                "!has(self.limits) || self.limits.all(name, !name.contains('/')"
+                " || type(self.limits[name]) == int || quantity(self.limits[name]).isInteger())",
+                "`limits` of an extended resource such as `nvidia.com/gpu` must be whole numbers"
+                " such as `1`: Kubernetes gives out no part of one",
+                ".limits",
+            ),
+            rule(
+                "!has(self.requests) || !has(self.limits) ||"
+                f" {_ORDINARY}.all(name, !(name in self.requests) || !(name in self.limits)"
+                f" || !isQuantity({_REQUEST}) || !isQuantity({_LIMIT})"
+                f" || quantity({_REQUEST}).compareTo(quantity({_LIMIT})) <= 0)",
                 "`requests` must not exceed `limits`",
                 ".requests",
             ),
@@ -93,6 +141,16 @@ class Toleration(Contract):
     effect: TaintEffect | None = Field(default=None, description="Effect; any when left out.")
 
 
+_PART = "[a-z0-9]+([._-]+[a-z0-9]+)*"
+# As container runtimes read it: host, path, tag, digest.
+_IMAGE = (
+    "^([a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?/)?"
+    f"{_PART}(/{_PART})*"
+    "(:[a-zA-Z0-9_][-a-zA-Z0-9_.]{0,127})?"
+    "(@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?$"
+)
+
+
 class PodTemplate(Contract):
     """What a user may set of a program's pod."""
 
@@ -104,6 +162,12 @@ class PodTemplate(Contract):
                 f" || self.nodeSelector.all(key, key.matches('{_LABEL_KEY}'))",
                 "keys of `nodeSelector` must be label keys such as `kubernetes.io/arch`",
                 ".nodeSelector",
+            ),
+            rule(
+                f"!has(self.image) || self.image.matches('{_IMAGE}')",
+                "`image` must be a name that can be pulled, such as `ghcr.io/team/encoder:1.4` or"
+                " `localhost:5000/encoder@sha256:` and 64 hex digits: path in lower case, one tag",
+                ".image",
             ),
         )
     )

@@ -1,4 +1,4 @@
-"""How a candidate becomes stable: steps, approval, traffic, capacity. Policy, never identity."""
+"""How a candidate becomes stable: steps, approval, capacity. Policy, never identity."""
 
 from __future__ import annotations
 
@@ -10,60 +10,9 @@ from pydantic import ConfigDict, Field, StringConstraints
 from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_core.protocol.config import MAX_RECALLS
 from lockstep_operator.api.gate_rows import is_none_of, is_one_of, named_as_judged
-from lockstep_operator.api.gates import NEED_RECALL, OFFLINE, Gate, GateName
-
-
-class PauseStep(Contract):
-    """Waits, with the traffic of the step before."""
-
-    seconds: int | None = Field(
-        default=None,
-        ge=1,
-        le=31_536_000,
-        description="How long. Unset: until a person promotes or approves the release.",
-    )
-
-
-class AnalysisStep(Contract):
-    """Judges live gates while a release takes its share of the traffic, or all of it."""
-
-    gates: list[GateName] = Field(
-        min_length=1,
-        max_length=16,
-        description="Names of gates in `spec.rollout.gates` that are measured live.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
-    )
-
-
-class Step(Contract):
-    """One step of a canary: exactly one of its fields is set."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.setWeight), has(self.mirror), has(self.pause), has(self.analysis)]"
-                ".filter(x, x).size() == 1",
-                "a step must set exactly one of `setWeight`, `mirror`, `pause` and `analysis`",
-            )
-        )
-    )
-
-    set_weight: int | None = Field(
-        default=None,
-        ge=0,
-        le=100,
-        description="Percent of the requests that the candidate answers from here on."
-        " 100, as the last step, says what happens anyway: it is promoted.",
-    )
-    mirror: int | None = Field(
-        default=None,
-        ge=0,
-        le=100,
-        description="Percent of the requests that are copied to the candidate from here on, whose"
-        " answers are thrown away. Needs `traffic.router: GatewayAPI`.",
-    )
-    pause: PauseStep | None = Field(default=None, description="Wait, or wait for a person.")
-    analysis: AnalysisStep | None = Field(default=None, description="Judge live gates.")
+from lockstep_operator.api.gates import NEED_RECALL, OFFLINE, Gate
+from lockstep_operator.api.steps import MAX_STEPS, STEP_RULES, AnalysisStep, Step
+from lockstep_operator.api.traffic import TrafficSpec
 
 
 class Promotion(StrEnum):
@@ -85,79 +34,6 @@ class Capacity(StrEnum):
 
     AVAILABILITY = "Availability"
     RESOURCE_AWARE = "ResourceAware"
-
-
-class RouterName(StrEnum):
-    """`Replicas`: the share of ready pods. `GatewayAPI`: the weights of an HTTPRoute."""
-
-    REPLICAS = "Replicas"
-    GATEWAY_API = "GatewayAPI"
-
-
-class ParentRef(Contract):
-    """The Gateway that the HTTPRoute attaches to."""
-
-    name: Annotated[str, StringConstraints(min_length=1, max_length=253)] = Field(
-        description="Name of the Gateway."
-    )
-    namespace: Annotated[str, StringConstraints(min_length=1, max_length=63)] | None = Field(
-        default=None, description="Its namespace; unset: that of the model."
-    )
-    section_name: Annotated[str, StringConstraints(min_length=1, max_length=253)] | None = Field(
-        default=None, description="Its listener; unset: all of them."
-    )
-
-
-class Mirroring(StrEnum):
-    """Whose word it is that a Gateway can copy requests: `Listed`, its class's; `Trusted`, yours
-    where the class says nothing at all."""
-
-    LISTED = "Listed"
-    TRUSTED = "Trusted"
-
-
-class GatewayRoute(Contract):
-    """The HTTPRoute that the operator owns."""
-
-    parent_refs: list[ParentRef] = Field(
-        min_length=1,
-        max_length=4,
-        description="The Gateways that it attaches to.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    hostnames: list[Annotated[str, StringConstraints(min_length=1, max_length=253)]] = Field(
-        default_factory=list,
-        max_length=16,
-        description="Host names of the route; none: all.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    # None and not Listed: what a spec leaves out must not change the hash of its steps.
-    mirroring: Mirroring | None = Field(
-        default=None,
-        description="Where requests are copied. `Listed` (unset): where the Gateway's class lists"
-        " that it can. `Trusted`: also where it lists no feature at all, as Envoy Gateway's does.",
-    )
-
-
-class TrafficSpec(Contract):
-    """Who splits the requests between stable and candidate."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "has(self.router) && self.router == 'GatewayAPI' ? has(self.gateway)"
-                " : !has(self.gateway)",
-                "`gateway` must be set with `router: GatewayAPI`, and only with it",
-                ".gateway",
-            )
-        )
-    )
-
-    router: RouterName = Field(
-        default=RouterName.REPLICAS,
-        description="`Replicas`: the share of ready pods. `GatewayAPI`: weights of an HTTPRoute.",
-    )
-    gateway: GatewayRoute | None = Field(default=None, description="The HTTPRoute.")
 
 
 class RollbackWindow(Contract):
@@ -183,14 +59,6 @@ class RolloutSpec(Contract):
                 ".gates",
             ),
             rule(
-                "!has(self.steps) || self.steps.all(s, !has(s.analysis) ||"
-                " s.analysis.gates.all(n, has(self.gates) && self.gates.exists(g, g.name == n"
-                f" && {is_none_of('g', OFFLINE)})))",
-                "`analysis.gates` must name gates of `gates` that are measured live:"
-                f" {named_as_judged(OFFLINE)} before the canary",
-                ".steps",
-            ),
-            rule(
                 "!has(self.afterPromotion) || self.afterPromotion.gates.all(n, has(self.gates)"
                 f" && self.gates.exists(g, g.name == n && {is_none_of('g', OFFLINE)}))",
                 "`afterPromotion.gates` must name gates of `gates` that are measured live:"
@@ -205,14 +73,7 @@ class RolloutSpec(Contract):
                 " nothing to go back to; raise `rollbackWindow.releases` and `.seconds`",
                 ".afterPromotion",
             ),
-            rule(
-                "!has(self.steps) || self.steps.size() < 2 || self.steps.exists_one(s,"
-                " has(s.setWeight) && s.setWeight == 100) == false ||"
-                " (has(self.steps[self.steps.size() - 1].setWeight)"
-                " && self.steps[self.steps.size() - 1].setWeight == 100)",
-                "`setWeight: 100` must be the last step: it is the promotion",
-                ".steps",
-            ),
+            *STEP_RULES,
             rule(
                 "!has(self.holdAtStep) || (has(self.steps)"
                 " && self.holdAtStep <= self.steps.size())",
@@ -224,7 +85,7 @@ class RolloutSpec(Contract):
 
     steps: list[Step] = Field(
         default_factory=list,
-        max_length=32,
+        max_length=MAX_STEPS,
         description="The way from 0 to 100 percent. None: the entry point moves at once, as it"
         " does for the first release and for a rollback.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},

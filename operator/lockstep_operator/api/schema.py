@@ -23,6 +23,8 @@ _KEPT = frozenset(
 # Words that decorate, and `required`, which is taken with the properties. `propertyNames` has
 # no structural form: CEL rules bound the keys where it matters.
 _DROPPED = frozenset({"title", "$defs", "propertyNames", "required"})
+# Has two types, and stands in place of one.
+INT_OR_STRING = "x-kubernetes-int-or-string"
 _NESTING = frozenset({"properties", "items", "additionalProperties", "patternProperties"})
 
 
@@ -49,7 +51,7 @@ def _convert(
             raise UnsupportedSchema(f"{path}: {name} contains itself")
         siblings = {key: value for key, value in node.items() if key != "$ref"}
         return _convert({**definitions[name], **siblings}, definitions, path, (*seen, name))
-    if "anyOf" in node:
+    if "anyOf" in node and INT_OR_STRING not in node:
         return _convert(_without_null(node, path), definitions, path, seen)
     converted: Schema = {}
     for key, value in node.items():
@@ -60,9 +62,11 @@ def _convert(
             converted[key] = True
         elif key == "const":
             converted["enum"] = [value]
-        elif key not in _NESTING and key not in _DROPPED:
+        elif key not in _NESTING and key not in _DROPPED and key != "anyOf":
             raise UnsupportedSchema(f"{path}: `{key}` has no structural form")
     converted.update(_children(node, definitions, path, seen))
+    if INT_OR_STRING in converted:
+        return {**converted, "anyOf": node["anyOf"]}
     if "type" not in converted:
         raise UnsupportedSchema(f"{path}: a structural schema needs a type everywhere")
     if converted["type"] == "array":
@@ -130,8 +134,8 @@ def unbounded(schema: Schema) -> list[str]:
 
 
 def _bounded(node: Schema) -> bool:
-    match node["type"]:
-        case "string":
+    match node.get("type"):
+        case "string" | None:
             return "maxLength" in node or "enum" in node
         case "array":
             return "maxItems" in node

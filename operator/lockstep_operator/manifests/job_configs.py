@@ -14,13 +14,11 @@ from lockstep_core.protocol.config import (
 )
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_operator.api.gates import Gate
+from lockstep_operator.api.gates import REPLAYED_QUERIES, Gate
 from lockstep_operator.api.objects import Index, Model, Release
 from lockstep_operator.api.release import FrozenIndex
 from lockstep_operator.manifests.facts import build_facts, held_out, is_same_store, training_facts
 from lockstep_operator.manifests.names import encoder_name
-
-REPLAYED_QUERIES = 1000
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,16 @@ import re
 from collections.abc import Mapping
 from fractions import Fraction
 
-# As a spec may say it, and as a live object may: a server knows signs, exponents and `n` as well.
-_WRITTEN = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?")
 _ANY = re.compile(
-    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([numkMGTPE]|[KMGTPE]i)|e([+-]?[0-9]{1,3}))?"
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?[0-9]{1,3}))?"
 )
+# The API server stores no larger number: it cuts what is above.
+_LARGEST = Fraction(2**63 - 1)
 _DECIMAL = {
     name: Fraction(10) ** power
     for name, power in zip(("m", "", *"kMGTPE"), (-3, 0, 3, 6, 9, 12, 15, 18), strict=True)
 }
-_BINARY = {
-    name: Fraction(1024) ** power
-    for power, name in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)
-}
+_BINARY = {f"{name}i": Fraction(1024) ** power for power, name in enumerate("KMGTPE", start=1)}
 # Sizes that a server may write, and a spec may not.
 _SIZES = {**_DECIMAL, **_BINARY, "u": Fraction(10) ** -6, "n": Fraction(10) ** -9}
 
@@ -40,11 +37,13 @@ def amount(quantity: str) -> Fraction | None:
 def canonical(quantity: str) -> str:
     """The canonical form: no fraction, the largest suffix of its family (k8s `Quantity`).
 
-    Raises ValueError for text that is no quantity.
+    An exponent (`2e9`) becomes a suffix (`2G`), which is stored as it is. Raises ValueError for
+    text that is no quantity, and for less than nothing.
     """
     value = amount(quantity)
-    if value is None or _WRITTEN.fullmatch(quantity) is None:
+    if value is None or value < 0:
         raise ValueError(f"`{quantity}` must be a quantity such as 500m, 2 or 4Gi")
+    value = min(value, _LARGEST)
     if quantity.endswith("i") and value.denominator == 1 and value >= 1024:
         return _largest(value, _BINARY)
     return _decimal(value)

@@ -11,7 +11,7 @@ from lockstep_core.protocol import headers
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_operator.api.kinds import GATEWAY_GROUP, HTTP_ROUTE
 from lockstep_operator.api.objects import Model, Object
-from lockstep_operator.api.rollout import ParentRef
+from lockstep_operator.api.traffic import ParentRef
 from lockstep_operator.manifests.metadata import (
     Component,
     metadata,

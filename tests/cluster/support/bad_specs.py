@@ -401,7 +401,8 @@ _TRAINING = (
 _PODS = (
     _model("image", {f"{_TEMPLATE}.image": "a b"}, "template.image", "match"),
     _model("quantity", {f"{_RESOURCES}.requests.cpu": "two"}, "requests.cpu", "match"),
-    _model("quantity-number", {f"{_RESOURCES}.requests.cpu": 2}, "requests.cpu", "string"),
+    _model("quantity-less", {f"{_RESOURCES}.requests.cpu": -1}, "requests.cpu", "0"),
+    _model("quantity-yes", {f"{_RESOURCES}.requests.cpu": True}, "requests.cpu"),
     _model(
         "requests-above-limits",
         {f"{_RESOURCES}.limits": {"memory": "1Gi"}},

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from lockstep_core.protocol import headers
 from lockstep_operator.api.objects import Object
-from lockstep_operator.api.rollout import ParentRef
+from lockstep_operator.api.traffic import ParentRef
 from lockstep_operator.decide.traffic.routers.parents import ParentState, report_of
 from lockstep_operator.manifests.routes import http_route
 from tests.cluster.support.control_plane import ControlPlane

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, rule, validations
+from lockstep_operator.api.pods import Resources
 from lockstep_operator.api.schema import UnsupportedSchema, structural, unbounded
 
 pytestmark = pytest.mark.unit
@@ -60,6 +61,16 @@ def test_lists_maps_and_constants() -> None:
     assert properties["tags"]["additionalProperties"] == {"type": "string", "maxLength": 5}
     assert properties["names"]["x-kubernetes-list-type"] == "atomic"
     assert unbounded(structural(Tree)) == []
+
+
+def test_a_number_or_text_has_two_types_and_a_bound() -> None:
+    limits = structural(Resources)["properties"]["limits"]
+    quantity = limits["additionalProperties"]
+    assert "type" not in quantity and quantity["x-kubernetes-int-or-string"] is True
+    assert quantity["anyOf"] == [{"type": "integer"}, {"type": "string"}]
+    assert quantity["maxLength"] == 24 and unbounded(limits) == []
+    del quantity["maxLength"]
+    assert unbounded(limits) == [".*"]
 
 
 def test_rules_and_list_keys_pass_through() -> None:

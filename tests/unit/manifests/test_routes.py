@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockstep_operator.api.objects import Model, Object
-from lockstep_operator.decide.vocabulary.compare import difference, with_hash
+from lockstep_operator.decide.vocabulary.compare import difference, spec_difference, with_hash
 from lockstep_operator.manifests.routes import http_route
 from tests.unit.manifests.support import samples
 
@@ -128,3 +128,47 @@ def test_whatever_a_hand_adds_is_a_difference(edit: Any, where: str) -> None:
     assert difference(manifest, live) is None
     edit(live["spec"])
     assert difference(manifest, live) == where
+
+
+def _a_redirect(spec: Object) -> None:
+    spec["rules"][-1]["filters"] = [{"type": "RequestRedirect"}]
+
+
+def _timeouts(spec: Object) -> None:
+    spec["rules"][-1]["timeouts"] = {"request": "10s"}
+
+
+def _a_name_and_retries(spec: Object) -> None:
+    spec["rules"][0] |= {"name": "testers", "retry": {"attempts": 2}}
+
+
+def _a_port(spec: Object) -> None:
+    spec["parentRefs"][0]["port"] = 443
+
+
+def _no_empty_lists(spec: Object) -> None:
+    del spec["hostnames"]
+    for rule in spec["rules"]:
+        del rule["filters"]
+
+
+def _another_gateway_by_default(spec: Object) -> None:
+    spec["useDefaultGateways"] = "None"
+
+
+@pytest.mark.parametrize(
+    ("edit", "where"),
+    [
+        (_a_redirect, "spec.rules"),
+        (_timeouts, None),
+        (_a_name_and_retries, None),
+        (_a_port, None),
+        (_no_empty_lists, None),
+        (_another_gateway_by_default, None),
+    ],
+)
+def test_what_leads_no_request_elsewhere_is_none(edit: Any, where: str | None) -> None:
+    manifest = http_route(model(), HOLDER, candidate=CANDIDATE, weight=10)
+    live = with_hash(http_route(model(), HOLDER, candidate=CANDIDATE, weight=10))
+    edit(live["spec"])
+    assert difference(manifest, live) == spec_difference(manifest, live) == where

@@ -7,7 +7,9 @@ read again, so each looks at the state first and finds its effect there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
+from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api.gate_rows import GatePhase
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
@@ -28,13 +30,16 @@ from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import JobKind, release_name, short_name
 
-VALUE_LIMIT, OUTCOME_LIMIT = 128, 512
+VERB_LIMIT, VALUE_LIMIT, OUTCOME_LIMIT = 32, 128, 512
+# Annotations that are no verb and are told: a status has a bound.
+UNKNOWN_VERBS = 8
 # What a verb answers: the outcome, and the reason of its Event. None: not yet, ask again.
 Answer = tuple[str, Reason] | None
 
 
 def handle_verbs(context: ReconcileContext) -> None:
     """Acts on each annotation whose value was not handled yet, the most careful verb first."""
+    _refuse_unknown(context)
     for verb, act in _VERBS.items():
         value = context.model.annotations.get(annotation(verb), "")[:VALUE_LIMIT]
         known = context.handled.get(verb)
@@ -49,6 +54,24 @@ def handle_verbs(context: ReconcileContext) -> None:
         )
         warning = reason is Reason.VERB_REFUSED
         context.event(reason, f"{verb}={value}: {outcome}", warning=warning)
+
+
+def _refuse_unknown(context: ReconcileContext) -> None:
+    """Tells of annotations that are no verb, as a mistyped one: nothing else would."""
+    annotations, domain = context.model.annotations, f"{GROUP}/"
+    keys = sorted(key for key in annotations if key.startswith(domain))
+    names = {key.removeprefix(domain)[:VERB_LIMIT]: key for key in keys}
+    for gone in [name for name in context.handled if name not in {*Verb, *names}]:
+        del context.handled[gone]
+    for name in [name for name in names if name not in set(Verb)][:UNKNOWN_VERBS]:
+        value, known = annotations[names[name]][:VALUE_LIMIT], context.handled.get(name)
+        if known is not None and known.value == value:
+            continue
+        near = get_close_matches(name, list(Verb), n=1)
+        meant = f"; did you mean {annotation(Verb(near[0]))}?" if near else ""
+        told = f"refused: there is no verb {name}, only {', '.join(Verb)}{meant}"
+        context.handled[name] = HandledVerb(verb=name, value=value, outcome=told, at=context.now)
+        context.event(Reason.VERB_REFUSED, f"{name}={value}: {told}", warning=True)
 
 
 def _answer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.storage import ArtifactSource, ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
+from lockstep_operator.api.gate_rows import REPLAY
+from lockstep_operator.api.gates import GATES
 from lockstep_operator.api.importing import EvaluationSpec
 from lockstep_operator.api.model import EmbeddingModelSpec, Indexing
 from lockstep_operator.api.objects import Index, Release
@@ -120,8 +122,18 @@ def _problem(snapshot: Snapshot, frozen: tuple[FrozenIndex, ...]) -> Problem | N
         wrong = unreachable(model.spec.artifacts, uri, field)
         if wrong is not None:
             return Problem(Reason.INVALID_SPEC, wrong)
-    if model.spec.indexing is Indexing.NONE:
+    found = _index_problem(snapshot, frozen) if model.spec.indexing is Indexing.REQUIRED else None
+    if found is not None:
+        return found
+    wrong = unsearchable(model.spec, [index.name for index in frozen])
+    if wrong is None:
         return None
+    # Of two manifests that are applied together, that of the index may come later.
+    return Problem(Reason.INVALID_SPEC, wrong, waits=not snapshot.releases)
+
+
+def _index_problem(snapshot: Snapshot, frozen: tuple[FrozenIndex, ...]) -> Problem | None:
+    model = snapshot.model
     for broken in snapshot.broken_indexes:
         name = broken.raw["metadata"]["name"]
         return Problem(Reason.INVALID_INDEX, f"VectorIndex {name}: {broken.message}")
@@ -150,6 +162,29 @@ def _problem(snapshot: Snapshot, frozen: tuple[FrozenIndex, ...]) -> Problem | N
             f" {model.name}`, or set `spec.indexing: None` to release the encoder alone",
             waits=True,
         )
+    return None
+
+
+def unsearchable(spec: EmbeddingModelSpec, indexes: Sequence[str]) -> str | None:
+    """Why a replay that the spec asks for has no index to search; None when each has one."""
+    asked = [step.analysis for step in spec.rollout.steps] + [spec.rollout.after_promotion]
+    judged = {name for analysis in asked if analysis is not None for name in analysis.gates}
+    for gate in spec.rollout.gates:
+        if gate.name not in judged or GATES[gate.type].reading is not REPLAY:
+            continue
+        field = f"`index` of gate {gate.name} in `spec.rollout.gates`"
+        if not indexes:
+            return (
+                f"gate {gate.name} in `spec.rollout.gates` searches an index, and"
+                " `spec.indexing` is None: remove the gate, or set `spec.indexing: Required`"
+            )
+        if gate.index is None and len(indexes) > 1:
+            return f"{field} must be set to one of the VectorIndexes: {', '.join(indexes)}"
+        if gate.index is not None and gate.index not in indexes:
+            return (
+                f"{field} is {gate.index}, and no VectorIndex of that name has this model: name"
+                f" one of {', '.join(indexes)}, or apply it"
+            )
     return None
 
 

@@ -32,6 +32,8 @@ def with_candidate(context: ReconcileContext, candidate: Release) -> Summary:
         *([findings] if findings else []),
         serving_sentence(context),
     ]
+    if _is_unwatched(candidate):
+        parts.append(f"No gate measures {short} while it waits.")
     parts += [watch] if (watch := watch_of_stable(context)) else []
     if context.change_waits:
         parts.append(f"Another change of the spec is seen: {context.change_waits}.")
@@ -43,6 +45,13 @@ def with_candidate(context: ReconcileContext, candidate: Release) -> Summary:
     broken = stable is not None and not health_of(context, stable).serving
     phase = Phase.DEGRADED if broken else Phase.PROGRESSING
     return Summary(phase, reason, message, reconciling=True)
+
+
+def _is_unwatched(candidate: Release) -> bool:
+    """Whether it answers requests, and only a person's word ends its step."""
+    status = candidate.status
+    answers = status.weights is not None and (status.weights.asked or status.weights.achieved) > 0
+    return status.stage is Stage.CANARY and status.paused_at is not None and answers
 
 
 def _candidate_commands(context: ReconcileContext, candidate: Release) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockstep_operator.api.rollout import RouterName
+from lockstep_operator.api.traffic import RouterName
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.traffic.routers.choice import router_of
 

@@ -39,7 +39,12 @@ _ABSENT_WHEN_FALSE = frozenset(
 _ATOMIC_MAPS = frozenset({"selector", "labelSelector", "nodeSelector"})
 # Lists with one owner for the whole (listType atomic) that say who gets the requests: an item more,
 # or a field more in an item, is another way to a release. Their manifests leave no default out.
-_EXACT_LISTS = frozenset({"parentRefs", "hostnames", "rules"})
+# The fields that are named here lead no request elsewhere: an admission policy may set them.
+_EXACT_LISTS: dict[str, frozenset[str]] = {
+    "parentRefs": frozenset({"port"}),
+    "hostnames": frozenset(),
+    "rules": frozenset({"name", "retry", "timeouts"}),
+}
 _QUANTITY_PARENTS = frozenset({"requests", "limits"})
 
 
@@ -68,6 +73,11 @@ def difference(manifest: Object, live: Object) -> str | None:
     return _first_difference(manifest, live, "", "")
 
 
+def spec_difference(manifest: Object, live: Object) -> str | None:
+    """The same of the spec alone, whoever applied it."""
+    return _first_difference(manifest["spec"], live["spec"], "spec", "spec")
+
+
 def _first_difference(ours: Any, theirs: Any, path: str, field: str) -> str | None:
     if isinstance(ours, dict) and isinstance(theirs, dict):
         if field in _ATOMIC_MAPS:
@@ -79,11 +89,28 @@ def _first_difference(ours: Any, theirs: Any, path: str, field: str) -> str | No
             if differing is not None:
                 return differing
         return None
-    if field in _EXACT_LISTS:
-        return None if ours == (theirs or []) else path
+    if field in _EXACT_LISTS and isinstance(ours, list):
+        return None if _is_exact(ours, theirs or [], _EXACT_LISTS[field]) else path
     if isinstance(ours, list) and isinstance(theirs, list):
         return _list_difference(ours, theirs, path)
     return None if _same_scalar(ours, theirs, field) else path
+
+
+def _is_exact(ours: list[Any], theirs: Any, free: frozenset[str]) -> bool:
+    """Item by item the same, but for `free` fields that ours do not have, and empty lists."""
+    if not isinstance(theirs, list) or len(ours) != len(theirs):
+        return False
+    return all(
+        mine == other
+        if not isinstance(mine, dict) or not isinstance(other, dict)
+        else _said(mine) == _said({k: v for k, v in other.items() if k in mine or k not in free})
+        for mine, other in zip(ours, theirs, strict=True)
+    )
+
+
+def _said(item: dict[str, Any]) -> dict[str, Any]:
+    """Without lists that are empty: whoever writes a typed object leaves them out."""
+    return {key: value for key, value in item.items() if value != []}
 
 
 def _list_difference(ours: list[Any], theirs: list[Any], path: str) -> str | None:

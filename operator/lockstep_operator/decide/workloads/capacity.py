@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.api.rollout import Capacity, RouterName
+from lockstep_operator.api.rollout import Capacity
+from lockstep_operator.api.traffic import RouterName
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.traffic.routers.choice import router_of

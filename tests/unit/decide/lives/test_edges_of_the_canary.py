@@ -410,3 +410,14 @@ def test_edge_25_an_accepted_rollback_waits_for_pods_that_roll_and_says_so() -> 
     assert world.stage(1) == "Promoting" and "waits for its pods" in world.status["message"]
     world.ready_all().settle()
     assert world.stage(1) == "Serving"
+
+
+def test_a_wait_for_a_person_says_that_nothing_measures_the_requests_meanwhile() -> None:
+    told = "No gate measures r2 while it waits."
+    world = worlds.canary(at=1)
+    assert told not in world.settle().status["message"], "a pause that ends by itself"
+    world = worlds.canary(at=3)
+    assert world.record(2)["pauseReason"] == "StepPause" and told in world.status["message"]
+    world = worlds.canary([{"pause": {}}, {"setWeight": 50}])
+    assert world.record(2)["pauseReason"] == "StepPause", "and it has no requests yet"
+    assert told not in world.status["message"]

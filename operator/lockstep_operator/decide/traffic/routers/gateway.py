@@ -13,7 +13,8 @@ from math import ceil
 from lockstep_operator import manifests
 from lockstep_operator.api.kinds import HTTP_ROUTE
 from lockstep_operator.api.objects import Object
-from lockstep_operator.api.rollout import Capacity, Mirroring, ParentRef, RouterName
+from lockstep_operator.api.rollout import Capacity
+from lockstep_operator.api.traffic import Mirroring, ParentRef, RouterName
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference
 from lockstep_operator.decide.context.traffic import Routed, Traffic
@@ -21,7 +22,11 @@ from lockstep_operator.decide.traffic import entry
 from lockstep_operator.decide.traffic.routers import parents
 from lockstep_operator.decide.traffic.routers.parents import ParentState
 from lockstep_operator.decide.traffic.scaling import encoder_total
-from lockstep_operator.decide.vocabulary.compare import difference
+from lockstep_operator.decide.vocabulary.compare import (
+    difference,
+    spec_difference,
+    was_applied,
+)
 from lockstep_operator.manifests.routes import http_route
 
 KIND = HTTP_ROUTE.kind
@@ -30,6 +35,13 @@ MIRROR = "HTTPRouteRequestMirror"
 MIRROR_PERCENT = "HTTPRouteRequestPercentageMirror"
 # A class may learn, a Gateway may get another one: neither is watched.
 LOOK_AGAIN_SECONDS = 60.0
+
+
+UNDATED = (
+    "does not say which change of the HTTPRoute it has read (its conditions have no"
+    " `observedGeneration`), so no weight can be told from the one before: name a Gateway of"
+    " another class, or set `spec.rollout.traffic.router: Replicas`"
+)
 
 
 class GatewayAPI:
@@ -92,8 +104,13 @@ class GatewayAPI:
             return Routed(False, achieved, f"HTTPRoute {context.model.name} is not there yet")
         if wanted.mirror and _cannot_copy(context, wanted.mirror):
             return Routed(False, achieved, "the Gateways cannot copy requests")
-        if live["spec"] != _wanted(context, wanted)["spec"]:
-            return Routed(False, achieved, f"HTTPRoute {context.model.name} is not as asked yet")
+        manifest = _wanted(context, wanted)
+        changed = spec_difference(manifest, live)
+        if changed is not None:
+            lacks = f"HTTPRoute {context.model.name} is not as asked yet"
+            # What was applied from this very manifest is otherwise by another's doing.
+            lacks += f": something else changes `{changed}`" if was_applied(manifest, live) else ""
+            return Routed(False, achieved, lacks)
         lacking = next(_lacking(context, live, wanted), None)
         return Routed(lacking is None, achieved, lacking or "")
 
@@ -151,6 +168,8 @@ def _lacking(context: ReconcileContext, live: Object, wanted: Traffic) -> Iterat
                 f"{parent} has not taken up HTTPRoute {context.model.name}: is it there, and does a"
                 " controller serve its class?"
             )
+        elif report.state is ParentState.UNDATED:
+            yield f"{parent} {UNDATED}"
         elif report.state is ParentState.OUTDATED:
             yield f"{parent} has not read the last change of HTTPRoute {context.model.name}"
         elif report.state is ParentState.REFUSED and (
@@ -164,12 +183,13 @@ def _refused_by_parent(context: ReconcileContext) -> str | None:
     if live is None:
         return None
     for ref in _parent_refs(context):
-        report = parents.report_of(live, ref)
+        report, parent = parents.report_of(live, ref), parents.name_of(ref, context.model.namespace)
         if report.state is ParentState.REFUSED and report.lasting:
-            parent = parents.name_of(ref, context.model.namespace)
             return (
                 f"{parent} refuses HTTPRoute {context.model.name} ({report.message}): {report.fix}"
             )
+        if report.state is ParentState.UNDATED:
+            return f"{parent} {UNDATED}"
     return None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lockstep_operator.api.objects import Object
-from lockstep_operator.api.rollout import ParentRef
+from lockstep_operator.api.traffic import ParentRef
 
 # A controller may see a route before it sees its Services: that passes.
 _PASSING = frozenset({"BackendNotFound", "Pending"})
@@ -24,12 +24,16 @@ _FIXES = {
 }
 _FIX = "see the status of the Gateway and the log of its controller"
 
+# A controller need not look at a route again that it refused. A new one it has to read.
+_STALE = "; where that is mended and this stays, delete the route: it is made anew within seconds"
+
 
 class ParentState(StrEnum):
     """What one parent has done with a route."""
 
     NOT_OBSERVED = "NotObserved"  # no report of it
     OUTDATED = "Outdated"  # its report is of an earlier generation
+    UNDATED = "Undated"  # its report does not say of which generation
     REFUSED = "Refused"
     ACTING = "Acting"
 
@@ -57,7 +61,12 @@ def name_of(ref: ParentRef, namespace: str) -> str:
 def report_of(route: Object, ref: ParentRef) -> ParentReport:
     """What the parent reports of the stored generation of the route."""
     reports = [_of_one(route, entry) for entry in _entries(route, ref)]
-    order = (ParentState.REFUSED, ParentState.OUTDATED, ParentState.ACTING)
+    order = (
+        ParentState.UNDATED,
+        ParentState.REFUSED,
+        ParentState.OUTDATED,
+        ParentState.ACTING,
+    )
     silent = ParentReport(ParentState.NOT_OBSERVED)
     return min(reports, key=lambda report: order.index(report.state), default=silent)
 
@@ -77,9 +86,11 @@ def _of_one(route: Object, entry: Object) -> ParentReport:
     conditions = {c["type"]: c for c in entry.get("conditions") or ()}
     asked = [conditions.get("Accepted"), conditions.get("ResolvedRefs")]
     partial = conditions.get("PartiallyInvalid")
-    for condition in (*asked, partial):
-        if condition is not None and condition.get("observedGeneration") != generation:
-            return ParentReport(ParentState.OUTDATED)
+    seen = [one.get("observedGeneration") for one in (*asked, partial) if one is not None]
+    if None in seen:
+        return ParentReport(ParentState.UNDATED)
+    if any(each != generation for each in seen):
+        return ParentReport(ParentState.OUTDATED)
     accepted, resolved = asked
     if accepted is not None and accepted["status"] == "False":
         return _refused(accepted, serves=False)
@@ -98,6 +109,8 @@ def _refused(condition: Object, *, serves: bool) -> ParentReport:
     if condition.get("message"):
         message += f": {str(condition['message']).rstrip('.')}"
     fix = _FIXES.get(reason, _FIX)
+    if not serves and reason not in _PASSING:
+        fix += _STALE
     return ParentReport(
         ParentState.REFUSED, message, fix, serves=serves, lasting=reason not in _PASSING
     )

@@ -175,8 +175,8 @@ def test_a_hand_edit_of_the_route_is_undone() -> None:
         raw["spec"]["rules"][0]["backendRefs"].append({**backend, "name": "stranger"})
 
     world.edit(*ROUTE, change)
-    assert (
-        ROUTER.verify(context(world), Traffic(R1)).missing == "HTTPRoute glyphs is not as asked yet"
+    assert ROUTER.verify(context(world), Traffic(R1)).missing == (
+        "HTTPRoute glyphs is not as asked yet: something else changes `spec.rules`"
     )
     world.settle()
     assert backends(world) == {R1: 100}
@@ -296,6 +296,66 @@ def test_a_canary_waits_while_its_route_is_refused_and_goes_on_after() -> None:
     assert "Gateway infra/edge refuses HTTPRoute glyphs" in world.status["message"]
     live(world)
     assert world.record(2)["step"]["index"] == 2
+
+
+def test_a_refusal_that_outlives_its_cause_ends_with_the_route() -> None:
+    world = canary()
+    says(world, condition("Accepted", "False", "NotAllowedByListeners"))
+    world.settle()
+    for _ in range(5):
+        world.pass_time(3600).settle()
+    assert world.status["phase"] == "Paused", "its controller does not look again"
+    assert "where that is mended and this stays, delete the route" in world.status["message"]
+    world.objects.pop(ROUTE)
+    world.tell(ROUTE)
+    live(world)
+    assert world.record(2)["step"]["index"] == 2
+
+
+def test_a_gateway_that_dates_nothing_is_refused_and_not_waited_for() -> None:
+    world = serving()
+    says(world, condition("Accepted"), condition("ResolvedRefs"))
+    (entry,) = copy.deepcopy(world.objects[ROUTE]["status"]["parents"])
+    for found in entry["conditions"]:
+        del found["observedGeneration"]
+    world.set_status(*ROUTE, {"parents": [entry]})
+    world.settle()
+    told = world.condition("StepsAccepted")
+    assert told is not None and told["status"] == "False"
+    assert told["message"].startswith("Gateway infra/edge does not say which change")
+    for word in (
+        "`observedGeneration`",
+        "another class",
+        "`spec.rollout.traffic.router: Replicas`",
+    ):
+        assert word in told["message"]
+    assert not ROUTER.verify(context(world), Traffic(R1, R2, 5)).holds
+    world.change_model("training.seed", 7)
+    for _ in range(8):
+        world.settle().end_jobs().settle().ready_all().settle().pass_time(300)
+    assert world.stage(2) == "Warming" and world.entry() == R1, "it waits, and does not fail"
+    acts(world).settle()
+    assert world.says("StepsAccepted") == ("True", "StepsAccepted")
+
+
+def test_a_route_with_a_harmless_field_more_is_as_asked() -> None:
+    """An admission policy sets it anew at each write: the canary must not wait for its end."""
+    world = canary()
+
+    def change(raw: Object) -> None:
+        raw["spec"] = copy.deepcopy(raw["spec"])
+        raw["spec"]["parentRefs"][0]["port"] = 80
+        for rule in raw["spec"]["rules"]:
+            rule["timeouts"] = {"request": "10s"}
+            del rule["filters"]
+
+    world.edit(*ROUTE, change)
+    before = len(world.writes)
+    world.settle()
+    assert world.writes[before:] == [], "nothing to undo"
+    acts(world)
+    assert ROUTER.verify(context(world), Traffic(R1, R2, 5)).holds
+    assert world.settle().record(2)["step"]["index"] == 1
 
 
 NOT_YET = [

@@ -10,6 +10,7 @@ from lockstep_operator.api.kinds import DEPLOYMENT, SERVICE
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
+from lockstep_operator.manifests.canary import canary_environment
 from lockstep_operator.manifests.facts import build_facts, training_facts
 from lockstep_operator.manifests.metadata import (
     Component,
@@ -35,13 +36,15 @@ def encoder_deployment(
     *,
     replicas: int | None = None,
     beside: str | None = None,
+    follows_index: bool = True,
     pull_secrets: Sequence[str] = (),
 ) -> Object:
     """The encoder, told the builds of exactly its own indexes.
 
     `replicas` is `spec.serving.replicas` where it is not given, and left out where an autoscaler
-    counts. `beside` is the release whose entry point its pods may share. Raises ValueError while
-    the release lacks its model artifact or one of its builds.
+    counts. `beside` is the release whose entry point its pods may share; they are told of it
+    (`follows_index`), and leave it to that release while they lack their index. Raises ValueError
+    while the release lacks its model artifact or one of its builds.
     """
     serving = model.spec.serving
     if replicas is None and serving.autoscaling is None:
@@ -59,6 +62,9 @@ def encoder_deployment(
         writes_artifacts=False,
         port=(HTTP_PORT, SERVING_PORT),
         requests=ENCODER_REQUESTS,
+        environment=canary_environment(_url(model.name, model.namespace), beside)
+        if beside is not None and follows_index
+        else {},
         probes=_probes(),
     )
     name = encoder_name(release.name)

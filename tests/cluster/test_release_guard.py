@@ -15,6 +15,7 @@ from lockstep_operator.decide.stage_table import STAGE_TABLE
 from tests.cluster.support.chart import Helm
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.models import model
+from tests.unit.manifests.support import samples
 
 OPERATOR = "system:serviceaccount:lockstep-system:lockstep-operator"
 KINDS = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
@@ -22,19 +23,7 @@ RELEASE: dict[str, Any] = {
     "apiVersion": "lockstep.dev/v1alpha1",
     "kind": "EmbeddingRelease",
     "metadata": {"name": "glyphs-r1"},
-    "spec": {
-        "model": "glyphs",
-        "number": 1,
-        "cause": "First",
-        "spaceHash": "s",
-        "indexHash": "i",
-        "artifacts": {"uri": "file:///artifacts", "claimName": "lockstep-artifacts"},
-        "training": {
-            "data": {"uri": "file:///a.npz", "format": "NPZ"},
-            "encoder": {"kind": "CNN", "dimension": 64},
-        },
-        "images": {"trainer": "a", "encoder": "b", "indexer": "c"},
-    },
+    "spec": samples.release_spec(),
 }
 
 

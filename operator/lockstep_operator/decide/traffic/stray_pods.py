@@ -30,9 +30,44 @@ class StrayPod:
     maker: str | None = None
 
 
+@dataclass(frozen=True)
+class _Services:
+    """What the model's Services select: the entry point's, those of encoders and of indexes."""
+
+    entry: Mapping[str, str]
+    # The indexes of each release that runs pods.
+    running: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, context: ReconcileContext) -> _Services:
+        running = {
+            release.name: frozenset(frozen.name for frozen in release.spec.indexes)
+            for release in context.releases
+            if facts_of(release.status.stage).runs_pods
+        }
+        return cls(entry.live_selector(context), running)
+
+    def select(self, own: Mapping[str, str]) -> bool:
+        """Whether one of them selects a pod with these labels."""
+        if self.entry and self.entry.items() <= own.items():
+            return True
+        indexes = self.running.get(own.get(labels.RELEASE, ""))
+        component = own.get(labels.COMPONENT)
+        if indexes is None:
+            return False
+        is_server = component == Component.INDEX and own.get(labels.INDEX) in indexes
+        return component == Component.ENCODER or is_server
+
+
 def stray_pods(context: ReconcileContext) -> list[StrayPod]:
     """By name."""
-    strays = (_stray(context, pod) for pod in context.snapshot.observed.pods if _is_alive(pod))
+    services = _Services.of(context)
+    selected = (
+        pod
+        for pod in context.snapshot.observed.pods
+        if services.select(pod["metadata"].get("labels") or {}) and _is_alive(pod)
+    )
+    strays = (_stray(context, pod) for pod in selected)
     return sorted((s for s in strays if s is not None), key=lambda stray: stray.name)
 
 
@@ -56,9 +91,8 @@ def stray_sentence(context: ReconcileContext) -> str | None:
 
 
 def _stray(context: ReconcileContext, pod: Object) -> StrayPod | None:
+    """What a pod that is selected is, if it is no release's."""
     own = pod["metadata"].get("labels") or {}
-    if not (_is_behind_entry(context, own) or _is_behind_a_release(context, own)):
-        return None
     name = str(pod["metadata"]["name"])
     maker = _maker(pod)
     if maker is None:
@@ -73,22 +107,6 @@ def _stray(context: ReconcileContext, pod: Object) -> StrayPod | None:
 def _is_alive(pod: Object) -> bool:
     ended = (pod.get("status") or {}).get("phase") in _ENDED
     return not ended and "deletionTimestamp" not in pod["metadata"]
-
-
-def _is_behind_entry(context: ReconcileContext, own: Mapping[str, str]) -> bool:
-    selector = entry.live_selector(context)
-    return bool(selector) and selector.items() <= own.items()
-
-
-def _is_behind_a_release(context: ReconcileContext, own: Mapping[str, str]) -> bool:
-    """Whether the Service of an encoder or an index that should run selects it."""
-    release = next((r for r in context.releases if r.name == own.get(labels.RELEASE)), None)
-    if release is None or not facts_of(release.status.stage).runs_pods:
-        return False
-    indexes = {frozen.name for frozen in release.spec.indexes}
-    component = own.get(labels.COMPONENT)
-    is_server = component == Component.INDEX and own.get(labels.INDEX) in indexes
-    return component == Component.ENCODER or is_server
 
 
 def _maker(pod: Object) -> tuple[str, str] | None:

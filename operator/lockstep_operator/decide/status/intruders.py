@@ -34,7 +34,8 @@ def staying_sentence(snapshot: Snapshot) -> str | None:
     if not names:
         return None
     commands = "; ".join(delete_release(snapshot.model, name) for name in names)
-    return f"It does not own {', '.join(names)}, which stay with their pods: {commands}."
+    stays = f"It does not own {', '.join(names)}, and what they run stays"
+    return f"{stays}; delete it: {commands}; nothing else does."
 
 
 def _sentence(context: ReconcileContext, raw: Object) -> str:
@@ -47,5 +48,5 @@ def _sentence(context: ReconcileContext, raw: Object) -> str:
     return (
         f"EmbeddingRelease {name} {lost}: it is not used{answers} and would outlive"
         f" the model. Take it back: {own_again(model, name)}; or delete it with its pods:"
-        f" {delete_release(model, name)}."
+        f" {delete_release(model, name)}; until then it stays as it is."
     )

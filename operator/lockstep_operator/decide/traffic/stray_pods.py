@@ -84,7 +84,8 @@ def stray_sentence(context: ReconcileContext) -> str | None:
     alone = [stray.name for stray in shown if stray.maker is None]
     if alone:
         namespace = context.model.namespace
-        advice.append(f"remove them: kubectl delete pod -n {namespace} {' '.join(alone)}")
+        command = f"kubectl delete pod -n {namespace} {' '.join(alone)}"
+        advice.append(f"remove them: {command}; nothing else ends them")
     if len(alone) < len(shown):
         advice.append("delete what made those that name it, or change its labels")
     return f"Pods that no release runs may answer too: {names}; {'; '.join(advice)}."

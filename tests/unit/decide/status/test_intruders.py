@@ -75,6 +75,6 @@ def test_a_model_that_is_deleted_says_what_stays() -> None:
     world.settle()
     assert world.status["phase"] == "Terminating"
     assert (
-        "It does not own glyphs-r1, which stay with their pods: kubectl"
+        "It does not own glyphs-r1, and what they run stays; delete it: kubectl"
         in (world.status["message"])
     )

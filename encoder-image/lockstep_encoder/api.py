@@ -168,9 +168,10 @@ class Api:
                 index, embedded.vectors, k, remaining_seconds=remaining
             )
         except IndexUnavailable as error:
-            raise RequestError(
-                503, str(error), code="index_unavailable", headers={"retry-after": "1"}
-            ) from error
+            # The next request takes a new connection, which goes to whoever the entry point selects
+            # by then: a client that kept this one would stay with an encoder that cannot answer.
+            extra = {"retry-after": "1", "connection": "close"}
+            raise RequestError(503, str(error), code="index_unavailable", headers=extra) from error
         except PairingRefused as error:
             self._metrics.pairing_refusals.labels(index.name, error.reason).inc()
             raise RequestError(

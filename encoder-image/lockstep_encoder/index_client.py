@@ -125,6 +125,20 @@ class IndexClient:
         except ValidationError as error:
             raise IndexUnavailable(f"index {index.name} gave no golden answers: {error}") from error
 
+    async def ask_ready(self, index: IndexEndpoint) -> None:
+        """Raises IndexUnavailable or PairingRefused unless a server of exactly this build says that
+        it is Ready."""
+        await self._ask(index, "GET", "/readyz", None, {})
+
+    async def who_answers(self, url: str) -> str | None:
+        """The release of the encoder that a new connection to `url` reaches; None: nobody that is
+        Ready."""
+        try:
+            async with self._fresh.get(url.rstrip("/") + "/readyz") as response:
+                return response.headers.get(headers.RELEASE) if response.status == 200 else None
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return None
+
     async def _ask(
         self,
         index: IndexEndpoint,

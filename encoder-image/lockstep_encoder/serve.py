@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lockstep_core.jobs import parse_config
 from lockstep_core.protocol import metrics as names
-from lockstep_core.protocol.config import EncoderConfig
+from lockstep_core.protocol.config import CanaryConfig, EncoderConfig
+from lockstep_core.protocol.environment import CANARY_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program
 from lockstep_core.serving.admission import Admission
@@ -19,6 +22,7 @@ from lockstep_core.serving.startup import StartError
 from lockstep_encoder.api import APIS, Api
 from lockstep_encoder.batching import Batcher
 from lockstep_encoder.index_client import IndexClient
+from lockstep_encoder.index_watch import IndexWatch
 from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_encoder.model import Model, load
 from lockstep_encoder.pairing import verify
@@ -40,6 +44,7 @@ def serve(config_path: Path | None, options: ServeOptions) -> int:
     @asynccontextmanager
     async def start(config: EncoderConfig, host: Host) -> AsyncIterator[None]:
         check_spaces(config)
+        canary = canary_config()
         host.lifecycle.wait_for("model", f"loading artifact {config.artifact_digest}")
         for index in config.indexes:
             host.lifecycle.wait_for(f"index {index.name}", "waiting for the model")
@@ -47,7 +52,16 @@ def serve(config_path: Path | None, options: ServeOptions) -> int:
             lambda: load(config, threads=options.threads, max_batch_items=options.max_batch_items)
         )
         async with AsyncExitStack() as stack:
-            await _serve_model(model, config, host, options, stack)
+            client = await _serve_model(model, config, host, options, stack)
+            if canary is not None:
+                watch = IndexWatch(
+                    canary,
+                    config.indexes,
+                    client,
+                    host.lifecycle,
+                    clock=asyncio.get_running_loop().time,
+                )
+                stack.push_async_callback(_cancel, asyncio.create_task(watch.run()))
             yield
 
     return run_server(
@@ -55,6 +69,18 @@ def serve(config_path: Path | None, options: ServeOptions) -> int:
         config_path,
         options.server,
     )
+
+
+def canary_config() -> CanaryConfig | None:
+    """What a candidate is told beside its config. Raises JobFailure (BAD_CONFIG) for nonsense."""
+    text = os.environ.get(CANARY_VARIABLE)
+    return parse_config(CanaryConfig, text, source=CANARY_VARIABLE) if text else None
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def check_spaces(config: EncoderConfig) -> None:
@@ -72,7 +98,7 @@ def check_spaces(config: EncoderConfig) -> None:
 
 async def _serve_model(
     model: Model, config: EncoderConfig, host: Host, options: ServeOptions, stack: AsyncExitStack
-) -> None:
+) -> IndexClient:
     """Mounts the API and returns once every index proved to be ours."""
     metrics = EncoderMetrics(host.registry)
     metrics.info.labels(model.release, model.space).set(1)
@@ -106,6 +132,7 @@ async def _serve_model(
     )
     host.lifecycle.passed("model")
     await _verify_indexes(model, batcher, client, config, host)
+    return client
 
 
 async def _verify_indexes(

@@ -80,6 +80,7 @@ def test_both_majors_render_the_same() -> None:
         ("crds.install=maybe", "install"),
         ("programs.monitor.tag=x", "monitor"),
         ("metrics.podMonitor.interval=often", "interval"),
+        ("releaseGuard.enabled=perhaps", "enabled"),
         ("serviceAccount.create=false", "`serviceAccount.name` must be set"),
     ],
 )
@@ -172,6 +173,21 @@ def test_a_namespaced_installation_watches_its_own_namespace_by_default(helm: He
     objects = helm.objects("rbac.scope=Namespaced")
     assert environment(objects)["LOCKSTEP_WATCH_NAMESPACES"] == "lockstep-system"
     assert "LOCKSTEP_WATCH_NAMESPACES" not in environment(helm.objects())
+
+
+def test_the_guard_of_what_serves_holds_where_this_operator_watches(helm: Helm) -> None:
+    kinds = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+    for kind in kinds:
+        assert not of_kind(helm.objects("releaseGuard.enabled=false"), kind)
+    (policy,) = of_kind(helm.objects(), kinds[0])
+    (binding,) = of_kind(helm.objects(), kinds[1])
+    assert binding["spec"] == {
+        "policyName": policy["metadata"]["name"],
+        "validationActions": ["Deny"],
+    }
+    (narrow,) = of_kind(helm.objects("watchNamespaces={a,b}"), kinds[1])
+    (wanted,) = narrow["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert wanted["values"] == ["a", "b"]
 
 
 def test_a_budget_only_where_it_does_not_block_a_drain(helm: Helm) -> None:

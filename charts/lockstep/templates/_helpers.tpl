@@ -34,6 +34,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* Of the whole cluster: two installations of one name must not meet. */}}
+{{- define "lockstep.guardName" -}}
+{{- printf "%s.%s" (include "lockstep.fullname" .) .Release.Namespace }}
+{{- end }}
+
 {{/* An image by digest, by its own tag, by the operator's tag or by the version of the chart. */}}
 {{- define "lockstep.image" -}}
 {{- $root := index . 0 }}{{ $image := index . 1 }}

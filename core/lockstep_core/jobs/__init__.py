@@ -4,7 +4,7 @@ from lockstep_core.jobs.failure import JobFailure, as_failure
 from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.jobs.outcome import Facts, emit, failed
 from lockstep_core.jobs.reporter import Reporter
-from lockstep_core.jobs.running import earlier_result, load_config, run_job
+from lockstep_core.jobs.running import earlier_result, load_config, parse_config, run_job
 from lockstep_core.jobs.stopping import Stopping, preempted
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "failed",
     "load_config",
     "log_to_stderr",
+    "parse_config",
     "preempted",
     "run_job",
 ]

@@ -122,7 +122,11 @@ def _keep(
 def load_config(config_type: type[AnyConfig], config_file: Path | None) -> AnyConfig:
     """The config of this process; raises JobFailure (exit 2) that names every wrong field."""
     source = str(config_file) if config_file else CONFIG_VARIABLE
-    text = _config_text(config_file)
+    return parse_config(config_type, _config_text(config_file), source=source)
+
+
+def parse_config(config_type: type[AnyConfig], text: str, *, source: str) -> AnyConfig:
+    """JSON of `source` as a contract; raises JobFailure (exit 2) that names every wrong field."""
     try:
         return config_type.model_validate_json(text)
     except ValidationError as error:

@@ -115,6 +115,13 @@ class EncoderConfig(Contract):
     default_index: KindName | None = None
 
 
+class CanaryConfig(Contract):
+    """Beside whom a candidate stands. It holds as long as that release answers at `entry_url`."""
+
+    beside: ReleaseName
+    entry_url: Annotated[str, StringConstraints(pattern=r"^http://", max_length=512)]
+
+
 class IndexServerConfig(Contract):
     """`lockstep-indexer serve`."""
 

@@ -3,6 +3,13 @@
 CONFIG_VARIABLE = "LOCKSTEP_CONFIG"
 """The program's config as JSON; `--config FILE` is the same outside a cluster."""
 
+CANARY_VARIABLE = "LOCKSTEP_CANARY"
+"""What an encoder of a candidate is told beside its config (`CanaryConfig`, JSON).
+
+Not a field of the config: a release keeps the images that it was made with, and an encoder of
+before this variable refuses a field that it does not know.
+"""
+
 TERMINATION_PATH = "/dev/termination-log"
 TERMINATION_PATH_VARIABLE = "LOCKSTEP_TERMINATION_PATH"
 TERMINATION_LIMIT = 4096

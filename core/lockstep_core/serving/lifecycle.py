@@ -18,7 +18,8 @@ RETIRE_AT = "retire_at"
 
 
 class Lifecycle:
-    """What this process still waits for. A check that passed stays passed."""
+    """What this process still waits for. A check that passed stays passed until it is waited for
+    again."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, str] = {"start": "the program is starting"}

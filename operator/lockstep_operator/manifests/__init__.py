@@ -3,6 +3,7 @@
 They hold only fields that the operator owns, for server-side apply; none reads a clock or a file.
 """
 
+from lockstep_operator.manifests.canary import follows_index
 from lockstep_operator.manifests.job_configs import JobInputs
 from lockstep_operator.manifests.job_table import JOBS, JobSettings
 from lockstep_operator.manifests.jobs import attempt_job
@@ -37,6 +38,7 @@ __all__ = [
     "encoder_name",
     "encoder_service",
     "entry_service",
+    "follows_index",
     "index_deployment",
     "index_name",
     "index_service",

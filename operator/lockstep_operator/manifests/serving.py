@@ -10,6 +10,7 @@ from lockstep_operator.api.kinds import DEPLOYMENT, SERVICE
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
+from lockstep_operator.manifests.canary import canary_environment
 from lockstep_operator.manifests.facts import build_facts, training_facts
 from lockstep_operator.manifests.metadata import (
     Component,
@@ -35,13 +36,15 @@ def encoder_deployment(
     *,
     replicas: int | None = None,
     beside: str | None = None,
+    follows_index: bool = True,
     pull_secrets: Sequence[str] = (),
 ) -> Object:
     """The encoder, configured with the builds of exactly its own indexes.
 
     `replicas` is `spec.serving.replicas` where it is not given, and left out where an autoscaler
-    counts. `beside` is the release whose entry point its pods may share. Raises ValueError while
-    the release lacks its model artifact or one of its builds.
+    counts. `beside` is the release whose entry point its pods may share; they are told of it
+    (`follows_index`), and leave it to that release while they lack their index. Raises ValueError
+    while the release lacks its model artifact or one of its builds.
     """
     serving = model.spec.serving
     if replicas is None and serving.autoscaling is None:
@@ -56,7 +59,7 @@ def encoder_deployment(
         metadata(name, release.namespace, labels, owned_by_release(release)),
         selector,
         _pod(
-            _encoder(model, release),
+            _encoder(model, release, beside if follows_index else None),
             serving.template,
             labels | entry_labels,
             selector,
@@ -68,7 +71,8 @@ def encoder_deployment(
     )
 
 
-def _encoder(model: Model, release: Release) -> ProgramSpec:
+def _encoder(model: Model, release: Release, beside: str | None) -> ProgramSpec:
+    url = _url(model.name, model.namespace)
     return ProgramSpec(
         command=("lockstep-encoder", "serve"),
         image=ENCODER.of(release.spec.images),
@@ -77,6 +81,7 @@ def _encoder(model: Model, release: Release) -> ProgramSpec:
         writes_artifacts=False,
         port=(HTTP_PORT, SERVING_PORT),
         requests=ENCODER_REQUESTS,
+        environment={} if beside is None else canary_environment(url, beside),
         probes=_probes(),
     )
 

@@ -154,7 +154,7 @@ def spawning(folder: Path) -> Iterator[Spawn]:
     """Starts programs that listen; all are gone at the end."""
     with ExitStack() as stack:
 
-        def spawn(arguments: list[str], config: Any) -> Running:
+        def spawn(arguments: list[str], config: Any, **more: str) -> Running:
             termination = folder / f"termination-{len(list(folder.iterdir()))}"
             termination.touch()
             environment = {
@@ -162,6 +162,7 @@ def spawning(folder: Path) -> Iterator[Spawn]:
                 CONFIG_VARIABLE: json.dumps(config),
                 TERMINATION_PATH_VARIABLE: str(termination),
                 "OMP_NUM_THREADS": "1",
+                **more,
             }
             process = subprocess.Popen(
                 [sys.executable, *arguments],

@@ -138,6 +138,7 @@ def test_pods_that_are_not_ready_are_named_with_the_reason() -> None:
     labels = world.objects["Deployment", "glyphs-r2-encoder"]["spec"]["selector"]["matchLabels"]
     for number in range(5):
         metadata = {"name": f"glyphs-r2-encoder-{number}", "labels": dict(labels)}
+        metadata["ownerReferences"] = worlds.made_by("glyphs-r2-encoder-5d7f")
         world.create({"kind": "Pod", "metadata": metadata, "spec": {}})
         restarts = [{"name": "main", "restartCount": number}]
         status = {"phase": "Running", "containerStatuses": restarts}

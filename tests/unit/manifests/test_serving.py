@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lockstep_core.protocol.config import (
-    EncoderConfig,
-)
+from lockstep_core.protocol.config import CanaryConfig, EncoderConfig
+from lockstep_core.protocol.environment import CANARY_VARIABLE
 from lockstep_operator import manifests
 from tests.unit.manifests.support import samples
 from tests.unit.manifests.support.built import (
@@ -94,3 +93,19 @@ def test_a_deleted_recipe_builds_and_serves_with_defaults() -> None:
     frozen = release.spec.indexes[0]
     assert samples.job("build", model, release, index=frozen)["spec"]["activeDeadlineSeconds"]
     assert manifests.index_deployment(model, release, frozen, None)["spec"]["replicas"] == 1
+
+
+def test_a_candidate_is_told_beside_whom_it_stands_and_its_config_is_as_ever() -> None:
+    release = samples.release(2)
+    beside = manifests.encoder_deployment(samples.model(), release, beside="glyphs-r1")
+    alone = manifests.encoder_deployment(samples.model(), release)
+    assert config_of(beside) == config_of(alone), "an older encoder would refuse another field"
+    told = next(e for e in container_of(beside)["env"] if e["name"] == CANARY_VARIABLE)
+    assert CanaryConfig.model_validate_json(told["value"]) == CanaryConfig(
+        beside="glyphs-r1", entry_url="http://glyphs.shop.svc:8080"
+    )
+    assert manifests.follows_index(beside) and not manifests.follows_index(alone)
+    kept = manifests.encoder_deployment(
+        samples.model(), release, beside="glyphs-r1", follows_index=False
+    )
+    assert container_of(kept) == container_of(alone)

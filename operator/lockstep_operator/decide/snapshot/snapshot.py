@@ -110,6 +110,18 @@ class Snapshot:
         refused = (r for r in self.observed.refusals if r.kind == "EmbeddingRelease")
         return next((r for r in refused if r.name in names), None)
 
+    @property
+    def unowned_records(self) -> list[Object]:
+        """EmbeddingReleases that name this model and that deleting it would not delete.
+
+        Not those of a deleted model of the same name: garbage collection removes them.
+        """
+        return [
+            raw
+            for raw in self.observed.releases
+            if not is_owned(raw, self.model.uid) and not self._is_remnant(raw)
+        ]
+
     def children(self, kind: str, owner_uid: str) -> list[Object]:
         return [child for child in self.observed.of(kind) if is_owned(child, owner_uid)]
 
@@ -147,7 +159,7 @@ def read(observed: Observed, settings: Settings, now: datetime) -> Snapshot:
     releases, taken = [], [0, *_numbers_shown(model)]
     for raw in observed.releases:
         if not is_owned(raw, model.uid):
-            # Of a deleted model of the same name: not ours, but its name is not free.
+            # Of a deleted model of the same name, or `unowned_records`: its name is not free.
             taken.append(number_of(raw["metadata"]["name"], model.name) or 0)
             continue
         release = _read_release(raw)

@@ -15,6 +15,7 @@ from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.release_status import gates_state
 from lockstep_operator.decide.status.what_serves import health_if_it_runs, holder, serving_sentence
 from lockstep_operator.decide.traffic import entry, feasibility
+from lockstep_operator.decide.traffic.stray_pods import stray_pods
 from lockstep_operator.decide.vocabulary.conditions import State, true_or_false
 from lockstep_operator.decide.vocabulary.hashing import recipe
 from lockstep_operator.decide.vocabulary.reasons import Reason, Word
@@ -55,7 +56,8 @@ def _serving(context: ReconcileContext) -> State:
     if release is not None:
         health = health_if_it_runs(context, release)
         serving = health is not None and health.serving
-        reason: Word = Stage.SERVING if serving else Reason.PODS_NOT_READY
+        ready = Reason.STRAY_PODS if stray_pods(context) else Stage.SERVING
+        reason: Word = ready if serving else Reason.PODS_NOT_READY
         return true_or_false("Serving", serving, reason, message)
     conflict = entry.conflict(context)
     if conflict is not None:

@@ -18,6 +18,7 @@ from lockstep_operator.decide.snapshot.observed import Observed
 from lockstep_operator.decide.snapshot.snapshot import Problem, Snapshot
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.stages.watched import is_turned_down
+from lockstep_operator.decide.status.intruders import staying_sentence
 from lockstep_operator.decide.status.kstatus import kstatus, other_states
 from lockstep_operator.decide.status.model_conditions import judged, states_of
 from lockstep_operator.decide.status.summary import summarize
@@ -67,7 +68,8 @@ def write_of(kind: str, raw: Object, status: Object) -> StatusWrite:
 
 def terminating(snapshot: Snapshot) -> EmbeddingModelStatus:
     """Garbage collection deletes all that the model owns; the status reports that."""
-    message = "Is being deleted, with its releases, their pods and the entry point."
+    parts = ["Is being deleted, with its releases, their pods and the entry point."]
+    message = " ".join([*parts, *filter(None, [staying_sentence(snapshot)])])
     states = kstatus(Reason.TERMINATING, message, ready=False, reconciling=False, stalled=False)
     status, now = snapshot.model.status, clock.text(snapshot.now)
     listed = conditions(states, status.conditions, snapshot.model.generation, now)

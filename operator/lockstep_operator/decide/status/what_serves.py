@@ -7,6 +7,7 @@ from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.health import ReleaseHealth
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.traffic import entry
+from lockstep_operator.decide.traffic.stray_pods import stray_sentence
 from lockstep_operator.decide.traffic.traffic import selected_release, shares
 from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import short_name
@@ -24,7 +25,13 @@ def health_if_it_runs(context: ReconcileContext, release: Release) -> ReleaseHea
 
 
 def serving_sentence(context: ReconcileContext) -> str:
-    """What answers users now."""
+    """What answers users now. Nothing is said to answer all requests beside pods of nobody."""
+    strays = stray_sentence(context)
+    answers = _who_answers(context, all_requests="" if strays else " all requests")
+    return answers if strays is None else f"{answers} {strays}"
+
+
+def _who_answers(context: ReconcileContext, *, all_requests: str) -> str:
     release = holder(context)
     if release is None:
         if context.stable is None:
@@ -35,7 +42,7 @@ def serving_sentence(context: ReconcileContext) -> str:
     rest, share = shares(context)
     candidate = context.candidate
     if candidate is not None and share == 100 and candidate.name != release.name:
-        return f"{short_name(candidate.name)} still serves all requests."
+        return f"{short_name(candidate.name)} still serves{all_requests}."
     if health is None or not health.serving:
         selection = entry.selected(context)
         if selection is not None and selection.beside is not None and share:
@@ -48,4 +55,4 @@ def serving_sentence(context: ReconcileContext) -> str:
         return f"{short} holds the entry point but cannot answer."
     if candidate is not None and share and candidate.name != release.name:
         return f"{short} serves {rest}% of the requests, {short_name(candidate.name)} {share}%."
-    return f"{short} serves all requests."
+    return f"{short} serves{all_requests}."

@@ -28,11 +28,9 @@ class Selected:
 
 def selected(context: ReconcileContext) -> Selected | None:
     """What the entry point selects, as read back; None when it selects no release."""
-    entry = _live(context)
-    if entry is None:
+    if _live(context) is None:
         return None
-    selector = (entry.get("spec") or {}).get("selector") or {}
-    model = context.model.name
+    selector, model = live_selector(context), context.model.name
     name = str(selector.get(labels.RELEASE, ""))
     if name and selector == selector_labels(model, name, Component.ENCODER):
         return Selected(name)
@@ -40,10 +38,18 @@ def selected(context: ReconcileContext) -> Selected | None:
         if selector == joint_selector(model, release.name):
             others = (r for r in context.releases if r.status.canary_of == release.name)
             beside = next(
-                (r.name for r in others if _is_labelled(context, r.name, release.name)), None
+                (r.name for r in others if is_labelled(context, r.name, release.name)), None
             )
             return Selected(release.name, beside)
     return _left_alone(context, selector)
+
+
+def live_selector(context: ReconcileContext) -> Mapping[str, str]:
+    """The labels by which the entry point selects pods, as read back; empty while it is not there.
+
+    A Service without a selector selects no pods.
+    """
+    return ((_live(context) or {}).get("spec") or {}).get("selector") or {}
 
 
 def _left_alone(context: ReconcileContext, selector: Mapping[str, str]) -> Selected | None:
@@ -51,7 +57,7 @@ def _left_alone(context: ReconcileContext, selector: Mapping[str, str]) -> Selec
     for release in context.releases:
         beside = release.status.canary_of
         if beside and selector == joint_selector(context.model.name, beside):
-            return Selected(release.name) if _is_labelled(context, release.name, beside) else None
+            return Selected(release.name) if is_labelled(context, release.name, beside) else None
     return None
 
 
@@ -89,7 +95,8 @@ def remnant(context: ReconcileContext) -> str | None:
     return context.snapshot.remnant("Service", context.model.name, context.model.uid)
 
 
-def _is_labelled(context: ReconcileContext, name: str, holder: str) -> bool:
+def is_labelled(context: ReconcileContext, name: str, holder: str) -> bool:
+    """Whether the encoder pods of a release are made with the entry label of `holder`."""
     release = context.release(name)
     deployment = context.snapshot.child("Deployment", manifests.encoder_name(name), release.uid)
     pods = ((deployment or {}).get("spec") or {}).get("template") or {}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
+from lockstep_core.protocol import labels
 from lockstep_core.protocol.verbs import Verb as Verb
 from lockstep_core.protocol.verbs import annotation as annotation
 from lockstep_core.protocol.verbs import fresh_token
 from lockstep_core.protocol.verbs import number_of as number_of
 from lockstep_operator.api.objects import Model
 from lockstep_operator.manifests import short_name
+from lockstep_operator.manifests.metadata import owned_by_model
 
 
 def ask(model: Model, verb: Verb, release: str) -> str:
@@ -32,6 +36,21 @@ def raise_hold(model: Model, step: int | None) -> str:
     """The kubectl command that lets a candidate take this many steps; None: all of them."""
     allowed = "null" if step is None else str(step)
     return _patch(model, f'{{"spec":{{"rollout":{{"holdAtStep":{allowed}}}}}}}')
+
+
+def own_again(model: Model, release: str) -> str:
+    """The kubectl command that makes the model the owner of an EmbeddingRelease."""
+    owners = json.dumps({"metadata": {"ownerReferences": owned_by_model(model)}})
+    target = f"er/{release} -n {model.namespace}"
+    return f"kubectl patch {target} --type=merge -p '{owners}'"
+
+
+def delete_release(model: Model, release: str) -> str:
+    """The kubectl commands that delete an EmbeddingRelease and what it runs, also where the chart
+    guards it."""
+    target = f"er/{release} -n {model.namespace}"
+    allowed = f"{labels.ALLOW_DELETE}=true"
+    return f"kubectl annotate {target} {allowed} --overwrite && kubectl delete {target}"
 
 
 def _patch(model: Model, patch: str) -> str:

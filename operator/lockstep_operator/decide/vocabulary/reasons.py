@@ -77,6 +77,8 @@ class Reason(StrEnum):
     PODS_NOT_READY = "PodsNotReady"
     ROLLING_IN_PLACE = "RollingInPlace"
     ENTRY_MISSING = "EntryMissing"
+    STRAY_PODS = "StrayPods"  # pods that no release runs answer users too
+    RELEASE_NOT_OWNED = "ReleaseNotOwned"  # an EmbeddingRelease lost its model's ownerReference
     GATES_PASSED = "GatesPassed"
     TRAINING_FINDING = "TrainingFinding"
     GATES_WAIVED = "GatesWaived"  # `promote` let the release pass

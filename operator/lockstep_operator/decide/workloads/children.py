@@ -100,11 +100,13 @@ def _desired_children(context: ReconcileContext, release: Release) -> Iterator[O
     if bounds is not None:
         # It starts with as many as it needs; from then on the autoscaler counts.
         replicas = bounds.low if live_replicas(context, release) is None else None
+    beside = _beside(context, release)
     yield manifests.encoder_deployment(
         context.model,
         release,
         replicas=replicas,
-        beside=_beside(context, release),
+        beside=beside,
+        follows_index=_follows_index(context, release, beside),
         pull_secrets=secrets,
     )
     if bounds is not None and scaling is not None:
@@ -129,6 +131,14 @@ def _beside(context: ReconcileContext, release: Release) -> str | None:
     template = ((live or {}).get("spec") or {}).get("template") or {}
     entry_labels = (template.get("metadata") or {}).get("labels") or {}
     return beside if live is None or entry_label(beside) in entry_labels else None
+
+
+def _follows_index(context: ReconcileContext, release: Release, beside: str | None) -> bool:
+    """Pods that an operator of before made without it stay as they are: an upgrade moves none."""
+    live = context.snapshot.child("Deployment", manifests.encoder_name(release.name), release.uid)
+    if live is None or beside is None or manifests.follows_index(live):
+        return True
+    return entry_label(beside) not in live["spec"]["template"]["metadata"].get("labels", {})
 
 
 def _look(

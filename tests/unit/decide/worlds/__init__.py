@@ -4,7 +4,7 @@ Nothing here is a test. A test begins in a world of `starts`, lets people and co
 reads what became of it by `views`.
 """
 
-from tests.unit.decide.worlds.manifests import config_text, served_build, served_space
+from tests.unit.decide.worlds.manifests import config_text, made_by, served_build, served_space
 from tests.unit.decide.worlds.operator import Conflict, Killed, is_empty
 from tests.unit.decide.worlds.specs import (
     DATA,
@@ -36,6 +36,7 @@ __all__ = [
     "healthy",
     "index_spec",
     "is_empty",
+    "made_by",
     "model_spec",
     "promoting",
     "second",

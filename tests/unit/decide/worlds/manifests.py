@@ -13,6 +13,11 @@ def owners(raw: Object) -> set[str]:
     return {owner["uid"] for owner in raw["metadata"].get("ownerReferences") or []}
 
 
+def made_by(replica_set: str) -> list[Object]:
+    """The ownerReferences of a pod of a ReplicaSet."""
+    return [{"kind": "ReplicaSet", "name": replica_set, "uid": replica_set, "controller": True}]
+
+
 def job_kind(raw: Object) -> str:
     """`train`, `import`, `evaluate`, `build` or `replay`."""
     return str(raw["metadata"]["labels"]["lockstep.dev/component"])

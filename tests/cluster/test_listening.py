@@ -38,9 +38,9 @@ for name, port, path in (("health", health.port, "/healthz"), ("job", progress, 
 )
 def test_listeners_answer_on_what_there_is(without: str, answers: tuple[str, str]) -> None:
     script = f'ip link set lo up && {without} && exec "$@"'
+    inside = ["unshare", "--map-root-user", "--net", "sh", "-c", script, "sh"]
     done = subprocess.run(
-        ["unshare", "--map-root-user", "--net", "sh", "-c", script]
-        + ["sh", sys.executable, "-c", PROGRAM],
+        [*inside, sys.executable, "-c", PROGRAM],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

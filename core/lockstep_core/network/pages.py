@@ -65,7 +65,8 @@ class PageServer(threading.Thread):
 
     def stop(self) -> None:
         """Ends the server and closes its port; returns when that is done."""
-        self._loop.call_soon_threadsafe(self._stopped.set)
+        with contextlib.suppress(RuntimeError):  # It has ended.
+            self._loop.call_soon_threadsafe(self._stopped.set)
         self.join()
 
     async def _serve(self) -> None:

@@ -161,8 +161,7 @@ def serve(certificate: Path) -> Iterator[Callable[[], Recorder]]:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
+            def log_message(self, format: str, *args: object) -> None: ...
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -180,10 +179,8 @@ def serve(certificate: Path) -> Iterator[Callable[[], Recorder]]:
 
 
 def ask(command: list[str], environment: dict[str, str]) -> None:
-    python = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]}
-    done = subprocess.run(
-        command, env=python | environment, capture_output=True, text=True, timeout=60
-    )
+    env = {"PYTHONPATH": os.pathsep.join(sys.path), "PATH": os.environ["PATH"]} | environment
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

@@ -13,6 +13,7 @@ import base64
 import io
 import itertools
 import json
+import socket
 import threading
 import time
 import urllib.request
@@ -97,6 +98,17 @@ def visit(url: str, bodies: list[bytes], tally: Tally, *, first: int, pause: flo
         time.sleep(pause)
 
 
+class DualStackServer(ThreadingHTTPServer):
+    """Listens on both families where there are two: a pod may have an IPv6 address alone."""
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
 def serve(tally: Tally, port: int) -> ThreadingHTTPServer:
     """Tells the tally to whoever asks."""
 
@@ -112,7 +124,7 @@ def serve(tally: Tally, port: int) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: Any) -> None:
             """Says nothing: a look at the counts is no news."""
 
-    return ThreadingHTTPServer(("", port), Counts)
+    return DualStackServer(("", port), Counts)
 
 
 def _arguments() -> argparse.Namespace:

@@ -16,6 +16,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from lockstep_core.network.kubeconfig import Login
 from lockstep_core.protocol.verbs import Verb
 from lockstep_kubectl.api import Api, ApiError
 from lockstep_kubectl.arguments import parser
@@ -36,10 +37,13 @@ def main() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that cannot show a mark shows `?`, and not a traceback.
         sys.stdout.reconfigure(errors="replace")
+    where = ""
     try:
-        return _run(arguments, _console())
+        api = Api.connect(arguments.kubeconfig, arguments.context)
+        where = f"\n  on {api.login}"
+        return _run(api, arguments, _console())
     except (ApiError, Unknown, CannotAsk) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{where}", file=sys.stderr)
         return REFUSED
     except (KeyboardInterrupt, BrokenPipeError):
         return ACCEPTED
@@ -51,8 +55,7 @@ def _console() -> Console:
     return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
-def _run(arguments: argparse.Namespace, console: Console) -> int:
-    api = Api.connect(arguments.kubeconfig, arguments.context)
+def _run(api: Api, arguments: argparse.Namespace, console: Console) -> int:
     namespace: str = arguments.namespace or api.namespace
     if arguments.verb == "status":
         return _status(api, arguments, namespace, console)
@@ -67,7 +70,7 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         request = request_of(Verb(arguments.verb), model, releases, arguments.release)
     wait = arguments.timeout
     answer = ask(api, request, wait_seconds=wait, clock=time.monotonic, sleep=time.sleep)
-    return _print_answer(answer, arguments, console)
+    return _print_answer(answer, arguments, api.login)
 
 
 def _bare(name: str) -> str:
@@ -161,17 +164,21 @@ def _table(
     return ACCEPTED
 
 
-def _print_answer(answer: Answer, arguments: argparse.Namespace, console: Console) -> int:
+def _print_answer(answer: Answer, arguments: argparse.Namespace, login: Login) -> int:
     request = answer.request
     if arguments.output == "json":
         plain = dataclasses.asdict(request) | {
             "accepted": answer.accepted,
             "outcome": answer.outcome,
+            "cluster": login.cluster,
+            "server": login.server,
+            "context": login.context,
         }
         print(json.dumps(plain, indent=2))
     else:
         stream = sys.stdout if answer.accepted else sys.stderr
         print(f"{request.verb} {request.release}: {answer.outcome}", file=stream)
+        print(f"  on {request.namespace}/{request.model} of {login}", file=stream)
     if answer.accepted is None:
         return NO_ANSWER
     return ACCEPTED if answer.accepted else REFUSED

@@ -11,7 +11,9 @@ from urllib.parse import urlencode
 import urllib3
 from kubernetes import client as official
 from kubernetes import config as official_config
+from urllib3 import HTTPHeaderDict
 
+from lockstep_core.network.kubeconfig import FIX, KubeconfigError, Login, resolve
 from lockstep_core.protocol.environment import PROGRESS_PORT, SERVING_PORT
 
 GROUP_PATH = "/apis/lockstep.dev/v1alpha1"
@@ -33,33 +35,30 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Api:
-    """One API server. `namespace` is that of the kubeconfig's context."""
+    """One API server. `login` says which one, as whom, and in which namespace."""
 
     client: official.ApiClient
-    namespace: str
+    login: Login
+
+    @property
+    def namespace(self) -> str:
+        """That of the kubeconfig's context, or of this pod."""
+        return self.login.namespace
 
     @classmethod
     def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Api:
-        """Logs in as kubectl would. Raises ApiError when the kubeconfig does not say how."""
+        """Logs in as kubectl would. Raises ApiError when that leads to no cluster."""
         configuration = official.Configuration()
         # Not three times more for a pod that does not answer: a look is soon repeated.
         configuration.retries = urllib3.Retry(total=1, read=0)
         try:
-            official_config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig,
-                context=context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-            contexts, active = official_config.list_kube_config_contexts(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig
-            )
+            login = resolve(kubeconfig=kubeconfig, context=context)
+            _load(login, configuration)
+        except KubeconfigError as error:
+            raise ApiError(0, str(error)) from error
         except official_config.ConfigException as error:
-            message = f"{error}. Set KUBECONFIG, or give --kubeconfig and --context"
-            raise ApiError(0, message) from error
-        chosen = next((each for each in contexts if each["name"] == context), active)
-        namespace = (chosen.get("context") or {}).get("namespace") or "default"
-        return cls(official.ApiClient(configuration), namespace)
+            raise ApiError(0, f"{login}: {error}. {FIX}") from error
+        return cls(official.ApiClient(configuration), login)
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Object:
         """The JSON at a path."""
@@ -110,8 +109,12 @@ class Api:
         request = self.client.param_serialize(
             method, resource, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
+        acting_as = HTTPHeaderDict(request[2])
+        acting_as.extend(self.login.impersonation())
         try:
-            answer = self.client.call_api(*request, _request_timeout=timeout)
+            answer = self.client.call_api(
+                request[0], request[1], acting_as, *request[3:], _request_timeout=timeout
+            )
             content: bytes = answer.read()  # type: ignore[no-untyped-call]
         except (urllib3.exceptions.HTTPError, OSError, official.ApiException) as error:
             server = self.client.configuration.host
@@ -120,6 +123,17 @@ class Api:
         if answer.status >= 400:
             raise ApiError(answer.status, _message_of(answer.status, content))
         return content
+
+
+def _load(login: Login, configuration: official.Configuration) -> None:
+    """Raises ConfigException when the credentials cannot be had."""
+    if login.config is None:
+        official_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return
+    official_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+        login.config, client_configuration=configuration
+    )
+    login.check_exec(got=bool(configuration.api_key or configuration.cert_file))
 
 
 def own_path(plural: str, namespace: str | None, name: str = "") -> str:

@@ -85,9 +85,14 @@ def _verb(
     more: str | None,
 ) -> argparse.ArgumentParser:
     one = verbs.add_parser(name, help=what, description=more or f"{what[0].upper()}{what[1:]}.")
-    one.add_argument("-n", "--namespace", help="that of the kubeconfig's context when unset")
+    one.add_argument(
+        "-n", "--namespace", help="that of the kubeconfig's context, or of this pod, when unset"
+    )
     one.add_argument("--context", help="context of the kubeconfig")
-    one.add_argument("--kubeconfig", help="path; $KUBECONFIG or ~/.kube/config when unset")
+    one.add_argument(
+        "--kubeconfig",
+        help="one file; as kubectl does, $KUBECONFIG, ~/.kube/config or a pod's account when unset",
+    )
     one.add_argument(
         "-o", "--output", choices=["text", "json"], default="text", help="`json` for scripts"
     )

@@ -23,8 +23,8 @@ async def cleanup(memo: Operator, **_: Any) -> None:
 
 
 @kopf.on.login()
-def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    return shell.login(**kwargs)
+async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    return await shell.login(**kwargs)
 
 
 def _watch(kind: ResourceKind) -> None:

@@ -45,6 +45,11 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def server_of(control_plane: ControlPlane) -> str:
+    shown = control_plane.kubectl("config", "view", "--minify", "-o", "json").stdout
+    return str(json.loads(shown)["clusters"][0]["cluster"]["server"])
+
+
 def at_the_pause(cluster: Cluster, name: str) -> None:
     """Changes the space, and waits until r2 waits for a person."""
     cluster.kubectl(
@@ -146,7 +151,11 @@ def annotations(cluster: Cluster, name: str) -> dict[str, str]:
 
 
 def test_verbs_are_asked_answered_and_asked_again(
-    plugin: Plugin, cluster: Cluster, launch: Launch, kubelet: Kubelet
+    plugin: Plugin,
+    cluster: Cluster,
+    launch: Launch,
+    kubelet: Kubelet,
+    control_plane: ControlPlane,
 ) -> None:
     launch()
     cluster.apply(model("glyphs", **WAITS))
@@ -169,10 +178,14 @@ def test_verbs_are_asked_answered_and_asked_again(
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["value"], told["accepted"]) == ("r2", True)
+    assert (told["context"], told["server"]) == (control_plane.name, server_of(control_plane))
     cluster.healthy("glyphs", "glyphs-r2")
 
     back = plugin("rollback", "glyphs")
     assert back.returncode == 0 and "the entry point moves to r1" in back.stdout
+    where = f"({server_of(control_plane)}), context {control_plane.name}"
+    assert "glyphs of cluster" in back.stdout and where in back.stdout
+    refused(plugin("abort", "glyphs"), "nothing to abort", where)
     serves(cluster, "glyphs-r1")
     history = plugin("history", "glyphs").stdout
     assert [line.split()[0] for line in history.splitlines()] == ["RELEASE", "r2", "r1"]

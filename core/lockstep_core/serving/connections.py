@@ -1,4 +1,4 @@
-"""uvicorn, with our signals, ageing connections, and our shape for what is no HTTP."""
+"""uvicorn, with our signals and ageing connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from lockstep_core.serving.errors import RequestError, error_response
+from lockstep_core.network.limits import BODY_SECONDS, HEAD_SECONDS
+from lockstep_core.serving.guard import GuardedProtocol
 from lockstep_core.serving.identity import IdentityHolder
 from lockstep_core.serving.lifecycle import RETIRE_AT
 
@@ -30,12 +31,17 @@ class DrainingServer(uvicorn.Server):
 
 
 def http_protocol(
-    identity: IdentityHolder, *, max_age_seconds: float, jitter: float
+    identity: IdentityHolder,
+    *,
+    max_age_seconds: float,
+    jitter: float,
+    head_seconds: float = HEAD_SECONDS,
+    body_seconds: float = BODY_SECONDS,
 ) -> type[HttpToolsProtocol]:
     """uvicorn's HTTP protocol; each connection retires at `max_age_seconds`, give or take `jitter`
     (a share of it), so that connections made together do not end together."""
 
-    class Protocol(HttpToolsProtocol):
+    class Protocol(GuardedProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             share = 1 + jitter * random.uniform(-1, 1)
@@ -45,16 +51,6 @@ def http_protocol(
             super().on_message_begin()
             self.scope["state"][RETIRE_AT] = self.retire_at
 
-        def send_400_response(self, msg: str) -> None:
-            """What is no HTTP at all is answered in our shape and under our name, too."""
-            response = error_response(RequestError(400, msg, code="invalid_http"))
-            pairs = [
-                *identity.current.headers(),
-                *response.headers.items(),
-                ("connection", "close"),
-            ]
-            head = "".join(f"{name}: {value}\r\n" for name, value in pairs)
-            self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode() + response.body)
-            self.transport.close()
-
+    Protocol.identity = identity
+    Protocol.head_seconds, Protocol.body_seconds = head_seconds, body_seconds
     return Protocol

@@ -23,11 +23,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lockstep_core.jobs import as_failure, load_config
 from lockstep_core.jobs.outcome import emit, failed
+from lockstep_core.network.limits import BODY_SECONDS, HEAD_SECONDS
+from lockstep_core.network.listening import listen
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.metrics import Metric
 from lockstep_core.protocol.result import Program
+from lockstep_core.serving.body_deadline import BodyDeadline
 from lockstep_core.serving.connections import IDLE_SECONDS, DrainingServer, http_protocol
 from lockstep_core.serving.errors import EXCEPTION_HANDLERS, RequestError, error_response
 from lockstep_core.serving.identity import Identity, IdentityHolder, IdentityMiddleware
@@ -46,6 +49,7 @@ class ServerOptions:
 
     `drain_seconds`: how long to go on serving, not Ready, after SIGTERM: the time that the
     endpoints need to be withdrawn everywhere. `finish_seconds` bounds what is in flight after it.
+    `head_seconds` and `body_seconds`: how long a request may take to come.
     """
 
     host: str | None = None
@@ -54,6 +58,8 @@ class ServerOptions:
     finish_seconds: float = 20.0
     max_connection_age_seconds: float = 5.0
     connection_age_jitter: float = 0.2
+    head_seconds: float = HEAD_SECONDS
+    body_seconds: float = BODY_SECONDS
 
 
 class Host:
@@ -158,15 +164,12 @@ def run_server(
 
 
 def _listen(options: ServerOptions) -> socket.socket:
-    """A listening socket on all addresses of both families where there are two."""
-    dual = options.host is None and socket.has_dualstack_ipv6()
-    address = (options.host or ("::" if dual else "0.0.0.0"), options.port)
-    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     try:
-        return socket.create_server(address, family=family, backlog=2048, dualstack_ipv6=dual)
+        return listen(options.port, options.host)
     except OSError as error:
+        where = f"port {options.port} of {options.host or 'all addresses'}"
         raise StartError(
-            ExitCode.INTERNAL, "CannotListen", f"cannot listen on {address}: {error}"
+            ExitCode.INTERNAL, "CannotListen", f"cannot listen on {where}: {error}"
         ) from error
 
 
@@ -178,7 +181,12 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = IdentityMiddleware(
-        MaxConnectionAge(host, lifecycle=host.lifecycle, clock=loop.time), holder=host.identity
+        MaxConnectionAge(
+            BodyDeadline(host, seconds=options.body_seconds),
+            lifecycle=host.lifecycle,
+            clock=loop.time,
+        ),
+        holder=host.identity,
     )
     http = DrainingServer(
         uvicorn.Config(
@@ -187,6 +195,8 @@ async def _serve(
                 host.identity,
                 max_age_seconds=options.max_connection_age_seconds,
                 jitter=options.connection_age_jitter,
+                head_seconds=options.head_seconds,
+                body_seconds=options.body_seconds,
             ),
             loop="none",
             ws="none",

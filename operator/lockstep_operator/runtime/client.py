@@ -6,9 +6,7 @@ path. Every call has a timeout: the client's own default is five minutes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -17,6 +15,7 @@ import orjson
 from kubernetes.aio import client as official
 from kubernetes.aio import config as official_config
 
+from lockstep_core.network.kubeconfig import KubeconfigError, Login, resolve
 from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
 from lockstep_operator.runtime import metrics
@@ -28,30 +27,35 @@ APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 PAGE = 500
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
-def in_cluster() -> bool:
-    """Whether to log in as the pod's service account: it is there, and KUBECONFIG is not set."""
-    return not os.environ.get("KUBECONFIG") and SERVICE_ACCOUNT.exists()
+async def configuration_of(login: Login) -> official.Configuration:
+    """The official client's configuration for a login.
+
+    Raises `kubernetes.aio.config.ConfigException` or `KubeconfigError` when its credentials cannot
+    be had, or are of a kind that the operator does not know.
+    """
+    configuration = official.Configuration()
+    if login.config is None:
+        official_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        return configuration
+    if login.impersonation():
+        # kopf watches with a connection of its own, which cannot act as another.
+        raise KubeconfigError(f"{login}: its user has `as`, give the operator one of its own")
+    await official_config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+        login.config, client_configuration=configuration
+    )
+    login.check_exec(got=bool(configuration.api_key or configuration.cert_file))
+    return configuration
 
 
 async def connect(*, connections: int = 32) -> official.ApiClient:
-    """Logs in with KUBECONFIG when it is set, else as the pod's service account, else with
-    ~/.kube/config.
+    """Logs in as kubectl would: with the kubeconfig, else as the pod's service account.
 
-    Raises `kubernetes.aio.config.ConfigException` when none of them works.
+    Raises what `configuration_of` does.
     """
-    configuration = official.Configuration()
+    configuration = await configuration_of(resolve())
     configuration.connection_pool_maxsize = connections
-    if in_cluster():
-        official_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    else:
-        await official_config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=os.environ.get("KUBECONFIG"),
-            client_configuration=configuration,
-            persist_config=False,
-        )
     return official.ApiClient(configuration)
 
 

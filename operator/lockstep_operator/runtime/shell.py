@@ -7,9 +7,10 @@ from typing import Any
 
 import kopf
 
+from lockstep_core.network.kubeconfig import resolve
 from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api.kinds import WATCHED
-from lockstep_operator.runtime.client import PAGE, in_cluster
+from lockstep_operator.runtime.client import PAGE, configuration_of
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
@@ -66,8 +67,22 @@ def configure(settings: kopf.OperatorSettings) -> None:
             settings.watching.label_selectors[kind.plural] = kind.selector
 
 
-def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-    """The same choice as `client.connect`, by kopf's own readers of both kinds of files."""
-    if in_cluster():
+async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    """kopf's connection: to the same cluster and with the same credentials as `client.connect`."""
+    chosen = resolve()
+    if chosen.config is None:
         return kopf.login_with_service_account(**kwargs)
-    return kopf.login_with_kubeconfig(**kwargs)
+    configuration = await configuration_of(chosen)
+    scheme, _, token = configuration.api_key.get("BearerToken", "").partition(" ")
+    return kopf.ConnectionInfo(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        scheme=scheme or None,
+        token=token or None,
+        proxy_url=configuration.proxy,
+        trust_env=kwargs["settings"].networking.trust_env,
+        default_namespace=chosen.namespace,
+    )

@@ -1,4 +1,8 @@
-"""A small real server for the tests: `python serving_program.py PORT DRAIN_SECONDS MAX_AGE`."""
+"""A small real server for the tests.
+
+`python serving_program.py PORT DRAIN_SECONDS MAX_AGE [HEAD_SECONDS [BODY_SECONDS [HOST]]]`: on
+127.0.0.1 unless HOST is given; `all` is every address.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,8 @@ FAILURES: dict[str, Exception] = {
     "self-check": StartError(ExitCode.SELF_CHECK_FAILED, "GoldenMismatch", "item 3 differs"),
     "bug": KeyError("oops"),
 }
+
+DEFAULTS = ("10", "60", "127.0.0.1")
 
 
 class ProgramConfig(Contract):
@@ -67,7 +73,7 @@ async def start(config: ProgramConfig, host: Host) -> AsyncIterator[None]:
             Route("/bug", bug),
             Route("/patient", patient),
         ],
-        {"/work": "work", "/bug": "bug", "/patient": "patient"},
+        {"/work": "work", "/bug": "bug", "/patient": "patient", "/size": "size"},
         requests=requests_of("test_requests_total"),
         seconds=request_seconds_of("test_seconds"),
     )
@@ -77,12 +83,14 @@ async def start(config: ProgramConfig, host: Host) -> AsyncIterator[None]:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    port, drain, age = sys.argv[1:]
+    port, drain, age, head, body, address = [*sys.argv[1:], *DEFAULTS[len(sys.argv) - 4 :]]
     options = ServerOptions(
-        host="127.0.0.1",
+        host=None if address == "all" else address,
         port=int(port),
         drain_seconds=float(drain),
         max_connection_age_seconds=float(age),
+        head_seconds=float(head),
+        body_seconds=float(body),
     )
     server = Server(Program.SERVE_INDEX, ProgramConfig, lambda config: config.release, start)
     sys.exit(run_server(server, options=options))

@@ -3,6 +3,7 @@
 They hold only fields that the operator owns, for server-side apply; none reads a clock or a file.
 """
 
+from lockstep_operator.manifests.children import built_children
 from lockstep_operator.manifests.job_configs import JobInputs
 from lockstep_operator.manifests.job_table import JOBS, JobSettings
 from lockstep_operator.manifests.jobs import attempt_job
@@ -32,6 +33,7 @@ __all__ = [
     "JobKind",
     "JobSettings",
     "attempt_job",
+    "built_children",
     "encoder_autoscaler",
     "encoder_deployment",
     "encoder_name",

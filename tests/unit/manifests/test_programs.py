@@ -37,7 +37,9 @@ def text(path: str) -> str:
 def chart_places(program: ProgramImage) -> Iterator[tuple[str, bool]]:
     values = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))["programs"]
     fields = {"repository": f"lockstep/{program.name}", "tag": "", "digest": ""}
-    yield "charts/lockstep/values.yaml", values.get(program.name) == fields
+    given = values.get(program.name, {})
+    ours = given == fields if program.built else given.keys() == fields.keys()
+    yield "charts/lockstep/values.yaml", ours
     schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))["properties"]["programs"]
     described = schema["properties"].get(program.name, {"properties": {}})["properties"]
     yield "charts/lockstep/values.schema.json", described.keys() == fields.keys()

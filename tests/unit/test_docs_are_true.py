@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -24,11 +26,17 @@ from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 
 pytestmark = pytest.mark.unit
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 PAGES = {
     str(path.relative_to(DOCS)): path.read_text()
     for path in (DOCS / "gitops.md", *sorted((DOCS / "runbooks").glob("*.md")))
 }
+# The pages that say where things are, and where a path on them begins.
+HOUSE = {page: (ROOT / page).read_text() for page in ("docs/architecture.md", "CONTRIBUTING.md")}
+OPERATOR = ROOT / "operator/lockstep_operator"
+SAID_TO_LACK = {"docs/architecture.md": set(), "CONTRIBUTING.md": {"conftest.py"}}
+BASES = (ROOT, OPERATOR, OPERATOR / "decide", ROOT / "tests/unit")
 SPECS = (EmbeddingModelSpec, VectorIndexSpec, EmbeddingReleaseSpec)
 STATUSES = (EmbeddingModelStatus, VectorIndexStatus, EmbeddingReleaseStatus)
 CONDITIONS = {"Ready", "Reconciling", "Stalled", "Serving", "Paired", "GatesPassed", "IndexFresh"}
@@ -117,6 +125,60 @@ def test_the_spec_of_an_approval_is_one_that_is_accepted() -> None:
     (block,) = re.findall(r"```yaml\n(spec:\n.*?)```", PAGES["gitops.md"], re.DOTALL)
     spec = RolloutSpec.model_validate(yaml.safe_load(block)["spec"]["rollout"])
     assert spec.approved_release == "r13" and spec.promotion is Promotion.MANUAL
+
+
+@pytest.mark.parametrize("page", HOUSE)
+def test_files_folders_and_links_of_the_house_exist(page: str) -> None:
+    text = HOUSE[page]
+    named = re.findall(r"`([\w.-]+(?:/[\w.-]+)+/?|[\w-]+\.(?:py|toml))`", text)
+    assert len(named) > 15
+    missing = {path for path in named if not any((base / path).exists() for base in BASES)}
+    assert missing == SAID_TO_LACK[page]
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert ((ROOT / page).parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", HOUSE)
+def test_modules_and_names_of_the_house_exist(page: str) -> None:
+    for name in re.findall(r"`((?:api|manifests|decide|runtime)(?:\.\w+)+)`", HOUSE[page]):
+        assert is_found(f"lockstep_operator.{name}"), name
+
+
+def is_found(name: str) -> bool:
+    """Whether a module, or something in a module, has this dotted name."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return bool(importlib.import_module(name))
+    except ModuleNotFoundError:
+        return hasattr(importlib.import_module(module), attribute)
+
+
+@pytest.mark.parametrize("package", ["lockstep_operator.decide", "lockstep_trainer"])
+def test_rooms_stand_on_the_floors_of_the_contract(package: str) -> None:
+    """The page lists the rooms in the order in which they may import."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = (c["layers"] for c in contracts if c.get("containers") == [package])
+    floors = [set(layer.split(" | ")) - {"__main__"} for layer in layers]
+    blocks = re.findall(r"```\n(.*?)```", HOUSE["docs/architecture.md"], re.DOTALL)
+    # Rooms of one floor may share a line.
+    told = [re.findall(r"(?:^|\|  ?)(\w+)  +", block, re.MULTILINE) for block in blocks]
+    (rooms,) = (names for names in told if set(names) == set().union(*floors))
+    said = " ".join(HOUSE["docs/architecture.md"].split())
+    for layer, floor in zip(layers, floors, strict=True):
+        assert set(rooms[: len(floor)]) == floor
+        assert package != "lockstep_operator.decide" or layer.replace(" | ", " and ") in said
+        rooms = rooms[len(floor) :]
+
+
+def test_modules_that_the_rooms_of_decide_are_shown_by_exist() -> None:
+    text = HOUSE["docs/architecture.md"]
+    rooms = re.findall(r"^(\w+)  +.*\((.*)\)$", text, re.MULTILINE)
+    assert len(rooms) > 10
+    for room, modules in rooms:
+        for name in modules.removesuffix(", …").split(", "):
+            paths = [OPERATOR / "decide" / room / f"{name}{end}" for end in (".py", "")]
+            assert any(path.exists() for path in paths), f"{room}/{name}"
 
 
 def test_fields_of_gates_that_the_runbook_names_exist() -> None:

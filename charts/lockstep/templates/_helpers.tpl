@@ -74,6 +74,14 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* Kinds that people write, and those of them that they scale; releases are the operator's own. */}}
+{{- define "lockstep.kindsOfPeople" -}}
+embeddingmodels, vectorindexes
+{{- end }}
+{{- define "lockstep.scalesOfPeople" -}}
+embeddingmodels/scale, vectorindexes/scale
+{{- end }}
+
 {{/* What the operator may do where it watches. No Secret, no exec, and never a spec of the user's. */}}
 {{- define "lockstep.operatorRules" -}}
 - apiGroups: [lockstep.dev]

@@ -1,22 +1,22 @@
 """Index types, one a module, behind `Engine`. Nothing outside of this package imports FAISS.
 
-A new type is a row here, a module beside `flat` and `hnsw`, and its parameters and advice in
-`lockstep_core.protocol.indexing`.
+A new type is its word, traits and parameters in `lockstep_core.protocol.indexing`, and the module
+here that has its name: its `ENGINE` makes an engine of a recipe. A type without a module fails when
+the indexer starts.
 """
 
-from collections.abc import Callable
+from importlib import import_module
 
 from lockstep_core.protocol.indexing import IndexSpec, IndexType
 from lockstep_indexer.engines.engine import (
     Distances,
     Engine,
+    EngineOf,
     Rows,
     Searcher,
     UnusableIndexError,
 )
 from lockstep_indexer.engines.faiss_index import use_one_thread
-from lockstep_indexer.engines.flat import FlatEngine
-from lockstep_indexer.engines.hnsw import HNSWEngine
 
 __all__ = [
     "Distances",
@@ -28,10 +28,14 @@ __all__ = [
     "use_one_thread",
 ]
 
-_ENGINES: dict[IndexType, Callable[[IndexSpec], Engine]] = {
-    IndexType.FLAT: FlatEngine.of,
-    IndexType.HNSW: HNSWEngine.of,
-}
+
+def _engine(kind: IndexType) -> EngineOf:
+    """From module `hnsw` of `HNSW`."""
+    of: EngineOf = import_module(f"{__name__}.{kind.name.lower()}").ENGINE
+    return of
+
+
+_ENGINES = {kind: _engine(kind) for kind in IndexType}
 
 
 def engine_of(recipe: IndexSpec) -> Engine:

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep_core.protocol.indexing import IndexSpec
 from lockstep_indexer.vectors import StoredVectors, Vectors
 
 Rows = NDArray[np.int64]
@@ -61,3 +62,7 @@ class Engine(Protocol):
         and `rows` describe.
         """
         ...
+
+
+# The engine of a recipe of its type: `ENGINE` of the module of that type.
+EngineOf = Callable[[IndexSpec], Engine]

@@ -9,7 +9,7 @@ from pathlib import Path
 import faiss
 
 from lockstep_core.protocol.indexing import IndexSpec
-from lockstep_indexer.engines.engine import OnRows, Searcher
+from lockstep_indexer.engines.engine import EngineOf, OnRows, Searcher
 from lockstep_indexer.engines.faiss_index import PROVENANCE, FaissSearcher, add_rows, read_index
 from lockstep_indexer.vectors import StoredVectors
 
@@ -36,3 +36,6 @@ class FlatEngine:
 
     def open(self, path: Path, *, dimension: int, rows: int) -> Searcher:
         return FaissSearcher(read_index(path, faiss.IndexFlatL2, dimension=dimension, rows=rows))
+
+
+ENGINE: EngineOf = FlatEngine.of

@@ -9,7 +9,7 @@ from typing import Any
 import faiss
 
 from lockstep_core.protocol.indexing import HNSWSpec, IndexSpec
-from lockstep_indexer.engines.engine import OnRows, Searcher
+from lockstep_indexer.engines.engine import EngineOf, OnRows, Searcher
 from lockstep_indexer.engines.faiss_index import PROVENANCE, FaissSearcher, add_rows, read_index
 from lockstep_indexer.vectors import StoredVectors
 
@@ -48,3 +48,6 @@ class HNSWEngine:
         # A walk keeps no more candidates than efSearch, so it must hold at least k.
         parameters.efSearch = max(self.graph.ef_search, k)
         return parameters
+
+
+ENGINE: EngineOf = HNSWEngine.of

@@ -2,16 +2,18 @@
 
 Handlers, lists, what a pass observes, what goes when a release ends and how a builder names the
 kind are read from here; that the chart grants exactly these rights is tested. A child kind is a
-row, its builder and its rule in the chart; a kind of ours has a row of `crd.KINDS` as well.
+row, its builder and its rule in the chart. A kind of ours has a row of `crd.KINDS` as well; what it
+is, asks and tells stands in modules that have its name (`ResourceKind.module`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from lockstep_core.protocol.labels import MODEL
+from lockstep_core.protocol.labels import GROUP, MODEL
 from lockstep_operator.api.objects import API_VERSION, Object
 
 READ = ("get", "list", "watch")
@@ -59,8 +61,9 @@ class ResourceKind:
 
     `selector` is the label that narrows lists and watches to objects of ours. `model_of` says to
     the aggregate of which model an object belongs. `removal` is the place of a kind in the order
-    in which the children of an ended release go; None: they do not go with it. `subresources` are
-    those that the operator writes, each with its verb.
+    in which the children of an ended release go; None: they do not go with it. `builder` is the
+    module of `manifests` that makes them, where release and model alone decide them. `subresources`
+    are those that the operator writes, each with its verb.
     """
 
     api_version: str
@@ -70,6 +73,7 @@ class ResourceKind:
     watch: Watch = Watch.NEVER
     model_of: Callable[[Object], str | None] = _by_label
     removal: int | None = None
+    builder: str | None = None
     verbs: tuple[str, ...] = ()
     subresources: tuple[tuple[str, str], ...] = ()
     scope: Scope = Scope.WATCHED
@@ -82,6 +86,11 @@ class ResourceKind:
     @property
     def version(self) -> str:
         return self.api_version.rpartition("/")[2]
+
+    @property
+    def module(self) -> str:
+        """`drift_policy` of DriftPolicy."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.kind).lower()
 
     @property
     def type_meta(self) -> Object:
@@ -98,7 +107,14 @@ class ResourceKind:
         return "/".join(parts)
 
 
-def _child(api_version: str, kind: str, plural: str, *, removal: int | None = None) -> ResourceKind:
+def _child(
+    api_version: str,
+    kind: str,
+    plural: str,
+    *,
+    removal: int | None = None,
+    builder: str | None = None,
+) -> ResourceKind:
     """What the operator makes: labelled with its model, watched, written and removed."""
     return ResourceKind(
         api_version,
@@ -107,6 +123,7 @@ def _child(api_version: str, kind: str, plural: str, *, removal: int | None = No
         selector=MODEL,
         watch=Watch.ALWAYS,
         removal=removal,
+        builder=builder,
         verbs=READ + WRITE,
     )
 
@@ -182,8 +199,17 @@ KINDS = (
 )
 WATCHED = tuple(kind for kind in KINDS if kind.watch is Watch.ALWAYS)
 OPTIONAL = tuple(kind for kind in KINDS if kind.watch is Watch.WHERE_SERVED)
+# Kinds of ours beside those that every pass is about: people write them, and each asks something
+# more of a model. `api.<module>` has `parse`; see `decide.policies` for the rest.
+POLICIES = tuple(
+    kind
+    for kind in KINDS
+    if kind.group == GROUP and kind not in (EMBEDDING_MODEL, VECTOR_INDEX, EMBEDDING_RELEASE)
+)
 # What a pass observes beside the model.
 AGGREGATE = tuple(kind for kind in WATCHED + OPTIONAL if kind is not EMBEDDING_MODEL)
+# Children of a release that `manifests.children` makes.
+BUILT = tuple(kind for kind in KINDS if kind.builder is not None)
 # In the order in which the children of an ended release go.
 REMOVED = tuple(
     sorted((kind for kind in KINDS if kind.removal is not None), key=lambda kind: kind.removal or 0)

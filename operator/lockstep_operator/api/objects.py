@@ -44,7 +44,8 @@ Index = Resource[VectorIndexSpec, VectorIndexStatus]
 Release = Resource[EmbeddingReleaseSpec, EmbeddingReleaseStatus]
 
 
-def _parse(raw: Object, spec: type[S], status: type[T]) -> Resource[S, T]:
+def parse(raw: Object, spec: type[S], status: type[T]) -> Resource[S, T]:
+    """Raises `pydantic.ValidationError` when the spec is not one that this version understands."""
     metadata = raw["metadata"]
     return Resource(
         namespace=metadata["namespace"],
@@ -62,14 +63,14 @@ def _parse(raw: Object, spec: type[S], status: type[T]) -> Resource[S, T]:
 
 def parse_model(raw: Object) -> Model:
     """Raises `pydantic.ValidationError` when the spec is not one that this version understands."""
-    return _parse(raw, EmbeddingModelSpec, EmbeddingModelStatus)
+    return parse(raw, EmbeddingModelSpec, EmbeddingModelStatus)
 
 
 def parse_index(raw: Object) -> Index:
     """Raises `pydantic.ValidationError` when the spec is not one that this version understands."""
-    return _parse(raw, VectorIndexSpec, VectorIndexStatus)
+    return parse(raw, VectorIndexSpec, VectorIndexStatus)
 
 
 def parse_release(raw: Object) -> Release:
     """Raises `pydantic.ValidationError` when the spec is not one that this version understands."""
-    return _parse(raw, EmbeddingReleaseSpec, EmbeddingReleaseStatus)
+    return parse(raw, EmbeddingReleaseSpec, EmbeddingReleaseStatus)

@@ -9,6 +9,7 @@ from lockstep_operator.api.rollout import Supersede
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import update_pause
 from lockstep_operator.decide.context.plan import Plan, StatusWrite
+from lockstep_operator.decide.policies.rules import plan_policies
 from lockstep_operator.decide.releases.model import follow
 from lockstep_operator.decide.releases.retention import plan_removals, retain_replaced, retire
 from lockstep_operator.decide.releases.verbs import handle_verbs
@@ -24,6 +25,7 @@ from lockstep_operator.decide.status.model_status import (
     unreadable,
     write_of,
 )
+from lockstep_operator.decide.status.policy_status import policies_without_model, project_policies
 from lockstep_operator.decide.status.release_status import describe_releases
 from lockstep_operator.decide.traffic.traffic import plan_traffic
 from lockstep_operator.decide.vocabulary import clock
@@ -37,7 +39,9 @@ def decide(observed: Observed, settings: Settings, now: datetime) -> Plan:
     of it after a crash, goes on from there: a record is written before its deed.
     """
     if observed.model is None:
-        return Plan(projections=_written(_orphaned(observed, clock.text(now))))
+        moment = clock.text(now)
+        orphans = [*_orphaned(observed, moment), *policies_without_model(observed, moment)]
+        return Plan(projections=_written(orphans))
     try:
         snapshot = read(observed, settings, now)
     except Unreadable as error:
@@ -107,7 +111,9 @@ def _plan(context: ReconcileContext) -> Plan:
     plan_children(context)
     plan_traffic(context)
     plan_removals(context)
+    plan_policies(context)
     describe_releases(context)
+    shown = _as_recorded(context)
     records = [
         ("EmbeddingRelease", release.raw, release.status.to_wire()) for release in context.changed()
     ]
@@ -116,7 +122,7 @@ def _plan(context: ReconcileContext) -> Plan:
         create=_of_living(context, context.create),
         apply=tuple(context.apply),
         delete=tuple(context.delete),
-        projections=_written(_projections(_as_recorded(context))),
+        projections=_written([*_projections(shown), *project_policies(shown)]),
         events=tuple(context.events),
         measure=tuple(context.measure),
         look_again_after=context.look_again_after,

@@ -4,6 +4,7 @@ They hold only fields that the operator owns, for server-side apply; none reads 
 """
 
 from lockstep_operator.manifests.canary import follows_index
+from lockstep_operator.manifests.children import built_children
 from lockstep_operator.manifests.job_configs import JobInputs
 from lockstep_operator.manifests.job_table import JOBS, JobSettings
 from lockstep_operator.manifests.jobs import attempt_job
@@ -33,6 +34,7 @@ __all__ = [
     "JobKind",
     "JobSettings",
     "attempt_job",
+    "built_children",
     "encoder_autoscaler",
     "encoder_deployment",
     "encoder_name",

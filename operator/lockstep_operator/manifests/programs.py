@@ -1,8 +1,8 @@
 """The programs that pods of a release run, a row each: their images, and how those are given.
 
-Flags and `Images` are read from here; that the chart, the Makefile and pyproject.toml have each of
-them is tested. A sidecar is a row with a container name of its own, and a `Sidecar` in the
-`ProgramSpec` of the pods that get it.
+Flags are read from here; that `Images` and the chart have each of them, and the Makefile and
+pyproject.toml each that is built here, is tested. A sidecar is a row with a container name of its
+own, and a `Sidecar` in the `ProgramSpec` of the pods that get it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ class ProgramImage:
     `use` ends the sentence "image that ..." of its flag. Images are frozen in releases: a release
     of before a program was added has no image of it and must stay readable, so only the three
     first programs are `required`, and every later field of `Images` has a default. Such a program
-    is left out where a release has no image of it.
+    is left out where a release has no image of it. `built`: from the folder `<name>-image`, with a
+    package of its own; else the image is one that others make.
     """
 
     name: str
     use: str
     container: str = CONTAINER
     required: bool = False
+    built: bool = True
 
     @property
     def flag(self) -> str:

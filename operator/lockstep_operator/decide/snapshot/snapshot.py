@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import import_module
+from typing import Any
 
 from pydantic import ValidationError
 
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.labels import GROUP
+from lockstep_operator import api
+from lockstep_operator.api.kinds import POLICIES, ResourceKind
 from lockstep_operator.api.objects import (
     Index,
     Model,
     Object,
     Release,
+    Resource,
+    S,
+    T,
     parse_index,
     parse_model,
     parse_release,
@@ -34,11 +41,20 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class BrokenIndex:
-    """A VectorIndex that this version cannot read."""
+class BrokenObject:
+    """A VectorIndex, or a policy, that this version cannot read."""
 
     raw: Object
     message: str
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The objects of one of `kinds.POLICIES` that name the model, and those that cannot be read."""
+
+    kind: ResourceKind
+    objects: tuple[Resource[Any, Any], ...]
+    broken: tuple[BrokenObject, ...]
 
 
 class Unreadable(Exception):
@@ -59,8 +75,9 @@ class Snapshot:
     model: Model
     releases: tuple[Release, ...]
     indexes: tuple[Index, ...]
-    broken_indexes: tuple[BrokenIndex, ...]
+    broken_indexes: tuple[BrokenObject, ...]
     next_number: int
+    policies: tuple[Policies, ...] = ()
 
     def index(self, name: str) -> Index | None:
         return next((index for index in self.indexes if index.name == name), None)
@@ -177,6 +194,7 @@ def read(observed: Observed, settings: Settings, now: datetime) -> Snapshot:
         indexes=indexes,
         broken_indexes=broken,
         next_number=max(taken) + 1,
+        policies=read_policies(observed),
     )
 
 
@@ -191,18 +209,41 @@ def _numbers_shown(model: Model) -> list[int]:
     return [number_of(name, model.name) or 0 for name in names]
 
 
-def read_indexes(raws: Iterable[Object]) -> tuple[tuple[Index, ...], tuple[BrokenIndex, ...]]:
+def read_indexes(raws: Iterable[Object]) -> tuple[tuple[Index, ...], tuple[BrokenObject, ...]]:
     """The VectorIndexes by name, and those that cannot be read. Deleted ones count no more."""
-    indexes, broken = [], []
+    return _read_each(raws, parse_index)
+
+
+def read_policies(observed: Observed) -> tuple[Policies, ...]:
+    """As `read_indexes`, of every kind of policy."""
+    return tuple(
+        Policies(kind, *_read_each(observed.of(kind.kind), parser)) for kind, parser in PARSERS
+    )
+
+
+def _parser_of(kind: ResourceKind) -> Callable[[Object], Resource[Any, Any]]:
+    """`parse` of the module of `api` that has the kind's name."""
+    parser: Callable[[Object], Resource[Any, Any]]
+    parser = import_module(f"{api.__name__}.{kind.module}").parse
+    return parser
+
+
+PARSERS = tuple((kind, _parser_of(kind)) for kind in POLICIES)
+
+
+def _read_each(
+    raws: Iterable[Object], parser: Callable[[Object], Resource[S, T]]
+) -> tuple[tuple[Resource[S, T], ...], tuple[BrokenObject, ...]]:
+    parsed, broken = [], []
     for raw in sorted(raws, key=lambda raw: str(raw["metadata"]["name"])):
         try:
-            index = parse_index(raw)
+            one = parser(raw)
         except ValidationError as error:
-            broken.append(BrokenIndex(raw, explain(error)))
+            broken.append(BrokenObject(raw, explain(error)))
             continue
-        if not index.deleting:
-            indexes.append(index)
-    return tuple(indexes), tuple(broken)
+        if not one.deleting:
+            parsed.append(one)
+    return tuple(parsed), tuple(broken)
 
 
 def _read_release(raw: Object) -> Release:

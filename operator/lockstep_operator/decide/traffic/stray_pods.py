@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from lockstep_core.protocol import labels
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.context.health import LINES_TOLD
+from lockstep_operator.decide.context.health import LINES_SHOWN
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.traffic import entry
 from lockstep_operator.manifests import encoder_name, index_name
@@ -76,8 +76,8 @@ def stray_sentence(context: ReconcileContext) -> str | None:
     strays = stray_pods(context)
     if not strays:
         return None
-    more = len(strays) - LINES_TOLD
-    shown = strays[:LINES_TOLD]
+    more = len(strays) - LINES_SHOWN
+    shown = strays[:LINES_SHOWN]
     names = ", ".join(s.name if s.maker is None else f"{s.name} ({s.maker})" for s in shown)
     names += f" and {more} more" if more > 0 else ""
     advice = []

@@ -20,6 +20,8 @@ from lockstep_operator.decide.workloads.capacity import encoder_replicas, scalin
 from lockstep_operator.manifests.metadata import Component, entry_label
 
 AUTOSCALER = kinds.AUTOSCALER.kind
+# Without one of these a release cannot answer; without any other child it answers as before.
+ANSWERING = frozenset({kinds.DEPLOYMENT.kind, kinds.SERVICE.kind})
 
 
 def health_of(context: ReconcileContext, release: Release) -> ReleaseHealth:
@@ -46,6 +48,7 @@ def plan_children(context: ReconcileContext) -> None:
             context.wake_in(REMNANT_SECONDS)
         if context.model.spec.serving.autoscaling is None:
             _delete(context, context.snapshot.children(AUTOSCALER, release.uid))
+        _delete(context, _no_longer_built(context, release))
     candidate = context.candidate
     if candidate is not None:
         _plan_rendezvous(context, candidate)
@@ -77,6 +80,18 @@ def _delete(context: ReconcileContext, children: list[Object]) -> None:
     context.delete.extend(
         reference(child) for child in children if "deletionTimestamp" not in child["metadata"]
     )
+
+
+def _no_longer_built(context: ReconcileContext, release: Release) -> list[Object]:
+    """Children of kinds with a builder that it makes no more."""
+    built = manifests.built_children(context.model, release) if kinds.BUILT else ()
+    names = {(child["kind"], child["metadata"]["name"]) for child in built}
+    return [
+        child
+        for kind in kinds.BUILT
+        for child in context.snapshot.children(kind.kind, release.uid)
+        if (kind.kind, child["metadata"]["name"]) not in names
+    ]
 
 
 def _desired_children(context: ReconcileContext, release: Release) -> Iterator[Object]:
@@ -111,6 +126,7 @@ def _desired_children(context: ReconcileContext, release: Release) -> Iterator[O
     )
     if bounds is not None and scaling is not None:
         yield manifests.encoder_autoscaler(scaling, release, bounds)
+    yield from manifests.built_children(context.model, release)
 
 
 def _beside(context: ReconcileContext, release: Release) -> str | None:
@@ -149,7 +165,7 @@ def _look(
     live = context.snapshot.child(kind, name, release.uid)
     remnant = context.snapshot.remnant(kind, name, release.uid)
     if remnant is not None:
-        health.serving = health.serving and kind == AUTOSCALER
+        health.serving = health.serving and kind not in ANSWERING
         health.add_missing(remnant)
         health.awaits_removal = True
         return
@@ -168,7 +184,7 @@ def _look(
     if refusal is not None and conflict is None:
         health.add_missing(f"{kind} {name} was refused by the API server: {refusal.message}")
     if live is None or "deletionTimestamp" in live["metadata"]:
-        health.serving = health.serving and kind == AUTOSCALER
+        health.serving = health.serving and kind not in ANSWERING
         if refusal is None:
             health.add_missing(f"{kind} {name}{_absence(release, live)}")
     elif kind == "Deployment":

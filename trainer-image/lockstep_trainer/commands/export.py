@@ -60,7 +60,7 @@ def publish(options: ExportOptions) -> dict[str, object]:
 
 
 def _publish(options: ExportOptions, work: Path) -> dict[str, object]:
-    store = ArtifactStore.open(ArtifactsSpec(uri=options.store))
+    store = ArtifactStore.open(ArtifactsSpec(uri=options.store), field="--store")
     network, items, source = _source(options, store, work)
     if options.data is not None:
         items = _held_out(read_data(options.data), store, work)

@@ -7,7 +7,7 @@ from lockstep_core.artifacts.digests import (
     sha256_stream,
     space_id,
 )
-from lockstep_core.artifacts.errors import ArtifactError, StoreError
+from lockstep_core.artifacts.errors import ArtifactError, StoreError, StoreUnsuitable
 from lockstep_core.artifacts.manifest import (
     BuildManifest,
     FileEntry,
@@ -32,6 +32,7 @@ __all__ = [
     "ModelManifest",
     "Role",
     "StoreError",
+    "StoreUnsuitable",
     "describe_files",
     "digest_of_files",
     "model_digest",

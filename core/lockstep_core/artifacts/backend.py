@@ -18,7 +18,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
 from lockstep_core.artifacts.digests import PREFIX
-from lockstep_core.artifacts.errors import ArtifactError, StoreError
+from lockstep_core.artifacts.errors import ArtifactError, StoreError, StoreUnsuitable
 from lockstep_core.protocol.storage import ArtifactsSpec
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ BLOCK = 4 * 1024 * 1024
 SINGLE_PUT_LIMIT = 64 * 1024 * 1024
 # An unreachable store is reported within a minute, so that the Job ends and its retry backs off.
 RETRIES: RetryConfig = {"max_retries": 7, "retry_timeout": timedelta(seconds=45)}
+ONCE: RetryConfig = {"max_retries": 0}
 CLIENT: ClientConfig = {"connect_timeout": "5s", "timeout": "10m"}
+
+
+_NOT_IMPLEMENTED = ("501 Not Implemented", "<Code>NotImplemented</Code>")
 
 
 class Absent(Exception):
@@ -60,33 +64,36 @@ def prefix_of(uri: str) -> str:
     return urlsplit(uri).path.strip("/")
 
 
-def connect(spec: ArtifactsSpec, prefix: str) -> ObjectStore:
-    """The store behind `spec`, rooted at `prefix` of its bucket.
+def connect(
+    spec: ArtifactsSpec, prefix: str, *, field: str = "artifacts.uri", retry: bool = True
+) -> ObjectStore:
+    """The store behind `spec`, rooted at `prefix` of its bucket; messages name its URI by `field`.
 
     Credentials come from the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`), never from the spec.
+    Without `retry` each request is tried once.
     Raises StoreError when a `file://` root is not there: creating it would write the artifacts
     into the container's own file system, where they are lost with the pod.
     """
     root = local_root(spec.uri)
     if root is not None and not root.is_dir():
         raise StoreError(
-            f"artifacts.uri {spec.uri}: {root} is not a folder. Mount the volume of"
-            " artifacts.claimName there."
+            f"{field} {spec.uri}: {root} is not a folder. In a pod, mount the volume of"
+            f" artifacts.claimName there; elsewhere make it first: mkdir -p {root}"
         )
     with failures(f"open {spec.uri}"):
         if root is not None:
             return LocalStore(root)
-        return _connect_bucket(spec, prefix or None)
+        return _connect_bucket(spec, prefix or None, RETRIES if retry else ONCE)
 
 
-def _connect_bucket(spec: ArtifactsSpec, prefix: str | None) -> ObjectStore:
+def _connect_bucket(spec: ArtifactsSpec, prefix: str | None, retries: RetryConfig) -> ObjectStore:
     parts = urlsplit(spec.uri)
     if not parts.netloc:
         raise StoreError(f"artifacts.uri {spec.uri} names no bucket: write {parts.scheme}://BUCKET")
     if parts.scheme == "gs":
-        return GCSStore(parts.netloc, prefix=prefix, client_options=CLIENT, retry_config=RETRIES)
+        return GCSStore(parts.netloc, prefix=prefix, client_options=CLIENT, retry_config=retries)
     if parts.scheme == "az":
-        return AzureStore(parts.netloc, prefix=prefix, client_options=CLIENT, retry_config=RETRIES)
+        return AzureStore(parts.netloc, prefix=prefix, client_options=CLIENT, retry_config=retries)
     plain = (spec.endpoint or "").startswith("http://")
     # S3-compatible servers rarely answer to bucket host names.
     config: S3Config = {"virtual_hosted_style_request": False}
@@ -99,7 +106,7 @@ def _connect_bucket(spec: ArtifactsSpec, prefix: str | None) -> ObjectStore:
         prefix=prefix,
         config=config,
         client_options={**CLIENT, "allow_http": plain},
-        retry_config=RETRIES,
+        retry_config=retries,
     )
 
 
@@ -124,9 +131,20 @@ def _first_line(error: Exception) -> str:
 class Backend:
     """One store, one prefix."""
 
-    def __init__(self, store: ObjectStore, root: Path | None) -> None:
+    def __init__(
+        self, store: ObjectStore, root: Path | None, *, once: ObjectStore | None = None
+    ) -> None:
+        """`once` is the same store without retries, for the first write that is create-only."""
         self._store = store
         self._root = root
+        self._once = once
+
+    @classmethod
+    def open(cls, spec: ArtifactsSpec, prefix: str, *, field: str = "artifacts.uri") -> Backend:
+        """See `connect`."""
+        root = local_root(spec.uri)
+        once = None if root is not None else connect(spec, prefix, field=field, retry=False)
+        return cls(connect(spec, prefix, field=field), root, once=once)
 
     def put(self, key: str, data: bytes) -> bool:
         """Writes unless the key exists. True when it was written."""
@@ -151,10 +169,34 @@ class Backend:
     def _write(self, key: str, data: bytes | Path, *, create: bool) -> None:
         try:
             with failures(f"write {key}"):
-                obstore.put(self._store, key, data, mode="create" if create else "overwrite")
+                if create:
+                    self._create(key, data)
+                else:
+                    obstore.put(self._store, key, data, mode="overwrite")
                 self._make_durable(key)
         except Absent as error:
             raise StoreError(f"cannot write {key}: {error}") from error
+
+    def _create(self, key: str, data: bytes | Path) -> None:
+        """Raises AlreadyExistsError, and StoreUnsuitable when the bucket cannot tell."""
+        if self._once is not None:
+            try:
+                obstore.put(self._once, key, data, mode="create")
+            except AlreadyExistsError:
+                self._once = None
+                raise
+            except BaseError as error:
+                # A client that retries takes this for an outage.
+                if any(sign in str(error) for sign in _NOT_IMPLEMENTED):
+                    raise StoreUnsuitable(
+                        f"cannot write {key}: the bucket does not know conditional writes"
+                        " (If-None-Match), by which two programs never write over one another:"
+                        f" take an object store that does ({_first_line(error)[:300]})"
+                    ) from error
+            else:
+                self._once = None
+                return
+        obstore.put(self._store, key, data, mode="create")
 
     def _make_durable(self, key: str) -> None:
         """On a volume: a manifest must not outlive, in a power cut, the files that it names."""
@@ -219,6 +261,10 @@ class Backend:
 
     def keys_below(self, prefix: str) -> list[str]:
         """Sorted keys of all objects below the folder `prefix`."""
+        return [key for key, _ in self.sizes_below(prefix)]
+
+    def sizes_below(self, prefix: str) -> list[tuple[str, int]]:
+        """As `keys_below`, each with the bytes of its object."""
         with failures(f"list {prefix}"):
             pages = obstore.list(self._store, prefix)
-            return sorted(item["path"] for page in pages for item in page)
+            return sorted((item["path"], item["size"]) for page in pages for item in page)

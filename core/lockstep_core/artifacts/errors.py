@@ -11,6 +11,10 @@ class StoreError(Exception):
     """The store cannot be reached, or refuses the credentials."""
 
 
+class StoreUnsuitable(StoreError):
+    """The store lacks what artifacts need of one: no attempt will end otherwise."""
+
+
 class ArtifactError(Exception):
     """Missing, corrupt, of another kind, or naming an unsafe path: the bytes must not be used."""
 

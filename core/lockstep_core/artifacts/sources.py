@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lockstep_core.artifacts.backend import (
     Absent,
@@ -52,12 +52,30 @@ class DatasetSource:
         into.mkdir(parents=True, exist_ok=True)
         if self._backend.exists(key):
             return self._download(key, into / _safe(Path(key).name, uri))
-        keys = [listed for listed in self._backend.keys_below(key) if listed.startswith(f"{key}/")]
+        keys = self._objects_below(key)
         if not keys:
             raise ArtifactError(f"data set {uri} does not exist: no object and no prefix has it")
         for listed in keys:
             self._download(listed, into / _safe(listed.removeprefix(f"{key}/"), uri))
         return into
+
+    def _objects_below(self, key: str) -> list[str]:
+        """Keys of all objects below the folder `key`, but for those that stand for a folder.
+
+        Consoles make a folder as an empty object `folder/`, which is listed as `folder` and is not
+        there when it is asked for.
+        """
+        listed = [
+            (found, size)
+            for found, size in self._backend.sizes_below(key)
+            if found.startswith(f"{key}/")
+        ]
+        folders = {str(parent) for found, _ in listed for parent in PurePosixPath(found).parents}
+        return [
+            found
+            for found, size in listed
+            if size or (found not in folders and self._backend.exists(found))
+        ]
 
     def _download(self, key: str, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)

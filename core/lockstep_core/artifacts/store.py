@@ -20,7 +20,6 @@ from lockstep_core.artifacts.backend import (
     Absent,
     Backend,
     bucket_of,
-    connect,
     local_root,
     prefix_of,
 )
@@ -72,15 +71,15 @@ class ArtifactStore:
         return self._backend
 
     @classmethod
-    def open(cls, spec: ArtifactsSpec) -> ArtifactStore:
-        """Opens the store; raises StoreError when it cannot be.
+    def open(cls, spec: ArtifactsSpec, *, field: str = "artifacts.uri") -> ArtifactStore:
+        """Opens the store; raises StoreError when it cannot be, which names its URI by `field`.
 
         A bucket is not contacted until something is read or written.
         """
-        root = local_root(spec.uri)
-        backend = Backend(connect(spec, prefix_of(spec.uri)), root)
+        backend = Backend.open(spec, prefix_of(spec.uri), field=field)
         # Data sets lie anywhere in the bucket, artifacts below the URI's prefix.
-        whole = backend if root is not None else Backend(connect(spec, ""), None)
+        on_volume = local_root(spec.uri) is not None
+        whole = backend if on_volume else Backend.open(spec, "", field=field)
         return cls(backend, DatasetSource(spec.uri, whole))
 
     @classmethod
@@ -98,8 +97,7 @@ class ArtifactStore:
             raise ArtifactError(f"{uri} lies outside of the artifact store {spec.uri}")
         elif not root.is_dir():
             raise ArtifactError(f"{uri} is not a folder: {LOST_IN_SOURCE}")
-        store = connect(spec.replace(uri=uri), prefix_of(uri))
-        backend = Backend(store, root)
+        backend = Backend.open(spec.replace(uri=uri), prefix_of(uri))
         return cls(backend, DatasetSource(uri, backend), lost=LOST_IN_SOURCE)
 
     def publish(self, directory: Path, manifest: ModelManifest | BuildManifest) -> Sha256:

@@ -27,6 +27,7 @@ from lockstep_core.datasets.parquet_columns import (
 )
 from lockstep_core.datasets.problems import DatasetError, Problem, Tally, problem
 from lockstep_core.datasets.rows import (
+    AS_TEXT,
     MAX_BYTES,
     MAX_ROWS,
     ImageRows,
@@ -149,7 +150,10 @@ class _Readers:
         plain = plain_type(kind)
         if is_string(plain) or arrow.types.is_integer(plain):
             return True
-        self._tell(f"column `{name}` is {kind}", f"store `{name}` as text or whole numbers")
+        fix = f"store `{name}` as text or whole numbers"
+        if is_binary(plain):
+            fix += f": {AS_TEXT}"
+        self._tell(f"column `{name}` is {kind}", fix)
         return False
 
     def _items_of(self, name: str, kind: Arrow, max_bytes: int) -> Items | None:
@@ -162,7 +166,8 @@ class _Readers:
             and (at := kind.get_field_index("bytes")) >= 0
             and is_binary(kind.field(at).type)
         ):
-            return ImageItems(ImageRows(name, self._rows, row_number, self._tally, max_bytes))
+            rows = ImageRows(name, self._rows, row_number, self._tally, max_bytes)
+            return ImageItems(rows, with_paths=types.is_struct(kind))
         if is_list(kind) and types.is_floating(kind.value_type):
             return VectorItems(name, self._rows, self._tally, max_bytes)
         self._tell(

@@ -36,7 +36,13 @@ def is_binary(kind: Arrow) -> bool:
 
 def is_list(kind: Arrow) -> bool:
     types = arrow.types
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+    return bool(
+        types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_fixed_size_list(kind)
+        or types.is_list_view(kind)
+        or types.is_large_list_view(kind)
+    )
 
 
 def cells(column: Arrow) -> Iterator[Any]:
@@ -74,16 +80,19 @@ class TextItems:
 
 @dataclass
 class ImageItems:
-    """See `Items`."""
+    """See `Items`. `with_paths`: structs of bytes and a path, as the library `datasets` has."""
 
     rows: ImageRows
+    with_paths: bool = False
 
     def add(self, column: Arrow) -> None:
-        if arrow.types.is_struct(column.type):
-            # As the `datasets` library stores an image: its bytes and a path.
+        if self.with_paths:
             column = column.field("bytes")
         for value in cells(column):
-            self.rows.add(value)
+            if value is None and self.with_paths:
+                self.rows.refuse_path()
+            else:
+                self.rows.add(value)
 
     def finish(self) -> tuple[Inputs | None, list[Problem]]:
         return self.rows.finish()

@@ -6,6 +6,7 @@ file.
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from collections import Counter
 from typing import cast
 
@@ -26,6 +27,16 @@ from lockstep_core.datasets.problems import DatasetError, Problem, Tally, proble
 MAX_BYTES = 16 * 1024**3
 MAX_NAME_BYTES = 4 * 1024**3
 MAX_ROWS = 100_000_000
+AS_TEXT = (
+    "cast the column to pyarrow.string() before it is written; fastparquet does with"
+    " object_encoding='utf8'"
+)
+_EMBED = (
+    "write the bytes of the files, too; in the library `datasets`:"
+    " dataset.with_format('arrow').map(datasets.table.embed_table_storage, batched=True)"
+    ".to_parquet(...)"
+)
+_LOOKED_AT = 4096
 
 
 class NameRows:
@@ -227,9 +238,20 @@ class ImageRows:
                     self._room(layout)[row] = np.asarray(image, dtype=np.uint8)
         except ImageError as error:
             self._complete = False
+            if value is not None and _is_text(value):
+                what = f"rows whose `{self._name}` is text in a column of bytes"
+                self._tally.add(what, where, f"write it as text: {AS_TEXT}")
+                return
             fix = "replace or remove these rows: PNG and JPEG are read"
             what = f"rows whose `{self._name}` cannot be decoded"
             self._tally.add(what, f"{where}: {error}", fix)
+
+    def refuse_path(self) -> None:
+        """One more row, with the path of a file in place of its bytes."""
+        self._complete = False
+        what = f"rows whose `{self._name}.bytes` is null: they may name a file, but do not hold it"
+        self._tally.add(what, self._place(self._count), _EMBED)
+        self._count += 1
 
     def _room(self, layout: Layout) -> NDArray[np.uint8]:
         if self._pixels is None:
@@ -247,3 +269,13 @@ class ImageRows:
         problems = layout_problems(self._places, self._layouts) if self._layouts else []
         whole = self._complete and not problems and self._count == self._rows
         return self._pixels if whole else None, problems
+
+
+def _is_text(value: bytes) -> bool:
+    """Whether the beginning is UTF-8 without control characters, which no image is."""
+    try:
+        # A character that the cut goes through is left out.
+        text = getincrementaldecoder("utf-8")().decode(value[:_LOOKED_AT])
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(each.isprintable() or each.isspace() for each in text)

@@ -29,6 +29,8 @@ class TokensSpec(Contract):
     pad_id: Annotated[int, Field(ge=0, alias="padID")]
     max_length: Annotated[int, Field(ge=1, le=65536)]
     overlong: Overlong = Overlong.REFUSE
+    prompt: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """Put before each text, as the model was published to be used; its tokens count as well."""
 
 
 class TokensPreprocessor:
@@ -46,15 +48,17 @@ class TokensPreprocessor:
         # A text that spells [PAD] or [SEP] is text: a user must not steer the encoder by it.
         tokenizer.encode_special_tokens = True
         around = tokenizer.encode("").ids
+        before = tokenizer.encode(spec.prompt or "").ids
         if spec.pad_id in around:
             raise SelfCheckError(
                 f"{TOKENIZER_FILE} puts token {spec.pad_id} around each text, but it is `padID`:"
                 " choose a token that stands for nothing else"
             )
-        if len(around) >= spec.max_length:
+        if len(before) >= spec.max_length:
+            kind = "special tokens" if spec.prompt is None else "tokens (the prompt among them)"
             raise SelfCheckError(
-                f"`maxLength` is {spec.max_length}, but {TOKENIZER_FILE} puts {len(around)} special"
-                " tokens around each text: no room is left for it"
+                f"`maxLength` is {spec.max_length}, but {TOKENIZER_FILE} puts {len(before)} {kind}"
+                " around each text: no room is left for it"
             )
         if spec.overlong is Overlong.TRUNCATE:
             tokenizer.enable_truncation(spec.max_length)
@@ -70,10 +74,21 @@ class TokensPreprocessor:
     def load(cls, spec: TokensSpec, file: Path) -> TokensPreprocessor:
         """Raises SelfCheckError for a file that is no tokenizer."""
         try:
-            tokenizer = Tokenizer.from_file(str(file))
+            data = file.read_bytes()
+        except OSError as error:
+            raise SelfCheckError(f"{file.name} cannot be loaded: {error}") from error
+        return cls.parse(spec, data)
+
+    @classmethod
+    def parse(cls, spec: TokensSpec, data: bytes) -> TokensPreprocessor:
+        """From the bytes of a tokenizer.json; raises SelfCheckError for others."""
+        try:
+            tokenizer = Tokenizer.from_buffer(data)
         # The library raises bare Exception.
         except Exception as error:
-            raise SelfCheckError(f"{file.name} cannot be loaded: {str(error)[:300]}") from error
+            raise SelfCheckError(
+                f"{TOKENIZER_FILE} cannot be loaded: {str(error)[:300]}"
+            ) from error
         return cls(spec, tokenizer)
 
     def prepare(self, texts: Iterable[str]) -> Ragged:
@@ -84,6 +99,8 @@ class TokensPreprocessor:
         for block in _blocks(texts):
             for at, text in enumerate(block):
                 check_text(text, item + at)
+            if self.spec.prompt is not None:
+                block = [self.spec.prompt + text for text in block]
             for encoding in self._tokenizer.encode_batch_fast(block):
                 ids: list[int] = encoding.ids
                 if len(ids) > self.spec.max_length:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockstep_core.artifacts import ArtifactError, StoreError
+from lockstep_core.artifacts import ArtifactError, StoreError, StoreUnsuitable
 from lockstep_core.datasets import DatasetError
 from lockstep_core.encoding import EncodingError, SelfCheckError
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -27,6 +27,7 @@ _TABLE: tuple[tuple[type[Exception], ExitCode, str], ...] = (
     (EncodingError, ExitCode.BAD_DATASET, "NotEncodable"),
     (ArtifactError, ExitCode.DIGEST_MISMATCH, "ArtifactRefused"),
     (SelfCheckError, ExitCode.SELF_CHECK_FAILED, "SelfCheckFailed"),
+    (StoreUnsuitable, ExitCode.BAD_CONFIG, "StoreUnsuitable"),
     (StoreError, ExitCode.STORE_UNAVAILABLE, "StoreUnavailable"),
 )
 

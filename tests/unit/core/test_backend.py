@@ -9,7 +9,11 @@ import pytest
 import lockstep_core.artifacts.backend as backend_module
 from lockstep_core.artifacts import ArtifactStore, ModelManifest, StoreError, sha256_bytes
 from lockstep_core.artifacts.backend import Backend
+from lockstep_core.artifacts.errors import StoreUnsuitable
+from lockstep_core.jobs import as_failure
+from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.storage import ArtifactsSpec
+from tests.unit.core.s3_server import s3_server
 from tests.unit.core.support import blob, truncated
 
 pytestmark = pytest.mark.unit
@@ -112,3 +116,26 @@ def test_a_store_that_cannot_be_configured_is_unavailable(monkeypatch: pytest.Mo
     monkeypatch.delenv("AZURE_STORAGE_ACCOUNT_NAME", raising=False)
     with pytest.raises(StoreError, match="cannot open az://container"):
         ArtifactStore.open(ArtifactsSpec(uri="az://container"))
+
+
+def test_a_bucket_without_conditional_writes_is_told_at_the_first_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-value")
+    with s3_server() as server:
+        spec = ArtifactsSpec(uri="s3://bucket/models", endpoint=server.url, region="us-east-1")
+        backend = Backend.open(spec, "models")
+        assert backend.put("key", b"one") and not backend.put("key", b"two")
+        assert server.objects == {"models/key": b"one"} and server.puts == 2
+        server.conditional = False
+        with pytest.raises(StoreUnsuitable, match=r"conditional writes \(If-None-Match\)") as told:
+            Backend.open(spec, "models").put("other", b"one")
+        assert server.puts == 3
+        # No attempt of a Job would end otherwise.
+        assert as_failure(told.value).code is ExitCode.BAD_CONFIG
+
+
+def test_a_folder_that_is_not_there_is_told_with_both_fixes(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"--store file:///.*new.*volume.*mkdir -p /.*new"):
+        ArtifactStore.open(ArtifactsSpec(uri=f"file://{tmp_path}/new"), field="--store")

@@ -203,3 +203,53 @@ def test_defaults_go_by_the_format_and_given_names_are_needed() -> None:
     named = of("JSONLines", ".jsonl", ColumnsSpec(label="y", group="y"))
     assert named.all == ("input", "y", "id")
     assert named.needed == {"input", "y"}
+
+
+def told(store: ArtifactStore, path: Path) -> str:
+    with pytest.raises(DatasetError) as caught:
+        load(store, path)
+    return str(caught.value)
+
+
+def test_texts_in_a_column_of_bytes_are_told_with_the_writers_option(
+    volume: Path, store: ArtifactStore
+) -> None:
+    untyped = arrow.array([text.encode() for text in TEXTS], arrow.binary())
+    said = told(store, write(volume / "set.parquet", {"input": untyped, "label": LABELS}))
+    assert f"rows whose `input` is text in a column of bytes: {len(TEXTS)}" in said
+    assert "pyarrow.string()" in said and "object_encoding='utf8'" in said
+    assert "decoded" not in said
+    labels = arrow.array([str(label).encode() for label in LABELS], arrow.binary())
+    said = told(store, write(volume / "set.parquet", {"input": TEXTS, "label": labels}))
+    assert "column `label` is binary" in said and "pyarrow.string()" in said
+    # What is no text either stays a broken image.
+    broken = arrow.array([b"\x89PNG\r\n\x1a\n"] * len(LABELS), arrow.binary())
+    said = told(store, write(volume / "set.parquet", {"input": broken, "label": LABELS}))
+    assert "rows whose `input` cannot be decoded" in said
+
+
+def test_paths_without_bytes_are_told_with_the_writers_option(
+    volume: Path, store: ArtifactStore
+) -> None:
+    rows = [{"bytes": None, "path": f"{at}.png"} for at in range(len(LABELS))]
+    kind = arrow.struct([("bytes", arrow.binary()), ("path", arrow.string())])
+    columns = {"input": arrow.array(rows, kind), "label": LABELS}
+    said = told(store, write(volume / "set.parquet", columns))
+    assert (
+        f"rows whose `input.bytes` is null: they may name a file, but do not hold it: {len(LABELS)}"
+        in said
+    )
+    assert "embed_table_storage" in said
+
+
+@pytest.mark.parametrize("kind", [arrow.list_view, arrow.large_list_view])
+def test_vectors_of_views_of_lists(volume: Path, store: ArtifactStore, kind: Any) -> None:
+    column = arrow.array(VECTORS, kind(arrow.float32()))
+    found = load(store, write(volume / "set.parquet", {"input": column, "label": LABELS}))
+    np.testing.assert_array_equal(found.inputs, np.array(VECTORS, np.float32))
+    ragged = arrow.array(
+        [[1.0, 2.0], [1.0], None, [], [3.0, 4.0], [5.0, 6.0]], kind(arrow.float32())
+    )
+    said = told(store, write(volume / "set.parquet", {"input": ragged, "label": LABELS}))
+    assert "rows without `input`: 1 (e.g. row 2)" in said
+    assert "without numbers: 1 (e.g. row 3)" in said and "e.g. row 1)" in said

@@ -10,6 +10,8 @@ from obstore.store import MemoryStore
 
 from lockstep_core.artifacts import ArtifactError, ArtifactStore
 from lockstep_core.artifacts.backend import Backend
+from lockstep_core.protocol.storage import ArtifactsSpec
+from tests.unit.core.s3_server import s3_server
 from tests.unit.core.support import tree
 
 pytestmark = pytest.mark.unit
@@ -86,3 +88,25 @@ def test_an_object_that_vanishes_while_it_is_read_is_named(
     monkeypatch.setattr(Backend, "exists", lambda self, key: True)
     with pytest.raises(ArtifactError, match=r"sets/one\.npz vanished"):
         in_memory.fetch_dataset("s3://bucket/sets/one.npz", tmp_path / "out")
+
+
+def test_folders_that_a_console_made_are_no_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    with s3_server() as server:
+        store = ArtifactStore.open(
+            ArtifactsSpec(uri="s3://bucket/models", endpoint=server.url, region="us-east-1")
+        )
+        for key in ("sets/photos/", "sets/photos/cats/", "sets/photos/empty/", "sets/none/"):
+            server.objects[key] = b""
+        # Of other tools, without the slash.
+        server.objects["sets/photos/dogs"] = b""
+        server.objects |= {"sets/photos/cats/1.png": b"c1", "sets/photos/dogs/1.png": b"d1"}
+        # A file that is empty stays one: it is told as an image that cannot be read.
+        server.objects["sets/photos/dogs/2.png"] = b""
+        folder = store.fetch_dataset("s3://bucket/sets/photos", tmp_path / "1")
+        assert tree(folder) == {"cats/1.png": b"c1", "dogs/1.png": b"d1", "dogs/2.png": b""}
+        with pytest.raises(ArtifactError, match="no object and no prefix"):
+            store.fetch_dataset("s3://bucket/sets/none", tmp_path / "2")

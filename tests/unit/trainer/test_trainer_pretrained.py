@@ -58,7 +58,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "config.json").write_text(json.dumps({"model_type": "bert", **SIZES}))
     (made / "sentence_bert_config.json").write_text('{"max_seq_length": 24}')
     modes = {"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
-    (made / "1_Pooling/config.json").write_text(json.dumps({"dimension": 16, **modes}))
+    (made / "1_Pooling/config.json").write_text(
+        json.dumps({"word_embedding_dimension": 16, **modes})
+    )
     torch.manual_seed(0)
     weights = {f"bert.{k}": v * 4 for k, v in Bert(config()).state_dict().items()}
     # What the published files hold besides.

@@ -26,9 +26,8 @@ from lockstep_trainer.artifact.quantisation import quantise
 from lockstep_trainer.evaluation import embed
 from lockstep_trainer.networks import Network
 from lockstep_trainer.networks.onnx_graph import ExportError, Floats, run_onnx, write_onnx
-from lockstep_trainer.networks.restoring import NETWORK_FILE
 from lockstep_trainer.networks.transformer import Transformer
-from lockstep_trainer.pretrained.base import CONFIG_FILE, WEIGHTS_FILE
+from lockstep_trainer.pretrained.base import CONFIG_FILE, NETWORK_FILE, WEIGHTS_FILE
 
 ROLES = {
     MODEL_FILE: Role.SERVING,

@@ -92,6 +92,9 @@ Transformer starts from (`training.encoder.base`). Prints its digests as JSON.
 
 `set.json` names a data set as `training.data` does; with --int8, its held-out items measure how
 many of the ten nearest neighbours stay. A quantised model is another space than its original.
+
+Every module and key of a folder is honoured, or refused by its name with exit code 3;
+docs/encoders.md lists them.
 """
 
 EVALUATE = """\
@@ -167,6 +170,7 @@ def _add_export_and_evaluate(commands: Commands) -> None:
     folder = one.add_argument_group("with --folder, where it does not say so itself")
     folder.add_argument("--pooling", type=Pooling, choices=list(Pooling))
     folder.add_argument("--max-length", type=int, metavar="TOKENS")
+    folder.add_argument("--prompt", metavar="NAME", help='put before all texts; "" for none')
     folder.add_argument("--overlong", type=Overlong, choices=list(Overlong), help="Refuse")
     one.add_argument("--int8", metavar="OVERLAP", help="quantise, if so many neighbours stay")
     one.add_argument("--data", type=Path, metavar="FILE", help="held-out items, for --int8")

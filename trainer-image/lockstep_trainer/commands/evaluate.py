@@ -32,7 +32,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, object]:
 
     Raises what `as_failure` knows.
     """
-    store = ArtifactStore.open(ArtifactsSpec(uri=options.store))
+    store = ArtifactStore.open(ArtifactsSpec(uri=options.store), field="--store")
     spec = read_data(options.data)
     with tempfile.TemporaryDirectory(prefix="lockstep-evaluate-") as folder:
         fetched = Path(folder) / "model"

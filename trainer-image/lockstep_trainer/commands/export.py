@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
 from lockstep_core.datasets import load_dataset, split
-from lockstep_core.encoding import Encoder, Raw, as_texts
+from lockstep_core.encoding import Encoder, Raw
 from lockstep_core.jobs import JobFailure
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.datasets import LabelledDataset
@@ -19,31 +19,13 @@ from lockstep_core.protocol.training.encoder import BaseSpec, Overlong, Pooling
 from lockstep_trainer.artifact.export import Exported, export
 from lockstep_trainer.artifact.manifest import describe
 from lockstep_trainer.commands.data import read_data
+from lockstep_trainer.commands.sentences import sentences_for
 from lockstep_trainer.networks import Network, NetworkError
 from lockstep_trainer.networks.onnx_graph import ExportError
 from lockstep_trainer.networks.restoring import restore
 from lockstep_trainer.networks.transformer import published_transformer
 from lockstep_trainer.pretrained.hugging_face import open_folder
-
-# Golden vectors of weights that no data set came with: several scripts, lengths and registers.
-SENTENCES = (
-    "A release is one encoder together with one build of every index that follows it.",
-    "kubectl get pods --all-namespaces",
-    "The quick brown fox jumps over the lazy dog.",
-    "Wireless noise-cancelling headphones, black, 30 hours of battery",
-    "How do I reset my password?",
-    "Die Würde des Menschen ist unantastbar.",
-    "L'encodeur et l'index ne partagent pas le même espace.",
-    "Москва — столица России",
-    "東京は日本の首都です。",
-    "مرحبا بالعالم",
-    "SELECT id, label FROM items WHERE label = 'shoe' ORDER BY id LIMIT 10;",
-    "It was a bright cold day in April, and the clocks were striking thirteen.",
-    "error: connection refused (os error 111)",
-    "3.14159 26535 89793",
-    "free, open, small",
-    "x",
-)
+from lockstep_trainer.pretrained.published_keys import FolderRefused
 
 
 @dataclass(frozen=True)
@@ -55,6 +37,7 @@ class ExportOptions:
     artifact: Sha256 | None = None
     pooling: Pooling | None = None
     max_length: int | None = None
+    prompt: str | None = None
     overlong: Overlong | None = None
     int8: str | None = None
     data: Path | None = None
@@ -70,12 +53,14 @@ def publish(options: ExportOptions) -> dict[str, object]:
             return _publish(options, Path(folder))
     except ExportError as error:
         raise JobFailure(ExitCode.EXPORT_FAILED, "ExportDiffers", str(error)) from error
+    except FolderRefused as error:
+        raise JobFailure(ExitCode.BAD_DATASET, "PublishedModelRefused", str(error)) from error
     except NetworkError as error:
         raise JobFailure(ExitCode.BAD_CONFIG, "EncoderDoesNotFit", str(error)) from error
 
 
 def _publish(options: ExportOptions, work: Path) -> dict[str, object]:
-    store = ArtifactStore.open(ArtifactsSpec(uri=options.store))
+    store = ArtifactStore.open(ArtifactsSpec(uri=options.store), field="--store")
     network, items, source = _source(options, store, work)
     if options.data is not None:
         items = _held_out(read_data(options.data), store, work)
@@ -96,8 +81,10 @@ def _source(options: ExportOptions, store: ArtifactStore, work: Path) -> tuple[N
             pooling=options.pooling,
             max_length=options.max_length,
             overlong=options.overlong or Overlong.REFUSE,
+            prompt=options.prompt,
         )
-        return published_transformer(published), as_texts(SENTENCES), options.folder.name
+        transformer = published_transformer(published)
+        return transformer, sentences_for(transformer.preprocessing), options.folder.name
     assert options.artifact is not None
     digest, fetched = options.artifact, work / "source"
     manifest = store.fetch(digest, fetched, ModelManifest)

@@ -38,13 +38,16 @@ def _export(options: argparse.Namespace) -> dict[str, object]:
         artifact=options.artifact,
         pooling=options.pooling,
         max_length=options.max_length,
+        prompt=options.prompt,
         overlong=options.overlong,
         int8=options.int8,
         data=options.data,
     )
-    if given.artifact is not None and (given.pooling or given.max_length or given.overlong):
+    of_folder = (given.pooling, given.max_length, given.overlong, given.prompt)
+    if given.artifact is not None and any(each is not None for each in of_folder):
         raise bad_config(
-            "--pooling, --max-length and --overlong are for --folder: an artifact says them"
+            "--pooling, --max-length, --overlong and --prompt are for --folder: an artifact says"
+            " them"
         )
     if (given.int8 is None) is not (given.data is None):
         raise bad_config(

@@ -18,6 +18,7 @@ from lockstep_core.artifacts import InputKind, InputSpec
 from lockstep_core.encoding import Preprocessing
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.training import EncoderKind, EncoderSpec
+from lockstep_trainer.pretrained.head import HeadLayer
 
 
 class Architecture(Contract):
@@ -28,15 +29,18 @@ class Architecture(Contract):
     width: int = EncoderSpec.model_fields["width"].default
     entrypoint: str | None = None
     matryoshka_dimensions: tuple[int, ...] | None = None
+    head: tuple[HeadLayer, ...] | None = None
+    """Of a Transformer: what followed the pooling where its weights were published."""
 
     @classmethod
-    def of(cls, spec: EncoderSpec) -> Architecture:
+    def of(cls, spec: EncoderSpec, head: tuple[HeadLayer, ...] = ()) -> Architecture:
         return cls(
             kind=spec.kind,
             dimension=spec.dimension,
             width=spec.width,
             entrypoint=spec.entrypoint,
             matryoshka_dimensions=spec.matryoshka_dimensions,
+            head=head or None,
         )
 
 

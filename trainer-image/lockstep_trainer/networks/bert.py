@@ -8,10 +8,10 @@ distances, and a batch that is embedded in chunks must give what it gives as a w
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -21,7 +21,9 @@ from lockstep_trainer.pretrained.base import CONFIG_FILE, NetworkError
 
 # Layers of published weights that turn the first token into a class: an embedding has no use for
 # them. Position numbers are counted here.
-UNUSED = ("pooler.", "cls.", "embeddings.position_ids")
+UNUSED = ("pooler.", "cls.", "embeddings.position_ids", "embeddings.token_type_ids")
+# Weights that were converted from TensorFlow keep its names.
+_RENAMED = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 class BertConfig(BaseModel):
@@ -38,9 +40,18 @@ class BertConfig(BaseModel):
     num_attention_heads: int = Field(ge=1, le=256)
     intermediate_size: int = Field(ge=1, le=65536)
     max_position_embeddings: int = Field(ge=1, le=65536)
-    type_vocab_size: int = Field(ge=1, le=64)
-    layer_norm_eps: float = Field(gt=0)
-    pad_token_id: int = Field(default=0, ge=0)
+    type_vocab_size: int = Field(default=2, ge=1, le=64)
+    layer_norm_eps: float = Field(default=1e-12, gt=0)
+    pad_token_id: int | None = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} is no multiple of num_attention_heads"
+                f" {self.num_attention_heads}"
+            )
+        return self
 
     @classmethod
     def read(cls, file: Path) -> BertConfig:
@@ -94,7 +105,7 @@ def load_bert(config: BertConfig, file: Path, *, prefix: str) -> Bert:
     if any(name.startswith(prefix) for name in stored):
         stored = {name: weight for name, weight in stored.items() if name.startswith(prefix)}
     weights = {
-        name.removeprefix(prefix).removeprefix("bert."): weight.float()
+        _named(name.removeprefix(prefix).removeprefix("bert.")): weight.float()
         for name, weight in stored.items()
     }
     weights = {name: weight for name, weight in weights.items() if not name.startswith(UNUSED)}
@@ -109,6 +120,13 @@ def load_bert(config: BertConfig, file: Path, *, prefix: str) -> Bert:
         )
     network.load_state_dict(weights, assign=True)
     return network
+
+
+def _named(name: str) -> str:
+    for old, new in _RENAMED.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
 
 
 class _Embeddings(nn.Module):

@@ -31,7 +31,7 @@ def build_network(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _built(spec, shape, base)
-    network.architecture = Architecture.of(spec)
+    network.architecture = Architecture.of(spec, base.head.layers if base else ())
     return network
 
 

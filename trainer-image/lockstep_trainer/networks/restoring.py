@@ -15,10 +15,7 @@ from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import BaseSpec
 from lockstep_trainer.networks.base import Architecture, Network
 from lockstep_trainer.networks.building import build_network
-from lockstep_trainer.pretrained.base import WEIGHTS_FILE, NetworkError, open_base
-
-NETWORK_FILE = "network.json"
-"""What the weights are the weights of: `Architecture`."""
+from lockstep_trainer.pretrained.base import NETWORK_FILE, WEIGHTS_FILE, NetworkError, open_base
 
 
 def restore(folder: Path, manifest: ModelManifest, *, source: BaseSpec) -> Network:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lockstep_core.encoding.errors import SelfCheckError
 from lockstep_core.encoding.preprocessing import TEXT, Preprocessing
-from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensPreprocessor, TokensSpec
+from lockstep_core.encoding.tokens import TokensPreprocessor, TokensSpec
 from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import Pooling
 from lockstep_trainer.networks.base import Architecture, Network
 from lockstep_trainer.networks.bert import Bert, BertConfig, load_bert
+from lockstep_trainer.networks.head import load_head
 from lockstep_trainer.pretrained.base import CONFIG_FILE, WEIGHTS_FILE, NetworkError, Pretrained
 from lockstep_trainer.pretrained.text_inputs import tokens_spec
 
@@ -25,9 +24,9 @@ trained for other data is left behind."""
 class Transformer(Network):
     """Tokens of a text, int64 [B, L] padded with `pad` -> embeddings, float32 [B, dimension].
 
-    Pooled over the tokens that are no padding, or from the first one. A linear projection follows
-    where `dimension` is not the trunk's own; it begins orthogonal, which keeps distances as well as
-    a projection to so few numbers can.
+    Pooled over the tokens that are no padding, or from the first one, and then through the `head`
+    that was published with the trunk. A linear projection follows where `dimension` is not their
+    own; it begins orthogonal, which keeps distances as well as a projection to so few numbers can.
     """
 
     def __init__(
@@ -36,24 +35,25 @@ class Transformer(Network):
         config: BertConfig,
         *,
         text: TokensSpec,
-        tokenizer: Path,
+        published: Pretrained,
         pooling: Pooling,
         dimension: int,
     ) -> None:
         """Raises NetworkError when the tokenizer and the weights do not belong together."""
         super().__init__()
         try:
-            tokens = TokensPreprocessor.load(text, tokenizer)
+            tokens = TokensPreprocessor.parse(text, published.tokenizer)
         except SelfCheckError as error:
             raise NetworkError(f"encoder.base: {error}") from error
         _check_fit(tokens, config)
         self.preprocessing = Preprocessing(TEXT, tokens)
         self.pooling = pooling.value
         self.config = config
-        self.tokenizer = tokenizer.read_bytes()
+        self.tokenizer = published.tokenizer
         self._pad = text.pad_id
         self.trunk = trunk
-        own = config.hidden_size
+        self.head = load_head(published.head)
+        own = own_width(published, config)
         self.projection = nn.Identity() if dimension == own else nn.Linear(own, dimension)
         if isinstance(self.projection, nn.Linear):
             nn.init.orthogonal_(self.projection.weight)
@@ -80,7 +80,7 @@ class Transformer(Network):
         else:
             weights = mask.unsqueeze(2).to(hidden.dtype)
             pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-        return functional.normalize(self.projection(pooled), dim=1)
+        return functional.normalize(self.projection(self.head(pooled)), dim=1)
 
 
 def published_transformer(published: Pretrained) -> Transformer:
@@ -90,11 +90,15 @@ def published_transformer(published: Pretrained) -> Transformer:
         load_bert(config, published.folder / WEIGHTS_FILE, prefix=TRUNK),
         config,
         text=published.text,
-        tokenizer=published.folder / TOKENIZER_FILE,
+        published=published,
         pooling=published.pooling,
-        dimension=config.hidden_size,
+        dimension=own_width(published, config),
     )
-    network.architecture = Architecture(kind=EncoderKind.TRANSFORMER, dimension=config.hidden_size)
+    network.architecture = Architecture(
+        kind=EncoderKind.TRANSFORMER,
+        dimension=own_width(published, config),
+        head=published.head.layers or None,
+    )
     return network
 
 
@@ -105,13 +109,21 @@ def build_transformer(spec: EncoderSpec, base: Pretrained) -> Transformer:
         load_bert(config, base.folder / WEIGHTS_FILE, prefix=TRUNK),
         config,
         text=tokens_spec(spec, base),
-        tokenizer=base.folder / TOKENIZER_FILE,
+        published=base,
         pooling=spec.pooling or base.pooling,
         dimension=spec.dimension,
     )
     if spec.frozen_layers is not None:
         network.freeze(spec.frozen_layers)
     return network
+
+
+def own_width(published: Pretrained, config: BertConfig) -> int:
+    """Of the embeddings that `published` gives; raises NetworkError when its layers do not fit."""
+    try:
+        return published.head.width(config.hidden_size)
+    except ValueError as error:
+        raise NetworkError(f"encoder.base: {error}") from error
 
 
 def _check_fit(tokens: TokensPreprocessor, config: BertConfig) -> None:

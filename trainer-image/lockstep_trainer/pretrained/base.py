@@ -3,7 +3,7 @@ used. Needs no torch, so that `validate` can read texts with its tokenizer at on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,9 +13,12 @@ from lockstep_core.encoding.preprocessing import PREPROCESS_FILE, TextContract
 from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensSpec
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training.encoder import BaseSpec, Pooling
+from lockstep_trainer.pretrained.head import Head, HeadOfNetwork
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+NETWORK_FILE = "network.json"
+"""What the weights are the weights of: `networks.base.Architecture`."""
 
 
 class NetworkError(ValueError):
@@ -24,12 +27,14 @@ class NetworkError(ValueError):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """`folder` holds the weights, `config.json` and the tokenizer; `text` and `pooling` are what
-    they were published with."""
+    """`folder` holds the weights and `config.json`; `tokenizer` are the bytes of tokenizer.json;
+    `text`, `pooling` and `head`, what follows it, are what they were published with."""
 
     folder: Path
     text: TokensSpec
     pooling: Pooling
+    tokenizer: bytes
+    head: Head = field(default_factory=Head)
 
 
 def fetch_base(base: BaseSpec, artifacts: ArtifactsSpec, into: Path) -> Pretrained:
@@ -64,4 +69,18 @@ def open_base(folder: Path, manifest: ModelManifest) -> Pretrained:
         raise NetworkError(f"encoder.base is pooled as {manifest.pooling}: {error}") from error
     if not isinstance(contract.preprocessor, TokensSpec):
         raise NetworkError("encoder.base reads bytes, not tokens: it is no Transformer")
-    return Pretrained(folder, contract.preprocessor, pooling)
+    tokenizer = (folder / TOKENIZER_FILE).read_bytes()
+    return Pretrained(folder, contract.preprocessor, pooling, tokenizer, _head(folder))
+
+
+def _head(folder: Path) -> Head:
+    """What follows the pooling, as `network.json` says: artifacts of before have no such file, or
+    nothing of it in it."""
+    file = folder / NETWORK_FILE
+    try:
+        named = HeadOfNetwork.model_validate_json(file.read_bytes()) if file.is_file() else None
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]["msg"]
+        raise NetworkError(f"encoder.base: {NETWORK_FILE}: {problem}") from error
+    layers = (named and named.head) or ()
+    return Head.in_artifact(layers, folder / WEIGHTS_FILE)

@@ -10,7 +10,7 @@ from lockstep_core.encoding import EncodingError, Preprocessing, Raw
 from lockstep_core.encoding.bytes_text import DEFAULT_MAX_LENGTH, BytesPreprocessor, BytesSpec
 from lockstep_core.encoding.errors import SelfCheckError
 from lockstep_core.encoding.preprocessing import TEXT
-from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensPreprocessor, TokensSpec
+from lockstep_core.encoding.tokens import TokensPreprocessor, TokensSpec
 from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import Overlong
 from lockstep_trainer.pretrained.base import NetworkError, Pretrained
@@ -67,7 +67,7 @@ def text_preprocessing(spec: EncoderSpec, base: Pretrained | None) -> Preprocess
     if base is None:
         return Preprocessing(TEXT, BytesPreprocessor(bytes_spec(spec)))
     try:
-        tokens = TokensPreprocessor.load(tokens_spec(spec, base), base.folder / TOKENIZER_FILE)
+        tokens = TokensPreprocessor.parse(tokens_spec(spec, base), base.tokenizer)
     except SelfCheckError as error:
         raise NetworkError(f"encoder.base: {error}") from error
     return Preprocessing(TEXT, tokens)

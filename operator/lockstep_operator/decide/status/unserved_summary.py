@@ -11,7 +11,12 @@ from lockstep_operator.decide.releases.wanted import rolled_back
 from lockstep_operator.decide.snapshot.desired import Desired
 from lockstep_operator.decide.stages.watched import after_promotion, has_failed
 from lockstep_operator.decide.status.kstatus import Summary
-from lockstep_operator.decide.status.sentences import change_the_spec, stalled, watch_of_stable
+from lockstep_operator.decide.status.sentences import (
+    change_the_spec,
+    change_what_failed,
+    stalled,
+    watch_of_stable,
+)
 from lockstep_operator.decide.status.what_serves import serving_sentence
 from lockstep_operator.decide.vocabulary.formatting import training_text
 from lockstep_operator.decide.vocabulary.hints import Verb, ask, unpause
@@ -49,7 +54,8 @@ def _failed(context: ReconcileContext, serving: str) -> Summary | None:
     other = f"Another change of the spec is seen: {waits}." if waits else ""
     again = f"Or mend the cause and try again: {ask(context.model, Verb.RETRY, newest.name)}"
     findings = training_text(newest.status.training)
-    return stalled(reason, f"{what}.", findings, serving, other, change_the_spec(context), again)
+    mend = change_what_failed(context, newest)
+    return stalled(reason, f"{what}.", findings, serving, other, mend, again)
 
 
 def _waits(context: ReconcileContext, serving: str) -> Summary | None:

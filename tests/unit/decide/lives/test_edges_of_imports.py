@@ -170,6 +170,8 @@ def test_another_labelled_set_matters_until_the_release_served() -> None:
     world.end_jobs().settle()
     world.end_job("glyphs-r1-evaluate-1", code=ExitCode.BAD_DATASET)
     world.settle()
+    assert "Change `spec.evaluation.data`, and" in world.status["message"]
+    assert "spec.artifact" not in world.status["message"]
     other = {"data": {**HELD_OUT["data"], "uri": "file:///artifacts/other.npz"}}
     world.change_model("evaluation", other).run()
     assert world.stage(2) == "Serving"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from lockstep_operator.api.objects import API_VERSION
 from tests.cluster.support.bad_gates import GOOD_CHANGES
 from tests.cluster.support.bad_specs import BadSpec
 from tests.cluster.support.never_pass import FINE_ALL_THE_SAME, NEVER_PASS
@@ -13,6 +16,8 @@ from tests.cluster.support.specs import GOOD_IMPORT, GOOD_INDEX, GOOD_MODEL, spo
 from tests.unit.api.support.rules import refusals
 
 pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("bad", NEVER_PASS, ids=lambda bad: bad.name)
@@ -34,3 +39,18 @@ def test_its_neighbours_are_not(name: str) -> None:
 )
 def test_what_they_are_made_of_is_fine(good: dict[str, Any]) -> None:
     assert refusals(good) == []
+
+
+def _shipped() -> dict[str, dict[str, Any]]:
+    """Every object of ours in the examples, by file and place."""
+    found = {}
+    for path in sorted((ROOT / "examples").rglob("*.yaml")):
+        for place, body in enumerate(yaml.safe_load_all(path.read_text())):
+            if (body or {}).get("apiVersion") == API_VERSION:
+                found[f"{path.relative_to(ROOT)}-{place}"] = body
+    return found
+
+
+@pytest.mark.parametrize("name", _shipped())
+def test_no_example_is_refused(name: str) -> None:
+    assert refusals(_shipped()[name]) == []

@@ -10,6 +10,7 @@ import pytest
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.decide.gates.analysis import Analysis, analyse
 from lockstep_operator.decide.snapshot.observed import Refusal
+from tests.unit.decide import worlds
 from tests.unit.decide.gates.lab import Lab
 
 pytestmark = pytest.mark.unit
@@ -112,7 +113,10 @@ def test_the_operator_forgets_no_replay_when_it_restarts() -> None:
 
 
 def test_a_replay_needs_an_index_that_it_can_name() -> None:
-    found = Replays(RECALL | {"index": "other"}).look()
+    lab = Replays(RECALL)
+    # While the candidate is on its way: a release of such a spec would not be made.
+    lab.world.change_model("rollout.gates", [worlds.GATE, RECALL | {"index": "other"}])
+    found = lab.look()
     assert found.verdict is Verdict.INCONCLUSIVE
     assert found.message == (
         "live: not measured: no index other in this release; its indexes are: glyphs"

@@ -108,7 +108,7 @@ annotations:
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
-- apiGroups: [events.k8s.io]
+- apiGroups: [""]
   resources: [events]
   verbs: [create]
 {{- end }}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from devcluster import helm
+from devcluster import disk, helm
 from devcluster.backend import Backend, Build, UpOptions, choose
 from devcluster.host import binaries, envoy, gateway, metrics, packages, prometheus
 from devcluster.host.backend import HostBackend
@@ -95,6 +95,10 @@ def _status(arguments: argparse.Namespace) -> None:
     for process in status.get("processes", []):
         pid = process["pid"] or "not running"
         print(f"  {process['name']:24} {pid!s:12} {process['memoryMiB']:5} MiB  {process['log']}")
+
+
+def _disk(arguments: argparse.Namespace) -> None:
+    disk.check(_backend(arguments).needs(arguments.target))
 
 
 def _kubeconfig(arguments: argparse.Namespace) -> None:
@@ -226,6 +230,8 @@ def _cluster_verbs(verb: Callable[..., Any]) -> None:
     down.add_argument("--purge", action="store_true", help="remove objects, images and volumes")
     status = verb("status", _status, "what runs")
     status.add_argument("--json", action="store_true")
+    room = verb("disk", _disk, "say what a target of make still writes; fail if it cannot fit")
+    room.add_argument("target", choices=("up", "images", "demo", "test"))
     verb("kubeconfig", _kubeconfig, "print the path of the administrator's kubeconfig")
 
 

@@ -36,6 +36,12 @@ def _cached(program: Program, output: str) -> Path:
     return bin_dir() / f"{output}-{source_hash(program.module)}"
 
 
+def cached(module: str) -> bool:
+    """Whether nothing of a module has to be built."""
+    program = PROGRAMS[module]
+    return all(_cached(program, output).exists() for output in program.outputs)
+
+
 def ensure(module: str) -> dict[str, Path]:
     """Paths of a module's programs and bundles by name; builds them when they are not cached."""
     program = PROGRAMS[module]

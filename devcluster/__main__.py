@@ -15,6 +15,7 @@ from devcluster import disk, helm
 from devcluster.backend import Backend, Build, UpOptions, choose
 from devcluster.host import binaries, envoy, gateway, metrics, packages, prometheus
 from devcluster.host.backend import HostBackend
+from devcluster.host.processes import run_when_idle
 from devcluster.host.programs import PROGRAMS
 from devcluster.host.s3 import DEFAULT_PORT, S3
 from devcluster.kind import KindBackend
@@ -161,6 +162,8 @@ def _addon(arguments: argparse.Namespace) -> None:
 
 
 def _binaries(arguments: argparse.Namespace) -> None:
+    if arguments.idle:
+        run_when_idle()
     for module in arguments.module or ["kubernetes", "pause", "coredns", "buildkit"]:
         if module in packages.UNPACKED:
             print(packages.unpack(module))
@@ -262,6 +265,7 @@ def _tool_verbs(verb: Callable[..., Any]) -> None:
         addon.add_argument("--port", type=int, default=port)
     built = verb("binaries", _binaries, "build or fetch programs, print their paths", cluster=False)
     built.add_argument("module", nargs="*", help=f"of {', '.join(_MODULES)}")
+    built.add_argument("--idle", action="store_true", help="with what CPU nothing else wants")
     verb("kubectl-path", _kubectl_path, "print the path of kubectl", cluster=False)
     path = verb("helm-path", _helm_path, "print the path of Helm", cluster=False)
     path.add_argument("--major", type=int, choices=sorted(helm.PACKAGES), default=3)

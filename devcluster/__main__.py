@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from devcluster import helm
+from devcluster import disk, helm
 from devcluster.backend import Backend, Build, UpOptions, choose
 from devcluster.host import binaries, envoy, gateway, metrics, packages, prometheus
 from devcluster.host.backend import HostBackend
+from devcluster.host.processes import run_when_idle
 from devcluster.host.programs import PROGRAMS
 from devcluster.host.s3 import DEFAULT_PORT, S3
 from devcluster.kind import KindBackend
@@ -97,6 +98,10 @@ def _status(arguments: argparse.Namespace) -> None:
         print(f"  {process['name']:24} {pid!s:12} {process['memoryMiB']:5} MiB  {process['log']}")
 
 
+def _disk(arguments: argparse.Namespace) -> None:
+    disk.check(_backend(arguments).needs(arguments.target))
+
+
 def _kubeconfig(arguments: argparse.Namespace) -> None:
     print(_backend(arguments).kubeconfig())
 
@@ -157,6 +162,8 @@ def _addon(arguments: argparse.Namespace) -> None:
 
 
 def _binaries(arguments: argparse.Namespace) -> None:
+    if arguments.idle:
+        run_when_idle()
     for module in arguments.module or ["kubernetes", "pause", "coredns", "buildkit"]:
         if module in packages.UNPACKED:
             print(packages.unpack(module))
@@ -226,6 +233,8 @@ def _cluster_verbs(verb: Callable[..., Any]) -> None:
     down.add_argument("--purge", action="store_true", help="remove objects, images and volumes")
     status = verb("status", _status, "what runs")
     status.add_argument("--json", action="store_true")
+    room = verb("disk", _disk, "say what a target of make still writes; fail if it cannot fit")
+    room.add_argument("target", choices=("up", "images", "demo", "test"))
     verb("kubeconfig", _kubeconfig, "print the path of the administrator's kubeconfig")
 
 
@@ -256,6 +265,7 @@ def _tool_verbs(verb: Callable[..., Any]) -> None:
         addon.add_argument("--port", type=int, default=port)
     built = verb("binaries", _binaries, "build or fetch programs, print their paths", cluster=False)
     built.add_argument("module", nargs="*", help=f"of {', '.join(_MODULES)}")
+    built.add_argument("--idle", action="store_true", help="with what CPU nothing else wants")
     verb("kubectl-path", _kubectl_path, "print the path of kubectl", cluster=False)
     path = verb("helm-path", _helm_path, "print the path of Helm", cluster=False)
     path.add_argument("--major", type=int, choices=sorted(helm.PACKAGES), default=3)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from devcluster.disk import Need
 from devcluster.report import DevclusterError
 
 
@@ -50,6 +51,8 @@ class Backend(Protocol):
     def down(self, *, purge: bool) -> None: ...
 
     def status(self) -> dict[str, Any]: ...
+
+    def needs(self, target: str) -> list[Need]: ...
 
     def kubeconfig(self) -> Path: ...
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from devcluster import volumes
 from devcluster.backend import Addon, Build, UpOptions
+from devcluster.disk import Need, environments
 from devcluster.layout import Layout
 from devcluster.report import DevclusterError, step
 
@@ -82,6 +83,10 @@ class KindBackend:
         state = "running" if ready else "degraded"
         path = str(self.kubeconfig())
         return {**known, "state": state, "nodeReady": ready, "kubeconfig": path}
+
+    def needs(self, target: str) -> list[Need]:
+        # Images and their layers are on Docker's disk, which may be another machine's.
+        return environments(target)
 
     def kubeconfig(self) -> Path:
         return self._layout.kubeconfig

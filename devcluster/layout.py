@@ -101,6 +101,11 @@ class Layout:
         return self.root / "volumes"
 
     @property
+    def loaded_images(self) -> Path:
+        """Names of the images that were loaded: what a pod may count on."""
+        return self.root / "images.json"
+
+    @property
     def containerd_root(self) -> Path:
         return self.root / "containerd"
 

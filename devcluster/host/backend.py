@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from devcluster import volumes
+from devcluster import disk, volumes
 from devcluster.backend import Addon, Build, UpOptions
 from devcluster.host import (
     addons,
@@ -17,6 +17,7 @@ from devcluster.host import (
     cleanup,
     controlplane,
     images,
+    needs,
     node,
     packages,
     state,
@@ -55,15 +56,18 @@ class HostBackend:
                     f"cluster {self._layout.name!r} is a {known.settings.mode} cluster: "
                     "use another --name, or `down --purge` first"
                 )
+            disk.check(needs.programs(_modules(mode)) + needs.cluster(self._layout.name))
             if known and not options.fresh and _as_asked(known, options) and _healthy(known):
-                step(f"cluster {self._layout.name} is healthy")
                 MetricsServer(known).forget()
                 if known.has_node and not Api(known).volume_usable(volumes.SHIPPED):
                     self.create_volume(volumes.SHIPPED, None)
+                if not _tell_of_lost_images(known):
+                    step(f"cluster {self._layout.name} is healthy")
                 return
             _build_programs(mode)
             cluster = known or Cluster(self._layout, Settings(mode))
             self._start(cluster, options)
+            _tell_of_lost_images(cluster)
             step(f"cluster {self._layout.name} is up; kubeconfig: {self._layout.kubeconfig}")
 
     def _start(self, cluster: Cluster, options: UpOptions) -> None:
@@ -116,7 +120,8 @@ class HostBackend:
             return {**known, "state": "absent"}
         processes = [_process(cluster, name) for name in _programs(cluster)]
         running = sum(1 for process in processes if process["pid"])
-        settings, healthy = cluster.settings, _healthy(cluster)
+        lost = images.lost(cluster) if cluster.has_node else []
+        settings, healthy = cluster.settings, _healthy(cluster) and not lost
         node_ready = Api(cluster).node_ready(cluster.node_name) if running else False
         return {
             **known,
@@ -125,6 +130,8 @@ class HostBackend:
             "nodeReady": node_ready if cluster.has_node else None,
             "node": cluster.node_name if cluster.has_node else None,
             "nodeIP": settings.node_ip if cluster.has_node else None,
+            "lostImages": lost,
+            "diskFreeGB": round(disk.free_gb(self._layout.root), 1),
             "server": cluster.server,
             "kubeconfig": str(self._layout.kubeconfig),
             "auditLog": str(self._layout.audit_log) if settings.audit else None,
@@ -133,6 +140,16 @@ class HostBackend:
             "s3": S3(self._layout).endpoint(),
             **{name: addon(cluster).endpoint() for name, addon in ADDONS.items()},
         }
+
+    def needs(self, target: str) -> list[disk.Need]:
+        name = self._layout.name
+        found = disk.environments(target)
+        found += needs.programs(needs.TESTED if target == "test" else needs.NODE)
+        found += needs.cluster(name)
+        if target != "up":
+            cluster = state.load(self._layout)
+            found += needs.images(name, images.loaded(cluster) if cluster else [])
+        return found
 
     def kubeconfig(self) -> Path:
         return state.existing(self._layout).layout.kubeconfig
@@ -203,7 +220,22 @@ def _healthy(cluster: Cluster) -> bool:
     if any(cluster.processes.alive(name) is None for name in _programs(cluster)):
         return False
     api = Api(cluster)
-    return api.ready() and (not cluster.has_node or api.node_ready(cluster.node_name))
+    if not cluster.has_node:
+        return api.ready()
+    # Without them no pod starts, however ready the node is.
+    whole = not set(images.lost(cluster)) & set(images.static())
+    return whole and api.ready() and api.node_ready(cluster.node_name)
+
+
+def _tell_of_lost_images(cluster: Cluster) -> bool:
+    """Say which loaded images are gone; True when some are. Only their Dockerfiles bring them."""
+    lost = images.lost(cluster) if cluster.has_node else []
+    if lost:
+        step(
+            f"cluster {cluster.layout.name} runs, but no pod of these images can start, as they "
+            f"are gone from the node: {', '.join(lost)}. `load` them again (`make images`)"
+        )
+    return bool(lost)
 
 
 def _stop(cluster: Cluster) -> None:
@@ -219,12 +251,13 @@ def _build_programs(mode: Mode) -> None:
         if os.geteuid() != 0:
             raise DevclusterError("a node needs root; --control-plane-only does not")
         packages.ensure()
-    modules = ["kubernetes"]
-    if mode == "node":
-        modules += ["pause", "coredns", "buildkit"]
-    for module in modules:
+    for module in _modules(mode):
         binaries.ensure(module)
     binaries.kubectl()
+
+
+def _modules(mode: Mode) -> tuple[str, ...]:
+    return needs.NODE if mode == "node" else needs.CONTROL_PLANE
 
 
 def _check_node_is_possible(cluster: Cluster) -> None:

@@ -53,6 +53,11 @@ def _file_system() -> Path:
     return state_root() / "base" / f"{SUITE}-{key}.tar"
 
 
+def is_made() -> bool:
+    """Whether the file system under the image was made before."""
+    return _file_system().exists()
+
+
 def marked_image() -> str:
     """A second name of the base image that tells what it was made from."""
     inputs = "\0".join((_file_system().name, DOCKERFILE, TRUST, _host_bundle()))

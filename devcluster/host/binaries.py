@@ -36,6 +36,12 @@ def _cached(program: Program, output: str) -> Path:
     return bin_dir() / f"{output}-{source_hash(program.module)}"
 
 
+def cached(module: str) -> bool:
+    """Whether nothing of a module has to be built."""
+    program = PROGRAMS[module]
+    return all(_cached(program, output).exists() for output in program.outputs)
+
+
 def ensure(module: str) -> dict[str, Path]:
     """Paths of a module's programs and bundles by name; builds them when they are not cached."""
     program = PROGRAMS[module]
@@ -190,12 +196,16 @@ def _run_with_heartbeat(program: Program, command: list[str], sources: Path) -> 
     reader = threading.Thread(target=lambda: lines.extend(child.stderr or ()), daemon=True)
     reader.start()
     started = last = time.monotonic()
-    while child.poll() is None:
-        time.sleep(0.2)
-        if time.monotonic() - last > HEARTBEAT_SECONDS:
-            last = time.monotonic()
-            compiled = sum(1 for line in list(lines) if not line.startswith("go: "))
-            step(f"  {program.module}: {compiled} packages compiled in {last - started:.0f} s")
+    try:
+        while child.poll() is None:
+            time.sleep(0.2)
+            if time.monotonic() - last > HEARTBEAT_SECONDS:
+                last = time.monotonic()
+                compiled = sum(1 for line in list(lines) if not line.startswith("go: "))
+                step(f"  {program.module}: {compiled} packages compiled in {last - started:.0f} s")
+    except BaseException:
+        child.terminate()
+        raise
     reader.join()
     if child.returncode != 0:
         raise DevclusterError(f"building {program.module} failed:\n" + "".join(lines[-20:]))

@@ -1,11 +1,14 @@
 """Clear what a node leaves on the machine, after a stop or after an unclean death.
 
 Everything is found by what the kernel says (processes, cgroups, mounts), not by
-pid files: those may be gone or lie.
+pid files: those may be gone or lie. Pods end meanwhile, so what was listed may be
+gone when it is looked at: that is what was wanted, never an error.
 """
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
 import subprocess
 import time
@@ -13,10 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from devcluster.host.processes import kill_all, start_ticks
-from devcluster.host.state import Cluster
+from devcluster.host.state import POD_CIDR, Cluster
 from devcluster.layout import Layout
 
 NFT_TABLE = "lockstep-devcluster"
+# A pod has a route of its own. What is left of its network must not go out by the default route,
+# where a dead pod's address is nobody's and a connection waits for its timeout.
+DEAD_PODS = ("unreachable", POD_CIDR)
 # The kubelet's own, and the one that BuildKit's containers are given.
 CGROUPS = ("kubepods", "lockstep-buildkit")
 SHIM = "containerd-shim-runc-v2"
@@ -35,11 +41,8 @@ def command_line(pid: int) -> list[str]:
 
 
 def _executable(pid: int) -> str:
-    try:
-        # A program that was rebuilt while it ran has " (deleted)" behind its name.
-        return str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)")
-    except OSError:
-        return ""
+    # A program that was rebuilt while it ran has " (deleted)" behind its name.
+    return _target(Path(f"/proc/{pid}/exe")).removesuffix(" (deleted)")
 
 
 def processes_of(layout: Layout) -> list[int]:
@@ -88,30 +91,52 @@ def _pids() -> Iterator[int]:
             yield int(entry.name)
 
 
+def _text(path: Path) -> str:
+    """What a file holds; nothing when it is gone."""
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _target(link: Path) -> str:
+    """Where a link leads; nothing when it is gone, or none."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""
+
+
+def _found(folder: Path, pattern: str) -> list[Path]:
+    """Paths below a folder. The standard library's own `glob` knows that folders may go."""
+    return [folder / name for name in glob.glob(pattern, root_dir=folder)]  # noqa: PTH207
+
+
+def _folders_below(folder: Path) -> list[Path]:
+    """A folder and all below it, the outermost first. A glob fails when one of them goes."""
+    return [Path(name) for name, _, _ in os.walk(folder)]
+
+
 def _cgroup_folders() -> list[Path]:
     """The node's cgroups: one hierarchy with cgroup v2, one per controller with v1."""
     root = Path("/sys/fs/cgroup")
     candidates = [root / name for name in CGROUPS]
-    candidates += [parent / name for parent in root.glob("*/") for name in CGROUPS]
+    candidates += [root / found for name in CGROUPS for found in _found(root, f"*/{name}")]
     return [folder for folder in candidates if folder.is_dir()]
 
 
 def container_processes() -> list[int]:
     """Everything that runs in a pod or a build, whoever its parent is by now."""
     pids: set[int] = set()
-    for folder in _cgroup_folders():
-        for path in folder.glob("**/cgroup.procs"):
-            try:
-                pids.update(int(line) for line in path.read_text().split())
-            except OSError:
-                continue
+    for top in _cgroup_folders():
+        for folder in _folders_below(top):
+            pids.update(int(line) for line in _text(folder / "cgroup.procs").split())
     return sorted(pids)
 
 
 def _remove_cgroups() -> None:
     for folder in _cgroup_folders():
-        below = [path for path in folder.glob("**/") if path.is_dir()]
-        for path in sorted(below, key=lambda path: len(path.parts), reverse=True):
+        for path in reversed(_folders_below(folder)):
             try:
                 path.rmdir()
             except OSError:
@@ -138,22 +163,23 @@ def _remove_network(cluster: Cluster) -> None:
     tables = [("ip", "kube-proxy"), ("ip6", "kube-proxy"), ("ip", NFT_TABLE)]
     for family, table in tables:
         subprocess.run(["nft", "delete", "table", family, table], capture_output=True)
+    subprocess.run(["ip", "route", "del", *DEAD_PODS], capture_output=True)
     # Addresses of pods that are no more; without this every crash leaks some.
     shutil.rmtree(cluster.layout.run / "ipam", ignore_errors=True)
-    for result in CNI_RESULTS.glob("*"):
+    for result in _found(CNI_RESULTS, "*"):
         # Each names the network namespace, which is in our folder if it is ours.
-        if str(cluster.layout.root) in result.read_text(errors="replace"):
+        if str(cluster.layout.root) in _text(result):
             result.unlink(missing_ok=True)
 
 
 def _remove_runtime_state(layout: Layout) -> None:
     """What runc and the shims keep outside of the cluster's folder."""
     ids = set()
-    for state in (RUNTIME / "runc").glob("*/*/state.json"):
-        if str(layout.root) in state.read_text(errors="replace"):
+    for state in _found(RUNTIME / "runc", "*/*/state.json"):
+        if str(layout.root) in _text(state):
             ids.add(state.parent.name)
             shutil.rmtree(state.parent, ignore_errors=True)
-    for pipe in (RUNTIME / "fifo").glob("*/*-stdout"):
+    for pipe in _found(RUNTIME / "fifo", "*/*-stdout"):
         if pipe.name.removesuffix("-stdout") in ids:
             shutil.rmtree(pipe.parent, ignore_errors=True)
     for socket in _stale_shim_sockets():
@@ -163,12 +189,12 @@ def _remove_runtime_state(layout: Layout) -> None:
 def _stale_shim_sockets() -> list[Path]:
     """Sockets that no process listens on; the kernel lists the live ones by path."""
     live = {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()}
-    return [path for path in (RUNTIME / "s").glob("*") if str(path) not in live]
+    return [path for path in _found(RUNTIME / "s", "*") if str(path) not in live]
 
 
 def _remove_container_logs(layout: Layout) -> None:
-    for link in CONTAINER_LOGS.glob("*.log"):
-        if link.is_symlink() and str(layout.root) in str(link.readlink()):
+    for link in _found(CONTAINER_LOGS, "*.log"):
+        if str(layout.root) in _target(link):
             link.unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,10 +17,13 @@ from devcluster.layout import exclusive
 from devcluster.report import DevclusterError, step
 
 PAUSE_IMAGE = "localhost/pause:1"
-# The kubelet's own rule for disk pressure spares what the runtime calls pinned. Nobody could pull
-# the static images again.
+# Nobody could pull an image again that the kubelet removed. containerd knows this label from 1.7
+# on; for the older one of Debian bookworm the kubelet is kept from it (`node._kubelet_config`).
 PINNED = "io.cri-containerd.pinned=pinned"
 COREDNS_REPOSITORY = "lockstep.local/coredns"
+# Of BuildKit, in MB of 10^6 bytes, layers of images on the node included: the trainer's take 6,000.
+CACHE_BOUND_MB = 16_000
+KEEP_FREE_MB = 5_000
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
@@ -94,18 +98,61 @@ def has(cluster: Cluster, image: str) -> bool:
     return bool(_ctr(cluster, "images", "ls", "-q", f"name=={image}").stdout.strip())
 
 
+def whole(listed: str) -> set[str]:
+    """The names in the output of `ctr images check` whose every part is on the node."""
+    rows = (line.split() for line in listed.splitlines()[1:])
+    return {row[0] for row in rows if "complete" in row[3:4]}
+
+
+def lost(cluster: Cluster) -> list[str]:
+    """Images that pods count on and the node has not: no pod of theirs could start."""
+    if cluster.processes.alive("containerd") is None:
+        return []
+    there = whole(_ctr(cluster, "images", "check").stdout)
+    wanted = (*static(), *loaded(cluster))
+    return [image for image in wanted if image not in there]
+
+
+def static() -> tuple[str, ...]:
+    """The images that every node has: without the first no pod starts at all."""
+    return (PAUSE_IMAGE, coredns_image())
+
+
+def loaded(cluster: Cluster) -> list[str]:
+    """Names of the images that `load` has built."""
+    try:
+        return list(json.loads(cluster.layout.loaded_images.read_text()))
+    except FileNotFoundError:
+        return []
+
+
+def _keep(cluster: Cluster, image: str) -> None:
+    """Pin an image that was loaded, and remember it, so that `up` misses it."""
+    _pin(cluster, image)
+    with exclusive(f"images-{cluster.layout.name}"):
+        names = json.dumps(sorted({*loaded(cluster), image}), indent=2)
+        scratch = cluster.layout.loaded_images.with_suffix(".part")
+        scratch.write_text(f"{names}\n")
+        scratch.replace(cluster.layout.loaded_images)
+
+
+def _pin(cluster: Cluster, image: str) -> None:
+    done = _ctr(cluster, "images", "label", image, PINNED)
+    if done.returncode != 0:
+        raise DevclusterError(f"pinning {image} failed: {done.stderr.strip()}")
+
+
 def coredns_image() -> str:
     return f"{COREDNS_REPOSITORY}:{binaries.source_hash('coredns')}"
 
 
 def import_static(cluster: Cluster) -> None:
     """Import the images of pause and CoreDNS where they are missing, and pin them."""
+    missing = lost(cluster)
     for image, program in ((PAUSE_IMAGE, "pause"), (coredns_image(), "coredns")):
-        if not has(cluster, image):
+        if image in missing:
             _import(cluster, image, program)
-        done = _ctr(cluster, "images", "label", image, PINNED)
-        if done.returncode != 0:
-            raise DevclusterError(f"pinning {image} failed: {done.stderr.strip()}")
+        _pin(cluster, image)
 
 
 def _import(cluster: Cluster, image: str, program: str) -> None:
@@ -133,6 +180,12 @@ def _buildctl(cluster: Cluster, arguments: Sequence[str], *, quiet: bool = False
         # Its spans would otherwise go to whatever collector the environment names.
         env={k: v for k, v in os.environ.items() if not k.startswith("OTEL_")},
     ).returncode
+
+
+def prune(cluster: Cluster) -> None:
+    """Hold the build cache to its bound now; BuildKit's own collector comes only now and then."""
+    bounds = (f"--keep-storage={CACHE_BOUND_MB}", f"--free-storage={KEEP_FREE_MB}")
+    _buildctl(cluster, ["prune", *bounds], quiet=True)
 
 
 def ensure_base(cluster: Cluster) -> None:
@@ -182,7 +235,9 @@ def build(
         context=context,
         build_args={"BASE": base.IMAGE, **build_args},
     )
+    _keep(cluster, image)
     _drop_superseded(cluster)
+    prune(cluster)
     step(f"{image} is on the node")
 
 

@@ -58,6 +58,7 @@ def _network(cluster: Cluster) -> None:
         }}
     """
     subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
+    subprocess.run(["ip", "route", "replace", *cleanup.DEAD_PODS], check=True)
 
 
 def containerd(cluster: Cluster) -> Spec:
@@ -115,13 +116,11 @@ def _kubelet_config(layout: Layout) -> dict[str, object]:
         "podLogsDir": str(layout.logs / "pods"),
         "volumePluginDir": str(layout.kubelet_root / "volume-plugins"),
         "makeIPTablesUtilChains": False,
-        # Nobody can pull an image again that the node threw away.
+        # Nobody can pull an image again that the node threw away, and on disk pressure the kubelet
+        # removes every image that no container uses, the sandbox's included. So the disk is left
+        # out here: `up` looks at it, and at the images.
         "imageGCHighThresholdPercent": 100,
-        "evictionHard": {
-            "memory.available": "100Mi",
-            "nodefs.available": "1%",
-            "imagefs.available": "1%",
-        },
+        "evictionHard": {"memory.available": "100Mi"},
     }
 
 
@@ -175,8 +174,8 @@ def buildkitd(cluster: Cluster) -> Spec:
   networkMode = "host"
   defaultCgroupParent = "/{cleanup.CGROUPS[1]}"
   gc = true
-  maxUsedSpace = "30GB"
-  minFreeSpace = "10GB"
+  maxUsedSpace = "{images.CACHE_BOUND_MB}MB"
+  minFreeSpace = "{images.KEEP_FREE_MB}MB"
 """)
     # Without a pod to belong to, its containers need no cgroup of the kubelet's.
     return Spec("buildkitd", (str(binaries.binary("buildkitd")), f"--config={config}"))

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,19 @@ def kill_all(pids: Iterable[int], *, grace: float) -> None:
             alive = {pid: ticks for pid, ticks in alive.items() if start_ticks(pid) == ticks}
             if alive:
                 time.sleep(0.05)
+
+
+def run_when_idle() -> None:
+    """From now on, give way to everything else on the machine; a SIGTERM ends children too."""
+    os.nice(19)
+    # The kernel weighs sessions against each other, and niceness only within one: so a session of
+    # its own, of the least weight. A leader of a process group cannot have one.
+    with contextlib.suppress(PermissionError):
+        os.setsid()
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text("19")
+    # Out of reach of the terminal now, and whoever started this ends this process alone.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def resident_mib(pid: int) -> int:

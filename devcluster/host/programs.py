@@ -41,12 +41,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Program:
-    """A Go module of ours, the packages to build from it, and what it costs when cold."""
+    """A Go module of ours, the packages to build from it, and what it costs when cold: time, and
+    GB of Go's caches."""
 
     module: str
     packages: tuple[str, ...]
     outputs: tuple[str, ...]
     cold: str
+    gigabytes: float
     version_of: str = ""
     version_variables: tuple[str, ...] = ()
     bundles: tuple[Bundle, ...] = ()
@@ -58,6 +60,7 @@ _KUBERNETES = Program(
     (".",),
     ("kubernetes",),
     "10 minutes",
+    3.5,
     "k8s.io/kubernetes",
     # Without a version in these variables clients misread the server's version.
     (
@@ -73,15 +76,21 @@ _BUILDKIT = Program(
     ),
     ("buildctl", "buildkitd"),
     "3 minutes",
+    1.5,
 )
 _VERSITYGW = Program(
-    "versitygw", ("github.com/versity/versitygw/cmd/versitygw",), ("versitygw",), "2 minutes"
+    "versitygw",
+    ("github.com/versity/versitygw/cmd/versitygw",),
+    ("versitygw",),
+    "2 minutes",
+    1.0,
 )
 _TRAEFIK = Program(
     "traefik",
     ("github.com/traefik/traefik/v3/cmd/traefik",),
     ("traefik",),
     "4 minutes",
+    2.5,
     "github.com/traefik/traefik/v3",
     ("github.com/traefik/traefik/v3/pkg/version.Version",),
     bundles=(
@@ -103,6 +112,7 @@ _METRICS_SERVER = Program(
     ("sigs.k8s.io/metrics-server/cmd/metrics-server",),
     ("metrics-server",),
     "3 minutes",
+    1.0,
     "sigs.k8s.io/metrics-server",
     ("sigs.k8s.io/metrics-server/pkg/version.gitVersion",),
 )
@@ -113,6 +123,7 @@ _ENVOY_GATEWAY = Program(
     (f"{_EG}/cmd/envoy-gateway",),
     ("envoy-gateway",),
     "6 minutes",
+    2.5,
     _EG,
     (f"{_EG}/internal/cmd/version.envoyGatewayVersion",),
     bundles=(
@@ -138,9 +149,9 @@ PROGRAMS = {
     for program in (
         _KUBERNETES,
         _BUILDKIT,
-        Program("coredns", (".",), ("coredns",), "2 minutes"),
+        Program("coredns", (".",), ("coredns",), "2 minutes", 1.0),
         _VERSITYGW,
-        Program("pause", (".",), ("pause",), "seconds"),
+        Program("pause", (".",), ("pause",), "seconds", 0.1),
         _METRICS_SERVER,
         _TRAEFIK,
         _ENVOY_GATEWAY,

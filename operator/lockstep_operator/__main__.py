@@ -30,7 +30,8 @@ Every flag has an environment variable, which the Helm chart sets. Outside of a 
     --indexer-image REPO/indexer:TAG
 
 One process leads, by the Lease --lease-name in --pod-namespace; any others stand by and take over.
-SIGTERM ends the running plans, gives the Lease back and exits with 0.
+SIGTERM ends the running plans, gives the Lease back and exits with 0. A lost Lease, or a watch that
+cannot go on, exits with 1 at once, with the reason as termination message; wrong flags with 2.
 http://HOST:--health-port serves /healthz, /readyz and /metrics.
 """
 

@@ -306,7 +306,7 @@ ALLOWED = {
     "gateways.gateway.networking.k8s.io": "get",
     GATEWAY_CLASSES: "get",
     "pods": "list watch",
-    "events.events.k8s.io": "create",
+    "events": "create",
 }
 NEVER = (
     *("secrets", "configmaps", "serviceaccounts", "serviceaccounts/token", "nodes", "namespaces"),

@@ -398,6 +398,22 @@ async def test_events_come_after_the_writes_and_not_twice(world: World) -> None:
     ).stdout
     assert described.count("TrainingStarted") == 1
     assert "lockstep.dev/operator" in described
+    assert "<unknown>" not in described[described.index("Events:") :]
+
+
+async def test_events_are_listed_in_the_order_of_their_times(world: World) -> None:
+    about = Reference("lockstep.dev/v1alpha1", "EmbeddingModel", "glyphs")
+    reasons = ["TrainingStarted", "Evaluating", "Canary"]
+    for reason in reasons:
+        await world.run(events=(Event(about, EventType.NORMAL, reason, reason),))
+        await asyncio.sleep(1.1)  # The fields are of whole seconds.
+    listed = world.control_plane.kubectl(
+        *("get", "events", "-n", world.namespace, "--sort-by=.lastTimestamp"),
+        *("-o", "jsonpath={range .items[*]}{.reason} {.lastTimestamp} {.count}{'\\n'}{end}"),
+    ).stdout
+    rows = [line.split() for line in listed.splitlines()]
+    assert [row[0] for row in rows] == reasons
+    assert all(len(row) == 3 and row[2] == "1" for row in rows), rows
 
 
 async def test_parallel_appliers_make_one_job(world: World) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from lockstep_core.protocol.environment import TERMINATION_PATH_VARIABLE
 from lockstep_operator.runtime.errors import NotLeading
 from lockstep_operator.runtime.heartbeat import Heartbeat
 from lockstep_operator.runtime.leader import Leader, LeaseTimes
 from tests.cluster.support.control_plane import ControlPlane
+from tests.cluster.support.models import Launch
 from tests.cluster.support.operator_process import service_account_kubeconfig, wait_for
 
 TIMES = LeaseTimes(3.0)
@@ -117,6 +119,20 @@ def test_a_stolen_lease_ends_the_leader(candidates: Candidates, steal: Callable[
     assert "thief" in candidates.losses[0]
     with pytest.raises(NotLeading):
         leader.check()
+
+
+def test_an_operator_that_lost_its_lease_says_why_it_ended(
+    launch: Launch, steal: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = tmp_path / "termination-log"
+    monkeypatch.setenv(TERMINATION_PATH_VARIABLE, str(message))
+    operator = launch(lease_seconds=3.0)
+    steal()
+    assert operator.process is not None
+    assert operator.process.wait(10) == 1
+    assert message.read_text() == "no longer the leader: thief holds the Lease"
+    assert operator.log.read_text().splitlines()[-1].startswith("{"), "no traceback after it"
+    assert operator.lines()[-1]["why"] == "thief holds the Lease"
 
 
 def test_a_stalled_main_loop_does_not_keep_the_lease(candidates: Candidates) -> None:

@@ -121,7 +121,7 @@ embeddingmodels/scale, vectorindexes/scale
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
-- apiGroups: [events.k8s.io]
+- apiGroups: [""]
   resources: [events]
   verbs: [create]
 {{- end }}

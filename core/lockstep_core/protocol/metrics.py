@@ -1,4 +1,4 @@
-"""The Prometheus series that programs expose, each said once; rules and dashboards use the same.
+"""The Prometheus series that programs expose, each said once.
 
 A program registers its rows, and the operator counts every counter and histogram of `ENCODER`, so
 that a live gate on a new one needs its row here, the place in the encoder that feeds it, and the

@@ -176,7 +176,9 @@ GATEWAY = ResourceKind(_GATEWAY_API, "Gateway", "gateways", verbs=("get",))
 GATEWAY_CLASS = ResourceKind(
     _GATEWAY_API, "GatewayClass", "gatewayclasses", verbs=("get",), scope=Scope.CLUSTER
 )
-EVENT = ResourceKind("events.k8s.io/v1", "Event", "events", verbs=("create",))
+# Of the core group: events.k8s.io/v1 is the same object, and refuses the older fields that
+# `kubectl describe` and `--sort-by=.lastTimestamp` read.
+EVENT = ResourceKind("v1", "Event", "events", verbs=("create",))
 LEASE = ResourceKind(
     "coordination.k8s.io/v1", "Lease", "leases", verbs=("create", "get", "update"), scope=Scope.OWN
 )

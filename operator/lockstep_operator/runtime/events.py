@@ -96,7 +96,8 @@ class Recorder:
         return False
 
     def _body(self, event: Event, namespace: str, uid: str, now: datetime.datetime) -> Object:
-        regarding = {
+        seconds = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+        involved = {
             "apiVersion": event.about.api_version,
             "kind": event.about.kind,
             "name": event.about.name,
@@ -109,12 +110,17 @@ class Recorder:
                 "name": f"{event.about.name[:200]}.{uuid.uuid4().hex[:16]}",
                 "namespace": namespace,
             },
-            "eventTime": now.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "reportingController": CONTROLLER,
-            "reportingInstance": self._instance,
-            "action": event.reason,
+            "involvedObject": involved,
             "reason": event.reason,
+            "action": event.reason,
             "type": event.type.value,
-            "note": event.note[:NOTE_LIMIT],
-            "regarding": regarding,
+            "message": event.note[:NOTE_LIMIT],
+            "eventTime": now.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "reportingComponent": CONTROLLER,
+            "reportingInstance": self._instance,
+            # What went before those three, and what tools still sort by and show.
+            "firstTimestamp": seconds,
+            "lastTimestamp": seconds,
+            "count": 1,
+            "source": {"component": CONTROLLER},
         }

@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import faulthandler
 import logging
 import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
 from lockstep_operator.api.kinds import LEASE
 from lockstep_operator.api.objects import Object
-from lockstep_operator.runtime import metrics
+from lockstep_operator.runtime import metrics, termination
 from lockstep_operator.runtime.client import Api, connect
 from lockstep_operator.runtime.errors import AlreadyExists, ApiError, Conflict, NotFound, NotLeading
 from lockstep_operator.runtime.heartbeat import Heartbeat
@@ -61,11 +61,23 @@ class LeaseTimes:
 
 
 def exit_at_once(why: str) -> NoReturn:
-    """Ends the process without cleanup: anything that still ran might still write."""
+    """Ends the process without cleanup: anything that still ran might still write.
+
+    The reason is the last line of the log and the container's termination message.
+    """
     logger.critical("no longer the leader: exit", extra={"why": why})
-    faulthandler.dump_traceback(file=sys.stderr)
+    termination.write(f"no longer the leader: {why}")
     logging.shutdown()
-    os._exit(1)
+    os._exit(termination.FAILED)
+
+
+def _stacks() -> str:
+    """Where each thread stands: of a main loop that does not turn, what holds it."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"{names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()
+    )
 
 
 class Leader(threading.Thread):
@@ -165,6 +177,7 @@ class Leader(threading.Thread):
         while not self._stop_asked.is_set():
             await self._pause(self._times.renew_every)
             if self._heartbeat.age() > self._times.renew_deadline:
+                logger.error("the main loop stands still", extra={"stacks": _stacks()})
                 self._lost(f"the main loop stood still for {self._heartbeat.age():.1f} s")
                 return
             asked_at = time.monotonic()

@@ -9,6 +9,7 @@ import uuid
 
 import kopf
 
+from lockstep_operator.runtime import termination
 from lockstep_operator.runtime.assembly import Operator
 from lockstep_operator.runtime.config import Config
 from lockstep_operator.runtime.health import HealthServer
@@ -23,7 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 def run(config: Config, registry: kopf.OperatorRegistry) -> int:
-    """Runs until SIGTERM (0) or until the watching fails (1). A lost Lease exits at once (1)."""
+    """Runs until SIGTERM (0) or until the watching fails (1). A lost Lease exits at once (1).
+
+    What ends it with 1 is its termination message.
+    """
     heartbeat = Heartbeat()
     leader = Leader(
         namespace=config.pod_namespace,
@@ -43,18 +47,23 @@ def run(config: Config, registry: kopf.OperatorRegistry) -> int:
         signal.signal(number, lambda *_: leader.stop())
     leader.start()
     if not leader.wait_until_leading():
-        return 0 if leader.failure is None else 1
+        return 0 if leader.failure is None else _failed("leader election failed", leader.failure)
     code = 0
     try:
         asyncio.run(_watch(config, registry, operator))
     except asyncio.CancelledError:
         logger.info("stopped before everything was listed")
-    except Exception:
+    except Exception as error:
         logger.exception("watching failed")
-        code = 1
+        code = _failed("watching failed", error)
     leader.stop()
     leader.join(RELEASE_SECONDS)
     return code
+
+
+def _failed(what: str, error: Exception) -> int:
+    termination.write(f"{what}: {type(error).__name__}: {error}")
+    return termination.FAILED
 
 
 async def _watch(config: Config, registry: kopf.OperatorRegistry, operator: Operator) -> None:

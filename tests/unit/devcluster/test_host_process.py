@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.server
 import json
 import os
+import signal
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -238,6 +240,38 @@ def test_only_an_answer_that_is_no_failure_of_the_server_is_an_answer(server: st
     assert answers(server, "/unknown")
     assert not answers(server, "/broken")
     assert not answers("127.0.0.1:1")
+
+
+def test_what_runs_when_idle_gives_way_to_everything_and_ends_its_children(tmp_path: Path) -> None:
+    program = """
+import subprocess, sys, time
+from pathlib import Path
+from devcluster.host.processes import run_when_idle
+run_when_idle()
+child = subprocess.Popen(["/bin/sleep", "60"])
+try:
+    group = Path("/proc/self/autogroup")
+    weight = group.read_text().split()[-1] if group.exists() else "19"
+    print(weight, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[16], child.pid)
+    sys.stdout.flush()
+    time.sleep(60)
+finally:
+    child.terminate()
+    child.wait()
+"""
+    started = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[3],
+    )
+    assert started.stdout
+    weight, niceness, child = started.stdout.readline().split()
+    assert (weight, niceness) == ("19", "19")
+    started.terminate()
+    assert started.wait(10) == 128 + signal.SIGTERM
+    assert start_ticks(int(child)) is None
+    started.stdout.close()
 
 
 def test_an_address_is_known_only_while_the_program_lives() -> None:

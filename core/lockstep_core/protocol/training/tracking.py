@@ -19,7 +19,8 @@ class MLflowSpec(Contract):
 
     uri: TrackingURI = Field(
         description="Of the server (`https://...`), or of a folder that is mounted"
-        " (`file:///artifacts/mlruns`). Credentials are MLflow's own variables of the environment."
+        " (`file:///artifacts/mlruns`). Credentials are MLflow's own variables of the environment,"
+        " which keys of the Secret `spec.artifacts.secretRef` become."
     )
     experiment: Annotated[str, StringConstraints(min_length=1, max_length=128)] = Field(
         default="lockstep", description="The experiment; made where it does not exist."
@@ -43,7 +44,8 @@ class WandbSpec(Contract):
         default=None,
         description="Of the server, or of a folder that is mounted (`file:///artifacts/wandb`),"
         " whose runs `wandb sync` sends. Unset: as `WANDB_BASE_URL` says, else the vendor's. The"
-        " key is `WANDB_API_KEY` of the environment.",
+        " key is `WANDB_API_KEY` of the environment, a key of the Secret"
+        " `spec.artifacts.secretRef`.",
     )
 
 

@@ -22,10 +22,10 @@ from lockstep_core.serving.errors import RequestError
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10.0
-# Long before the server closes an idle connection (`serving.connections.IDLE_SECONDS`), so that none
-# is used while the server closes it. Short, because a Service balances per connection: the next
-# burst of searches reaches pods that came meanwhile. The age of a busy connection is bounded by the
-# index server, which says `Connection: close` after some seconds.
+# Long before the server closes an idle connection (`serving.connections.IDLE_SECONDS`), so that
+# none is used while the server closes it. Short, because a Service balances per connection: the
+# next burst of searches reaches pods that came meanwhile. The age of a busy connection is bounded
+# by the index server, which says `Connection: close` after some seconds.
 KEEPALIVE_SECONDS = 3.0
 MAX_CONNECTIONS = 64
 # Rows of one request to an index server, under the protocol's limit on a base64 text (4 MiB).

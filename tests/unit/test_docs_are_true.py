@@ -1,20 +1,22 @@
-"""What the pages for users and for the person on call name exists: commands, fields, reasons."""
+"""What the pages name exists: files, modules, commands, fields, labels; reasons in the runbooks."""
 
 from __future__ import annotations
 
-import importlib
+import argparse
+import importlib.util
 import re
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
+import devcluster.__main__ as cluster_commands
+from lockstep_core.protocol import labels, metrics
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.verbs import Verb
+from lockstep_encoder import __main__ as encoder_commands
+from lockstep_indexer import __main__ as indexer_commands
 from lockstep_kubectl.arguments import EXAMPLES, parser
 from lockstep_operator.api.gates import Gate, GateType, OnInconclusive, Verdict
 from lockstep_operator.api.index import VectorIndexSpec, VectorIndexStatus
@@ -23,10 +25,15 @@ from lockstep_operator.api.release import EmbeddingReleaseSpec, EmbeddingRelease
 from lockstep_operator.api.rollout import Promotion, RolloutSpec, Supersede
 from lockstep_operator.api.traffic import RouterName
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.runtime import metrics as operator_metrics
+from lockstep_trainer.commands.arguments import parser as trainer_parser
+from tests.unit import documents
+from tests.unit.documents import ROOT, calls, contracts, has_field, spans, strange_keys
 
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[2]
+EVERY = documents.PAGES
+HELPERS = (ROOT / "charts/lockstep/templates/_helpers.tpl").read_text()
 DOCS = ROOT / "docs"
 PAGES = {
     str(path.relative_to(DOCS)): path.read_text()
@@ -49,35 +56,197 @@ WORDS = {
 WORDS |= {str(word) for words in (Promotion, RouterName, Supersede) for word in words}
 WORDS |= {code.name.title().replace("_", "") for code in ExitCode} | CONDITIONS | KINDS
 OF_OTHERS = {"Kustomization"}
+OURS = dict(zip(sorted(KINDS), (SPECS[0], SPECS[2], SPECS[1]), strict=True))
+ANYWHERE = contracts(SPECS + STATUSES)
+VALUES = yaml.safe_load((ROOT / "charts/lockstep/values.yaml").read_text())
+# Fields of other kinds, which pages name beside ours, and files that programs write or read.
+FIELDS_OF_OTHERS = {
+    "behavior.scaleDown.stabilizationWindowSeconds",
+    "requests.cpu",
+    "spec.mirroring",
+    "status.parents",
+    "status.supportedFeatures",
+}
+FILES_OF_PROGRAMS = {
+    *("LICENCES.txt", "config.json", "golden.npz", "model.onnx", "model.safetensors"),
+    *("preprocess.json", "report.html", "report.json", "tokenizer.json"),
+}
+PROGRAMS = {
+    "lockstep-train": trainer_parser,
+    "lockstep-encoder": encoder_commands._parser,
+    "lockstep-indexer": indexer_commands._parser,
+    "python3 -m devcluster": cluster_commands._parser,
+    "kubectl lockstep": parser,
+}
 
 
-def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The contracts that a field's type holds, in lists and unions too."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in get_args(annotation):
-        yield from models_in(inner)
+def is_accepted(parser: argparse.ArgumentParser, words: list[str]) -> bool:
+    """Whether a command line takes the words; a verb without any is one that is talked about."""
+    try:
+        parser.parse_args([*words, "--help"] if len(words) == 1 else words)
+    except SystemExit as end:
+        return end.code == 0
+    return True
 
 
-def has_field(models: tuple[type[BaseModel], ...], path: list[str]) -> bool:
-    """Whether one of the models has the field `a.b.c`."""
-    if not path:
+@pytest.mark.parametrize("page", EVERY)
+def test_files_and_folders_that_are_named_exist(page: str) -> None:
+    written = set(documents.paths(EVERY[page])) - FILES_OF_PROGRAMS
+    assert [path for path in written if not documents.exists(path, page)] == []
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_links_lead_to_pages_and_to_headings_that_exist(page: str) -> None:
+    for link, heading in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", EVERY[page]):
+        target = (ROOT / page).parent / link if link else ROOT / page
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            slugs = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert heading in slugs, f"{link}#{heading}"
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_programs_take_the_command_lines(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = EVERY[page].replace("python -m devcluster", "python3 -m devcluster")
+    for program, make_parser in PROGRAMS.items():
+        for words in calls(text, program):
+            accepted = not words or is_accepted(make_parser(), words)
+            assert accepted, f"{program} {' '.join(words)}: {capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_modules_that_are_run_exist_and_know_their_flags(page: str) -> None:
+    for module, *words in calls(EVERY[page], "python -m", "python3 -m"):
+        spec = importlib.util.find_spec(module)
+        assert spec, module
+        # A package runs by its `__main__`, and may have no `__init__`.
+        (folder,) = spec.submodule_search_locations or [str(Path(spec.origin or "").parent)]
+        assert not spec.submodule_search_locations or (Path(folder) / "__main__.py").exists()
+        text = "".join(source.read_text() for source in Path(folder).glob("*.py"))
+        for flag in (word for word in words if word.startswith("--") and word != "--help"):
+            assert f'"{flag}"' in text, f"{module} {flag}"
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_targets_of_make_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for target, *_ in filter(None, calls(EVERY[page], "make")):
+        assert target in targets, target
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_pip_installs_this_repository_and_never_a_strangers_namesake(page: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for words in calls(EVERY[page], "pip install"):
+        (what,) = [word.strip("'\"") for word in words if not word.startswith("-")][-1:]
+        assert what.partition("[")[0] == ".", f"{what}: the project is in no package index"
+        extras = re.findall(r"[\w-]+", what.partition("[")[2])
+        assert set(extras) <= set(project["optional-dependencies"]), what
+        for file in re.findall(r"\S+\.txt", " ".join(words)):
+            assert (ROOT / file).exists()
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_yaml_has_the_keys_of_the_crds(page: str) -> None:
+    for found in documents.objects(EVERY[page]):
+        if "kind" in found:
+            models = [OURS[found["kind"]]] if found["kind"] in OURS else []
+            strange = list(strange_keys(found.get("spec"), models)) if models else []
+        elif "spec" in found:
+            strange = list(strange_keys(found["spec"], SPECS))
+        else:
+            # A part of a spec: of the contracts that have all of its keys.
+            models = [model for model in ANYWHERE if all(has_field([model], [k]) for k in found)]
+            assert models, list(found)
+            strange = list(strange_keys(found, models))
+        assert strange == []
+
+
+def is_value(path: list[str]) -> bool:
+    """Whether the chart has the value `a.b.c`."""
+    inner = VALUES
+    for key in path:
+        if not isinstance(inner, dict) or key not in inner:
+            return False
+        inner = inner[key]
+    return True
+
+
+def is_in_a_module(path: list[str]) -> bool:
+    """Whether `a.b.c` is a module of a program, or a name in one."""
+    file, name = "/".join(path), "/".join(path[:-1])
+    if any(f"{room}/{file}.py" in documents.files() for room in documents.ROOMS):
         return True
-    for model in models:
-        for name, field in model.model_fields.items():
-            if (field.alias or name) == path[0]:
-                inner = tuple(models_in(field.annotation))
-                return has_field(inner, path[1:]) if path[1:] else True
-    return False
+    holders = [ROOT / room / f"{name}.py" for room in documents.ROOMS]
+    return any(h.exists() and re.search(rf"\b{path[-1]}\b", h.read_text()) for h in holders)
 
 
-def commands(text: str) -> list[list[str]]:
-    """The words after `kubectl lockstep`, from code blocks and from code within sentences."""
-    blocks = "".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
-    found = re.findall(r"^\s*kubectl lockstep([^#\n]*)", blocks, re.MULTILINE)
-    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    found += re.findall(r"`kubectl\s+lockstep([^`]*)`", prose)
-    return [words.split() for words in found]
+@pytest.mark.parametrize("page", EVERY)
+def test_dotted_names_are_fields_values_of_the_chart_or_modules(page: str) -> None:
+    """A package is not named as a module: `training.py` where `training/` is."""
+    named = {s for s in spans(EVERY[page]) if re.fullmatch(r"\.?[a-z]\w*(\.[A-Za-z_]+)+", s)}
+    for span in named - FIELDS_OF_OTHERS - FILES_OF_PROGRAMS:
+        root, *path = span.lstrip(".").split(".")
+        if root in ("spec", "status"):
+            assert has_field(SPECS if root == "spec" else STATUSES, path), span
+        elif not documents.exists(span, page):
+            whole = [root, *path]
+            known = has_field(ANYWHERE, whole) or is_value(whole) or is_in_a_module(whole)
+            known = known or f'define "{span}"' in HELPERS
+            assert known or is_domain(span), span
+
+
+def is_domain(name: str) -> bool:
+    return name.rpartition(".")[2] in ("io", "dev", "org", "com")
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_explained_fields_exist(page: str) -> None:
+    for words in filter(None, calls(EVERY[page], "kubectl explain")):
+        kind, _, *path = words[0].split(".")
+        spec = next(model for name, model in OURS.items() if name.lower() == kind)
+        assert has_field([spec], path), words[0]
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_labels_annotations_metrics_and_variables_exist(page: str) -> None:
+    text = EVERY[page]
+    known = {str(verb) for verb in Verb} | {"v1alpha1", "validation", *KINDS}
+    known |= {
+        value.rpartition("/")[2]
+        for value in vars(labels).values()
+        if isinstance(value, str) and "/" in value
+    }
+    assert set(re.findall(r"lockstep\.dev/([A-Za-z0-9]+(?:-[a-z]+)*)", text)) <= known
+    series = {
+        metric.name for group in (metrics.ENCODER, metrics.INDEX, metrics.JOB) for metric in group
+    }
+    series |= {
+        name
+        for family in operator_metrics.REGISTRY.collect()
+        for name in (family.name, f"{family.name}_total")
+    }
+    packages = {path.name for path in ROOT.glob("*/lockstep_*")} | {"lockstep_dev_model"}
+    assert set(re.findall(r"\blockstep_[a-z_]+", text)) <= series | packages
+    code = "".join(path.read_text() for path in ROOT.glob("*/lockstep_*/**/*.py"))
+    for variable in re.findall(r"\b(?:LOCKSTEP|DEVCLUSTER)_[A-Z_]+", text):
+        sources = code if variable.startswith("LOCKSTEP") else DEVCLUSTER
+        assert f'"{variable}"' in sources, variable
+
+
+DEVCLUSTER = "".join(path.read_text() for path in (ROOT / "devcluster").rglob("*.py"))
+
+
+def test_the_table_of_the_clusters_verbs_is_whole() -> None:
+    (verbs,) = (
+        action.choices
+        for action in cluster_commands._parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    rows = re.findall(r"^\| (`.*?) \|", EVERY["devcluster/README.md"], re.MULTILINE)
+    told = {span.split()[0] for row in rows for span in re.findall(r"`([^`]+)`", row)}
+    assert set(verbs) <= told
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -97,8 +266,8 @@ def test_reasons_and_states_that_are_named_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_of_the_plugin_are_ones_that_it_takes(page: str) -> None:
-    assert commands(PAGES[page])
-    for words in commands(PAGES[page]):
+    assert calls(PAGES[page], "kubectl lockstep")
+    for words in calls(PAGES[page], "kubectl lockstep"):
         if words:
             parser().parse_args(words)
 

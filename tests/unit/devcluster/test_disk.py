@@ -165,5 +165,3 @@ def test_the_build_cache_has_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     images.prune(cluster)
     bounds = [f"--keep-storage={images.CACHE_BOUND_MB}", f"--free-storage={images.KEEP_FREE_MB}"]
     assert asked == [["prune", *bounds]]
-    # The trainer's layers fit, or each of its builds would be a cold one.
-    assert 1000 * needs.IMAGES["trainer"] < images.CACHE_BOUND_MB

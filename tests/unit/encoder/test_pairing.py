@@ -18,6 +18,8 @@ import pytest
 from lockstep_core.protocol import headers
 from lockstep_core.protocol.config import EncoderConfig
 from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.serving.connections import IDLE_SECONDS
+from lockstep_encoder.index_client import KEEPALIVE_SECONDS
 from tests.unit.encoder.support import (
     BUILD,
     INDEX_SERVER,
@@ -264,3 +266,7 @@ def test_help_teaches() -> None:
     config = EncoderConfig.model_validate(json.loads(example.replace("sha256:...", digest)))
     assert config.indexes[0].space_id == config.space_id
     assert "x-lockstep-expected-space" in shown
+
+
+def test_idle_connections_to_an_index_are_closed_by_the_client_and_not_under_a_request() -> None:
+    assert 10 * KEEPALIVE_SECONDS < IDLE_SECONDS

@@ -125,7 +125,7 @@ def _problem(snapshot: Snapshot, frozen: tuple[FrozenIndex, ...]) -> Problem | N
     found = _index_problem(snapshot, frozen) if model.spec.indexing is Indexing.REQUIRED else None
     if found is not None:
         return found
-    wrong = unsearchable(model.spec, [index.name for index in frozen])
+    wrong = _unsearchable(model.spec, [index.name for index in frozen])
     if wrong is None:
         return None
     # Of two manifests that are applied together, that of the index may come later.
@@ -165,7 +165,7 @@ def _index_problem(snapshot: Snapshot, frozen: tuple[FrozenIndex, ...]) -> Probl
     return None
 
 
-def unsearchable(spec: EmbeddingModelSpec, indexes: Sequence[str]) -> str | None:
+def _unsearchable(spec: EmbeddingModelSpec, indexes: Sequence[str]) -> str | None:
     """Why a replay that the spec asks for has no index to search; None when each has one."""
     asked = [step.analysis for step in spec.rollout.steps] + [spec.rollout.after_promotion]
     judged = {name for analysis in asked if analysis is not None for name in analysis.gates}

@@ -12,7 +12,7 @@ from pathlib import Path
 from lockstep_core.jobs import parse_config
 from lockstep_core.protocol import metrics as names
 from lockstep_core.protocol.config import CanaryConfig, EncoderConfig
-from lockstep_core.protocol.environment import CANARY_VARIABLE
+from lockstep_core.protocol.environment import CANARY_VARIABLE, DEFAULT_INDEX_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Program
 from lockstep_core.serving.admission import Admission
@@ -120,7 +120,7 @@ async def _serve_model(
         metrics,
         client=client,
         indexes={index.name: index for index in config.indexes},
-        default_index=config.default_index,
+        default_index=os.environ.get(DEFAULT_INDEX_VARIABLE) or None,
         clock=asyncio.get_running_loop().time,
     )
     host.mount(

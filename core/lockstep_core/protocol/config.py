@@ -111,8 +111,6 @@ class EncoderConfig(Contract):
     artifact_digest: Sha256
     space_id: SpaceID = Field(alias="spaceID")
     indexes: tuple[IndexEndpoint, ...] = ()
-    # Of several: the one that answers a search which names none.
-    default_index: KindName | None = None
 
 
 class CanaryConfig(Contract):

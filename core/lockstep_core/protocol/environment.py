@@ -10,6 +10,12 @@ Not a field of the config: a release keeps the images that it was made with, and
 before this variable refuses a field that it does not know.
 """
 
+DEFAULT_INDEX_VARIABLE = "LOCKSTEP_DEFAULT_INDEX"
+"""Of the several indexes of an encoder the one that answers a search which names none.
+
+As above no field of the config.
+"""
+
 TERMINATION_PATH = "/dev/termination-log"
 TERMINATION_PATH_VARIABLE = "LOCKSTEP_TERMINATION_PATH"
 TERMINATION_LIMIT = 4096

@@ -173,22 +173,17 @@ def _listen(options: ServerOptions) -> socket.socket:
         ) from error
 
 
-async def _serve(
-    server: Server[C], config: C, host: Host, listener: socket.socket, options: ServerOptions
-) -> None:
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+def _http(host: Host, options: ServerOptions, *, clock: Callable[[], float]) -> DrainingServer:
+    """The server around the application: identity, age of connections, bounds of what is sent."""
     app = IdentityMiddleware(
         MaxConnectionAge(
             BodyDeadline(host, seconds=options.body_seconds),
             lifecycle=host.lifecycle,
-            clock=loop.time,
+            clock=clock,
         ),
         holder=host.identity,
     )
-    http = DrainingServer(
+    return DrainingServer(
         uvicorn.Config(
             app,
             http=http_protocol(
@@ -208,6 +203,16 @@ async def _serve(
             timeout_graceful_shutdown=int(options.finish_seconds),
         )
     )
+
+
+async def _serve(
+    server: Server[C], config: C, host: Host, listener: socket.socket, options: ServerOptions
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    http = _http(host, options, clock=loop.time)
     logger.info("listening on port %d", listener.getsockname()[1])
     serving = asyncio.create_task(http.serve(sockets=[listener]))
     try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from lockstep_core.protocol.config import EncoderConfig, IndexEndpoint, IndexServerConfig
-from lockstep_core.protocol.environment import SERVING_PORT
-from lockstep_operator.api.kinds import DEPLOYMENT, SERVICE
+from lockstep_core.protocol.environment import DEFAULT_INDEX_VARIABLE, SERVING_PORT
 from lockstep_operator.api.objects import Index, Model, Object, Release
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.release import FrozenIndex
@@ -23,8 +22,9 @@ from lockstep_operator.manifests.metadata import (
     standard_labels,
 )
 from lockstep_operator.manifests.names import encoder_name, index_name
-from lockstep_operator.manifests.pods import HTTP_PORT, ProgramSpec, pod_template
+from lockstep_operator.manifests.pods import HTTP_PORT, ProgramSpec
 from lockstep_operator.manifests.programs import ENCODER, INDEXER
+from lockstep_operator.manifests.servers import deployment_of, pod_of, probes, service_of, url_of
 
 ENCODER_REQUESTS = {"cpu": "50m", "memory": "128Mi"}
 INDEX_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
@@ -55,10 +55,10 @@ def encoder_deployment(
         entry_label(name): "true" for name in (release.name, beside) if name is not None
     }
     name = encoder_name(release.name)
-    return _deployment(
+    return deployment_of(
         metadata(name, release.namespace, labels, owned_by_release(release)),
         selector,
-        _pod(
+        pod_of(
             _encoder(model, release, beside if follows_index else None),
             serving.template,
             labels | entry_labels,
@@ -72,26 +72,32 @@ def encoder_deployment(
 
 
 def _encoder(model: Model, release: Release, beside: str | None) -> ProgramSpec:
-    url = _url(model.name, model.namespace)
     return ProgramSpec(
         command=("lockstep-encoder", "serve"),
         image=ENCODER.of(release.spec.images),
-        config=encoder_config(release, model.spec.default_index),
+        config=encoder_config(release),
         artifacts=release.spec.artifacts,
         writes_artifacts=False,
         port=(HTTP_PORT, SERVING_PORT),
         requests=ENCODER_REQUESTS,
-        environment={} if beside is None else canary_environment(url, beside),
-        probes=_probes(),
+        environment=_environment(model, release, beside),
+        probes=probes(),
     )
 
 
-def encoder_config(release: Release, default_index: str | None = None) -> EncoderConfig:
-    """The encoder's config: its space, and each index by URL, build digest and space.
+def _environment(model: Model, release: Release, beside: str | None) -> dict[str, str]:
+    """What an encoder is told beside its config."""
+    variables: dict[str, str] = {}
+    if beside is not None:
+        variables |= canary_environment(url_of(model.name, model.namespace), beside)
+    default = release.spec.answers_by_default(model.spec.default_index)
+    if len(release.spec.indexes) > 1 and default is not None:
+        variables[DEFAULT_INDEX_VARIABLE] = default
+    return variables
 
-    `default_index` is that of the model's spec. A single index needs none.
-    """
-    several = len(release.spec.indexes) > 1
+
+def encoder_config(release: Release) -> EncoderConfig:
+    """The encoder's config: its space, and each index by URL, build digest and space."""
     facts = training_facts(release)
     builds = {frozen.name: build_facts(release, frozen.name) for frozen in release.spec.indexes}
     return EncoderConfig(
@@ -103,20 +109,19 @@ def encoder_config(release: Release, default_index: str | None = None) -> Encode
         indexes=tuple(
             IndexEndpoint(
                 name=name,
-                url=_url(index_name(release.name, name), release.namespace),
+                url=url_of(index_name(release.name, name), release.namespace),
                 build_digest=build.build_digest,
                 space_id=build.space_id,
             )
             for name, build in sorted(builds.items())
         ),
-        default_index=release.spec.answers_by_default(default_index) if several else None,
     )
 
 
 def encoder_service(release: Release) -> Object:
     """The release's own Service: reaches this release's encoder pods and never any others."""
     labels = standard_labels(release.spec.model, Component.ENCODER, release=release.name)
-    return _service(
+    return service_of(
         metadata(encoder_name(release.name), release.namespace, labels, owned_by_release(release)),
         selector_labels(release.spec.model, release.name, Component.ENCODER),
     )
@@ -148,13 +153,13 @@ def index_deployment(
         writes_artifacts=False,
         port=(HTTP_PORT, SERVING_PORT),
         requests=INDEX_REQUESTS,
-        probes=_probes(),
+        probes=probes(),
     )
     template = recipe.spec.template if recipe else PodTemplate()
-    return _deployment(
+    return deployment_of(
         metadata(name, release.namespace, labels, owned_by_release(release)),
         selector,
-        _pod(program, template, labels, selector, pull_secrets),
+        pod_of(program, template, labels, selector, pull_secrets),
         replicas=recipe.spec.replicas if recipe else 1,
         deadline=model.spec.rollout.progress_deadline_seconds,
     )
@@ -177,7 +182,7 @@ def index_service(release: Release, frozen: FrozenIndex) -> Object:
     labels = standard_labels(
         release.spec.model, Component.INDEX, release=release.name, index=frozen.name
     )
-    return _service(
+    return service_of(
         metadata(
             index_name(release.name, frozen.name),
             release.namespace,
@@ -205,99 +210,4 @@ def entry_service(model: Model, release: Release, *, joint: bool = False) -> Obj
         standard_labels(model.name, Component.ENTRY),
         owned_by_model(model),
     )
-    return _service(meta, selector)
-
-
-def _deployment(
-    meta: Object,
-    selector: Mapping[str, str],
-    pod: Object,
-    *,
-    replicas: int | None,
-    deadline: int,
-    settling: int = 0,
-) -> Object:
-    """A pod of before a change goes only when one of after it is ready.
-
-    So a template that cannot start costs no answer, also with one replica.
-    """
-    return {
-        **DEPLOYMENT.type_meta,
-        "metadata": meta,
-        "spec": {
-            **({} if replicas is None else {"replicas": replicas}),
-            # The server does not store a zero.
-            **({"minReadySeconds": settling} if settling else {}),
-            "progressDeadlineSeconds": deadline,
-            "revisionHistoryLimit": 1,
-            "selector": {"matchLabels": dict(selector)},
-            "strategy": {
-                "type": "RollingUpdate",
-                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
-            },
-            "template": pod,
-        },
-    }
-
-
-def _service(meta: Object, selector: Mapping[str, str]) -> Object:
-    return {
-        **SERVICE.type_meta,
-        "metadata": meta,
-        "spec": {
-            "type": "ClusterIP",
-            "selector": dict(selector),
-            "ports": [
-                {
-                    "name": HTTP_PORT,
-                    "port": SERVING_PORT,
-                    "targetPort": HTTP_PORT,
-                    "protocol": "TCP",
-                    "appProtocol": "http",
-                }
-            ],
-        },
-    }
-
-
-def _url(service: str, namespace: str) -> str:
-    return f"http://{service}.{namespace}.svc:{SERVING_PORT}"
-
-
-def _probes() -> Object:
-    """A drain needs no preStop hook: /readyz turns 503 on SIGTERM, and the program waits."""
-
-    def get(path: str, period: int, failures: int) -> Object:
-        return {
-            "httpGet": {"path": path, "port": HTTP_PORT},
-            "periodSeconds": period,
-            "timeoutSeconds": 5,
-            "failureThreshold": failures,
-        }
-
-    return {
-        # Ten minutes to fetch, verify and prewarm a large artifact.
-        "startupProbe": get("/healthz", 2, 300),
-        "readinessProbe": get("/readyz", 2, 2),
-        "livenessProbe": get("/healthz", 10, 6),
-    }
-
-
-def _pod(
-    program: ProgramSpec,
-    template: PodTemplate,
-    labels: Mapping[str, str],
-    selector: Mapping[str, str],
-    pull_secrets: Sequence[str],
-) -> Object:
-    """The pods of one template, spread over the nodes."""
-    spread = {
-        "maxSkew": 1,
-        "topologyKey": "kubernetes.io/hostname",
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": dict(selector)},
-        "matchLabelKeys": ["pod-template-hash"],
-    }
-    return pod_template(
-        program, template, labels, pull_secrets=pull_secrets, topologySpreadConstraints=[spread]
-    )
+    return service_of(meta, selector)

@@ -20,7 +20,7 @@ ADDITION = Addition(
         after(
             "operator/lockstep_operator/manifests/serving.py",
             "        requests=ENCODER_REQUESTS,",
-            "        grace_seconds=serving.drain_seconds,",
+            "        grace_seconds=model.spec.serving.drain_seconds,",
         ),
     ),
 )

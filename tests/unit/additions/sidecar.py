@@ -19,9 +19,8 @@ PROGRAMS = (TRAINER, ENCODER, INDEXER, PROXY)
         ),
         instead(
             SERVING,
-            "from lockstep_operator.manifests.pods import HTTP_PORT, ProgramSpec, pod_template",
-            "from lockstep_operator.manifests.pods"
-            " import HTTP_PORT, ProgramSpec, Sidecar, pod_template",
+            "from lockstep_operator.manifests.pods import HTTP_PORT, ProgramSpec",
+            "from lockstep_operator.manifests.pods import HTTP_PORT, ProgramSpec, Sidecar",
         ),
         instead(
             SERVING,

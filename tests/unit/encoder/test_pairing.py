@@ -17,6 +17,7 @@ import pytest
 
 from lockstep_core.protocol import headers
 from lockstep_core.protocol.config import EncoderConfig
+from lockstep_core.protocol.environment import DEFAULT_INDEX_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.serving.connections import IDLE_SECONDS
 from lockstep_encoder.index_client import KEEPALIVE_SECONDS
@@ -191,8 +192,9 @@ def test_without_an_index_a_search_is_404_and_with_two_it_needs_a_name(
     assert unnamed.status_code == 422 and "latin, letters" in unnamed.json()["error"]["message"]
     named = httpx.post(f"{two.url}/v1/search", json={**QUERY, "index": "latin"})
     assert named.json()["index"] == "latin"
-    config = encoder_config(store_root, model, *both, defaultIndex="letters")
-    chosen = spawn(encoder_arguments(), config).until_ready()
+    told = {DEFAULT_INDEX_VARIABLE: "letters"}
+    config = encoder_config(store_root, model, *both)
+    chosen = spawn(encoder_arguments(), config, **told).until_ready()
     unnamed = httpx.post(f"{chosen.url}/v1/search", json=QUERY)
     assert unnamed.status_code == 200 and unnamed.json()["index"] == "letters"
 

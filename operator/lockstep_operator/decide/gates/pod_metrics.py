@@ -20,7 +20,7 @@ METRICS_PATH = "/metrics"
 
 
 def scraped(check: GateCheck, judge: Judge) -> Look:
-    """What the pods counted since the analysis began, judged as a `Tally`."""
+    """What the pods counted since the first scrape, as a `Tally`."""
     return measured(check, _scrape(check), judge)
 
 
@@ -28,7 +28,7 @@ def scraped_beside(check: GateCheck, judge: Judge) -> Look:
     """The same, judged as `Beside`: with what the pods of stable counted meanwhile."""
     stable = check.context.stable
     if stable is None or stable.name == check.release.name:
-        return measured(check, _scrape(check), judge, complete=lambda one: Beside(own_of(one)))
+        return measured(check, _scrape(check), judge, complete=lambda one: Beside(_own(one)))
     key = SeriesKey(stable.name, check.series.analysis, f"stable-beside-{check.series.gate}")
     others = series_so_far(check, key)
 
@@ -36,7 +36,7 @@ def scraped_beside(check: GateCheck, judge: Judge) -> Look:
         before = [other.reading for other in others if other.at <= one.at]
         # The first tally is what the others count from.
         tallies = [reading for reading in before if isinstance(reading, Tally)][1:]
-        return Beside(own_of(one), tallies[-1] if tallies else None)
+        return Beside(_own(one), tallies[-1] if tallies else None)
 
     look = measured(check, _scrape(check), judge, complete=complete)
     due_in = check.context.measure[-1].due_in
@@ -45,7 +45,7 @@ def scraped_beside(check: GateCheck, judge: Judge) -> Look:
     return look
 
 
-def own_of(measurement: Measurement) -> Tally:
+def _own(measurement: Measurement) -> Tally:
     """The tally of a scrape."""
     assert isinstance(measurement.reading, Tally)
     return measurement.reading

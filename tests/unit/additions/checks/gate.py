@@ -52,4 +52,4 @@ def test_it_decides_an_analysis(refused: int, verdict: str) -> None:
     lab = Lab(GATE).pod("a")
     counted = tally_of({"200": 1000 - refused, "429": refused})
     found = lab.play("refused", Tally(), counted)
-    assert found.verdict == verdict and f"refused {refused} of 1000" in found.told
+    assert found.verdict == verdict and f"refused {refused} of 1000" in found.message

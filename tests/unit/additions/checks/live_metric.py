@@ -35,7 +35,7 @@ async def test_from_a_batch_to_a_verdict() -> None:
     assert tally.total(ENCODER_FULL_BATCHES) == 49
 
     found = Lab(GATE).pod("a").play("full", Tally(), tally)
-    assert found.verdict == "Fail" and "full 49 of 50" in found.told
+    assert found.verdict == "Fail" and "full 49 of 50" in found.message
 
 
 def test_the_table_has_it() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
+from lockstep_core.protocol.environment import DEFAULT_INDEX_VARIABLE
 from tests.unit.decide import worlds
 from tests.unit.decide.worlds import World
 
@@ -19,9 +17,8 @@ def default_of(world: World, number: int) -> str | None:
     """What the encoder pods of a release were told."""
     raw = world.objects["Deployment", f"glyphs-r{number}-encoder"]
     (container,) = raw["spec"]["template"]["spec"]["containers"]
-    config: dict[str, Any] = json.loads(worlds.config_text(container))
-    found: str | None = config.get("defaultIndex")
-    return found
+    variables = {entry["name"]: entry.get("value") for entry in container["env"]}
+    return variables.get(DEFAULT_INDEX_VARIABLE)
 
 
 def test_the_index_that_served_stays_the_default_when_another_comes() -> None:

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from lockstep_core.artifacts.digests import digest_of_files, sha256_file, space_id
 from lockstep_core.artifacts.errors import ArtifactError
+from lockstep_core.protocol.artifacts import ArtifactKind
 from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
 from lockstep_core.protocol.indexing import IndexSpec
 from lockstep_core.protocol.result import Finding, SampleStatistics, TrainingFacts
@@ -120,6 +121,9 @@ class ModelManifest(Manifest):
     input: InputSpec
     # Absent unless it was trained for: a manifest of an encoder that was not keeps its bytes.
     matryoshka_dimensions: MatryoshkaDimensions | None = None
+    # What the graph computes with, where it is not float32. Absent from older manifests, too, whose
+    # quantised graphs are known by their batch axis of 1.
+    kind: ArtifactKind | None = None
 
     @model_validator(mode="after")
     def _prefixes_are_shorter(self) -> Self:
@@ -153,10 +157,12 @@ class ModelManifest(Manifest):
         input: InputSpec,
         provenance: Mapping[str, str],
         matryoshka_dimensions: Iterable[int] = (),
+        kind: ArtifactKind = ArtifactKind.FLOAT32,
     ) -> ModelManifest:
         """The manifest of these files, with `modelDigest` and `spaceID` computed from them.
 
         `matryoshka_dimensions` are the prefixes of an embedding that were trained to be of use.
+        `kind` is what the graph computes with.
         """
         listed = tuple(files)
         digest = model_digest(listed)
@@ -177,6 +183,7 @@ class ModelManifest(Manifest):
             input=input,
             provenance=dict(provenance),
             matryoshka_dimensions=tuple(matryoshka_dimensions) or None,
+            kind=None if kind is ArtifactKind.FLOAT32 else kind,
         )
 
     def space_of_prefix(self, dimension: int) -> SpaceID:

@@ -31,8 +31,8 @@ from lockstep_core.encoding import (
 from lockstep_core.encoding.preprocessing import TEXT
 from lockstep_core.encoding.ragged import MAX_UNITS_PER_BATCH, Ragged, batches
 from lockstep_core.encoding.tokens import TokensPreprocessor, TokensSpec
+from lockstep_core.protocol.artifacts import ArtifactKind
 from lockstep_core.protocol.training.encoder import Overlong
-from lockstep_core.quality.agreement import ArtifactKind
 from tests.unit.texts import TEXTS, WORDS, bytes_of, describe, tokens, write
 
 pytestmark = pytest.mark.unit
@@ -162,6 +162,34 @@ def test_a_graph_of_one_item_is_given_one_at_a_time(tmp_path: Path) -> None:
     found = quantised.encode(as_texts(TEXTS), on_batch=heard.append)
     assert heard == list(range(1, len(TEXTS) + 1))
     assert found == pytest.approx(wanted, abs=1e-6)
+
+
+def test_the_kind_of_an_artifact_is_what_its_manifest_says(tmp_path: Path) -> None:
+    """And not what its graph looks like; where it says nothing, it is of float32."""
+    manifest = write(tmp_path, bytes_of())
+    assert manifest.kind is None and b'"kind":"Int8"' not in manifest.to_bytes()
+    assert Encoder.load(tmp_path, manifest).kind is ArtifactKind.FLOAT32
+    said = manifest.replace(kind=ArtifactKind.INT8)
+    assert b'"kind":"Int8"' in said.to_bytes()
+    assert said.space_id == manifest.space_id
+    heard: list[int] = []
+    quantised = Encoder.load(tmp_path, said)
+    assert quantised.kind is ArtifactKind.INT8
+    quantised.encode(as_texts(TEXTS), on_batch=heard.append)
+    assert heard == [len(TEXTS)]
+
+
+def test_golden_vectors_are_judged_by_the_kind_of_the_artifact(tmp_path: Path) -> None:
+    manifest = write(tmp_path, bytes_of())
+    with np.load(tmp_path / "golden.npz") as golden:
+        inputs, embeddings = golden["inputs"], golden["embeddings"]
+    angle = np.arccos(0.999)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    moved = (embeddings @ turn).astype(np.float32)
+    np.savez(tmp_path / "golden.npz", inputs=inputs, embeddings=moved)
+    Encoder.load(tmp_path, manifest.replace(kind=ArtifactKind.INT8)).check_golden()
+    with pytest.raises(SelfCheckError, match=r"were published with them.*processor \(CPU\)"):
+        Encoder.load(tmp_path, manifest).check_golden()
 
 
 def test_a_graph_of_a_fixed_length_is_refused(tmp_path: Path) -> None:

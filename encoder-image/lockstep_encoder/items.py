@@ -92,11 +92,12 @@ def _image(text: str, spec: InputSpec, position: int) -> NDArray[np.uint8]:
     height, width, channels = spec.shape if len(spec.shape) == 3 else (*spec.shape, 1)
     wanted = (width, height, "L" if channels == 1 else "RGB")
     try:
-        with opened(_bytes_of(text, position)) as image:
+        with opened(_bytes_of(text, position), spec.reading) as picture:
+            mode, across, down = picture.layout
             # By its header: a few kilobytes may claim 50 MB of pixels, 256 times in one request.
-            if (image.width, image.height, image.mode) == wanted:
-                return np.asarray(image, dtype=np.uint8).reshape(spec.shape)
-            form = f"{image.width}x{image.height} image of mode {image.mode}"
+            if (across, down, mode) == wanted:
+                return picture.pixels().reshape(spec.shape)
+            form = f"{across}x{down} image of mode {mode}"
     except ImageError as error:
         raise EncodingError(f"is not a usable image: {error}", item=position) from error
     raise EncodingError(

@@ -1,4 +1,4 @@
-"""What a model artifact computes with: said in its manifest, and used to judge its answers."""
+"""What a model artifact computes with, and how it reads images: said in its manifest."""
 
 from __future__ import annotations
 
@@ -10,3 +10,11 @@ class ArtifactKind(StrEnum):
 
     FLOAT32 = "Float32"
     INT8 = "Int8"
+
+
+class PixelReading(StrEnum):
+    """Which pixels of a PNG or JPEG are meant: as they are stored, or as a viewer shows them,
+    turned as EXIF says and white where a PNG's transparent colour (tRNS) is."""
+
+    AS_STORED = "AsStored"
+    AS_SHOWN = "AsShown"

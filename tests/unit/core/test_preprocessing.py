@@ -20,6 +20,8 @@ from lockstep_core.artifacts import (
     InputSpec,
     ModelManifest,
     Role,
+    describe_files,
+    sha256_bytes,
 )
 from lockstep_core.encoding import (
     Encoder,
@@ -28,10 +30,10 @@ from lockstep_core.encoding import (
     SelfCheckError,
     as_texts,
 )
-from lockstep_core.encoding.preprocessing import TEXT
+from lockstep_core.encoding.preprocessing import TEXT, load_preprocessing
 from lockstep_core.encoding.ragged import MAX_UNITS_PER_BATCH, Ragged, batches
 from lockstep_core.encoding.tokens import TokensPreprocessor, TokensSpec
-from lockstep_core.protocol.artifacts import ArtifactKind
+from lockstep_core.protocol.artifacts import ArtifactKind, PixelReading
 from lockstep_core.protocol.training.encoder import Overlong
 from tests.unit.texts import TEXTS, WORDS, bytes_of, describe, tokens, write
 
@@ -246,6 +248,31 @@ def test_the_contract_of_images_and_vectors_keeps_its_bytes():
     assert Preprocessing(spec).contract() == b'{"dtype":"uint8","kind":"Image","shape":[16,16]}'
     with pytest.raises(ValueError, match="nothing but texts"):
         Preprocessing(TEXT)
+
+
+def test_how_images_are_read_is_part_of_the_space(tmp_path: Path) -> None:
+    stored = InputSpec(kind=InputKind.IMAGE, shape=(16, 16), dtype="uint8")
+    shown = stored.replace(pixels=PixelReading.AS_SHOWN)
+    contract = Preprocessing(shown).contract()
+    assert contract != Preprocessing(stored).contract() and b'"pixels":"AsShown"' in contract
+    (tmp_path / "model.onnx").write_bytes(b"any")
+
+    def manifest(input: InputSpec, named_by: bytes) -> ModelManifest:
+        return ModelManifest.describe(
+            describe_files(tmp_path, {"model.onnx": Role.SERVING}),
+            preprocessing_digest=sha256_bytes(named_by),
+            pooling="None",
+            normalisation="L2",
+            dimension=2,
+            input=input,
+            provenance={},
+        )
+
+    assert load_preprocessing(tmp_path, manifest(shown, contract)).input == shown
+    # One of before there was the choice may be named by anything.
+    assert load_preprocessing(tmp_path, manifest(stored, b"none")).input == stored
+    with pytest.raises(SelfCheckError, match="images would be read in another way"):
+        load_preprocessing(tmp_path, manifest(shown, Preprocessing(stored).contract()))
 
 
 @pytest.mark.parametrize(

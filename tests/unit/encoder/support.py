@@ -32,8 +32,8 @@ from lockstep_core.artifacts import (
     describe_files,
     sha256_bytes,
 )
-from lockstep_core.encoding import GOLDEN_FILE, INPUT_NAME, MODEL_FILE, OUTPUT_NAME
-from lockstep_core.protocol.artifacts import ArtifactKind
+from lockstep_core.encoding import GOLDEN_FILE, INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Preprocessing
+from lockstep_core.protocol.artifacts import ArtifactKind, PixelReading
 from lockstep_core.protocol.config import EncoderConfig, IndexEndpoint
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, TERMINATION_PATH_VARIABLE
 from lockstep_core.protocol.result import Result
@@ -97,7 +97,12 @@ def artifacts(root: Path) -> ArtifactsSpec:
 
 
 def publish_model(
-    root: Path, work: Path, seed: int, kind: ArtifactKind = ArtifactKind.FLOAT32
+    root: Path,
+    work: Path,
+    seed: int,
+    *,
+    kind: ArtifactKind = ArtifactKind.FLOAT32,
+    pixels: PixelReading | None = None,
 ) -> PublishedModel:
     work.mkdir(parents=True)
     weights = np.random.default_rng(seed).normal(size=(SIDE * SIDE, DIMENSION)).astype(np.float32)
@@ -106,13 +111,14 @@ def publish_model(
     (work / MODEL_FILE).write_bytes(_onnx_model(weights))
     unsealed = PublishedModel("", None, weights, golden)  # type: ignore[arg-type]
     np.savez(work / GOLDEN_FILE, inputs=golden, embeddings=unsealed.embed(golden))
+    spec = InputSpec(kind=InputKind.IMAGE, shape=(SIDE, SIDE), dtype="uint8", pixels=pixels)
     manifest = ModelManifest.describe(
         describe_files(work, {MODEL_FILE: Role.SERVING, GOLDEN_FILE: Role.CHECK}),
-        preprocessing_digest=sha256_bytes(b"none"),
+        preprocessing_digest=sha256_bytes(Preprocessing(spec).contract() if pixels else b"none"),
         pooling="None",
         normalisation="L2",
         dimension=DIMENSION,
-        input=InputSpec(kind=InputKind.IMAGE, shape=(SIDE, SIDE), dtype="uint8"),
+        input=spec,
         provenance={"seed": str(seed)},
         kind=kind,
     )

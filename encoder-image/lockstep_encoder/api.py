@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import time
 from collections.abc import Callable, Sequence
@@ -15,28 +14,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from lockstep_core.encoding import EncodingError
 from lockstep_core.protocol import headers
 from lockstep_core.protocol.config import IndexEndpoint
 from lockstep_core.protocol.http import (
-    MAX_ITEMS,
+    MAX_QUERIES,
     EmbeddingsRequest,
-    ItemInput,
     SearchRequest,
     SearchResponse,
 )
 from lockstep_core.serving.admission import Admission, deadline_of, expired
 from lockstep_core.serving.errors import RequestError, read
 from lockstep_core.serving.identity import answer_in_space
-from lockstep_encoder.batching import Batcher, Embedded, Items
-from lockstep_encoder.disconnects import cancel_on_disconnect
+from lockstep_encoder.batching import Batcher, Embedded
+from lockstep_encoder.embedding import ItemEmbedder
 from lockstep_encoder.index_client import (
     IndexAnswer,
     IndexClient,
     IndexUnavailable,
     PairingRefused,
 )
-from lockstep_encoder.items import decode_items
 from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_encoder.model import Model
 
@@ -59,8 +55,7 @@ class Api:
         clock: Callable[[], float],
     ) -> None:
         self._model = model
-        self._batcher = batcher
-        self._admission = admission
+        self._embedder = ItemEmbedder(model, batcher, admission, metrics)
         self._metrics = metrics
         self._client = client
         self._indexes = indexes
@@ -68,10 +63,19 @@ class Api:
         self._clock = clock
         self._created = int(time.time())
 
+    @property
+    def _names(self) -> tuple[str, str]:
+        return self._model.name, self._model.release
+
+    def apis(self) -> dict[str, str]:
+        """The paths that are counted, and their label in metrics."""
+        return APIS | {f"/v1/models/{name}": "models" for name in self._names}
+
     def routes(self) -> list[Route]:
         return [
             Route("/v1/embeddings", self.embeddings, methods=["POST"]),
             Route("/v1/models", self.models, methods=["GET"]),
+            Route("/v1/models/{name}", self.one_model, methods=["GET"]),
             Route("/v1/search", self.search, methods=["POST"]),
         ]
 
@@ -81,7 +85,9 @@ class Api:
         asked = await read(request, EmbeddingsRequest)
         self._check_model(asked)
         deadline = deadline_of(request.headers, self._clock())
-        embedded, units = await self._embed(request, asked.input, deadline)
+        embedded, units = await self._embedder.embed(
+            request, asked.input, deadline, limit=self._embedder.max_items
+        )
         space, vectors = self._shortened(embedded, asked.dimensions)
         if asked.encoding_format == "base64":
             rows = np.ascontiguousarray(vectors, dtype="<f4")
@@ -103,12 +109,16 @@ class Api:
 
     async def models(self, _request: Request) -> Response:
         """The names that `model` of an embeddings request may have."""
-        names = (self._model.name, self._model.release)
-        entries = [
-            {"id": name, "object": "model", "created": self._created, "owned_by": "lockstep"}
-            for name in names
-        ]
-        return _json({"object": "list", "data": entries})
+        return _json({"object": "list", "data": [self._described(each) for each in self._names]})
+
+    async def one_model(self, request: Request) -> Response:
+        """What `models` says of one of its names."""
+        name = request.path_params["name"]
+        self._check_name(name)
+        return _json(self._described(name))
+
+    def _described(self, name: str) -> dict[str, Any]:
+        return {"id": name, "object": "model", "created": self._created, "owned_by": "lockstep"}
 
     async def search(self, request: Request) -> Response:
         """Embeds, searches this release's index, and says in its own words who answered."""
@@ -116,7 +126,7 @@ class Api:
         index = self._index(asked.index)
         _check_build(index, request.headers.get(headers.EXPECTED_BUILD))
         deadline = deadline_of(request.headers, self._clock())
-        embedded, _ = await self._embed(request, asked.input, deadline)
+        embedded, _ = await self._embedder.embed(request, asked.input, deadline, limit=MAX_QUERIES)
         begun = self._clock()
         answer = await self._ask_index(index, embedded, asked.k, deadline)
         response = SearchResponse.model_construct(
@@ -132,29 +142,6 @@ class Api:
         # The results are the index server's own dicts: a warning for each would flood the log.
         body = response.model_dump(by_alias=True, warnings=False)
         return _json(body, {**identity, "server-timing": timing})
-
-    async def _embed(
-        self, request: Request, value: ItemInput, deadline: float | None
-    ) -> tuple[Embedded, int]:
-        """The embeddings, and the units that were read."""
-        items = count_items(value)
-        try:
-            with self._admission.admit(items):
-                inputs, units = await asyncio.to_thread(self._decode, value)
-                work = self._batcher.embed(inputs, deadline)
-                return await cancel_on_disconnect(request, work), units
-        except RequestError as error:
-            if error.status == 429:
-                self._metrics.rejected.labels("Overloaded").inc()
-            raise
-
-    def _decode(self, value: ItemInput) -> tuple[Items, int]:
-        """What is wrong with an item shows here, before it shares a batch with others."""
-        try:
-            items = decode_items(value, self._model.manifest.input)
-            return items, int(self._model.encoder.count_units(items).sum())
-        except EncodingError as error:
-            raise RequestError(422, str(error), code="invalid_input", param="input") from error
 
     async def _ask_index(
         self, index: IndexEndpoint, embedded: Embedded, k: int, deadline: float | None
@@ -180,16 +167,19 @@ class Api:
                 code="pairing_refused",
             ) from error
 
-    def _check_model(self, asked: EmbeddingsRequest) -> None:
-        names = (self._model.name, self._model.release)
-        if asked.model is not None and asked.model not in names:
+    def _check_name(self, name: str) -> None:
+        if name not in self._names:
+            ours, release = self._names
             raise RequestError(
                 404,
-                f"`model` is {asked.model!r}, this encoder serves {names[0]!r} (release"
-                f" {names[1]!r})",
+                f"`model` is {name[:253]!r}, this encoder serves {ours!r} (release {release!r})",
                 code="model_not_found",
                 param="model",
             )
+
+    def _check_model(self, asked: EmbeddingsRequest) -> None:
+        if asked.model is not None:
+            self._check_name(asked.model)
         allowed = self._model.dimensions
         if asked.dimensions is not None and asked.dimensions not in allowed:
             raise RequestError(
@@ -236,20 +226,6 @@ class Api:
                 param="index",
             )
         return index
-
-
-def count_items(value: ItemInput) -> int:
-    """Items of an input; raises `RequestError` (422) for none and for more than `MAX_ITEMS`."""
-    single = isinstance(value, str) or (bool(value) and isinstance(value[0], int | float))
-    items = 1 if single else len(value)
-    if not 1 <= items <= MAX_ITEMS:
-        raise RequestError(
-            422,
-            f"`input` has {items} items, must have 1 to {MAX_ITEMS}",
-            code="invalid_field",
-            param="input",
-        )
-    return items
 
 
 def _check_build(index: IndexEndpoint, expected: str | None) -> None:

@@ -13,7 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
-from lockstep_core.datasets import Dataset, Strings, flatten_raw, load_dataset, split
+from lockstep_core.datasets import (
+    Dataset,
+    DatasetError,
+    Strings,
+    flatten_raw,
+    load_dataset,
+    split,
+)
 from lockstep_core.encoding import Encoder, Raw
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.protocol.base import Sha256
@@ -49,16 +56,21 @@ def measure(
     """
     reporter.report(Phase.VALIDATING)
     with tempfile.TemporaryDirectory(prefix="lockstep-evaluate-") as folder:
-        dataset = load_dataset(config.data, store, Path(folder))
+        encoder = _load(store, config.artifact_digest, Path(folder) / "candidate", threads)
+        stopping.check()
+        reading = encoder.input.reading
+        dataset = load_dataset(config.data, store, Path(folder), reading=reading)
         _, held_out = split(dataset, config.data.split)
         inputs, labels = dataset.inputs[held_out], dataset.labels[held_out]
         stopping.check()
-        encoder = _load(store, config.artifact_digest, Path(folder) / "candidate", threads)
         candidate = _encode(encoder, inputs, reporter, stopping)
         stable = None
         if config.stable_artifact_digest is not None:
             encoder = _load(store, config.stable_artifact_digest, Path(folder) / "stable", threads)
-            stable = _encode_as_stable(encoder, dataset, inputs, reporter, stopping)
+            if encoder.input.reading is not reading:
+                dataset = _read_again(config, store, dataset, encoder, Path(folder), reporter)
+            seen = dataset.inputs[held_out]
+            stable = _encode_as_stable(encoder, dataset, seen, reporter, stopping)
     recall = recall_facts(
         config.recall_at,
         labels,
@@ -98,11 +110,30 @@ def _load(store: ArtifactStore, digest: Sha256, into: Path, threads: int) -> Enc
     return encoder
 
 
+def _read_again(
+    config: EvaluateConfig,
+    store: ArtifactStore,
+    dataset: Dataset,
+    encoder: Encoder,
+    folder: Path,
+    reporter: Reporter,
+) -> Dataset:
+    """`dataset` with its images read as `encoder` reads them when it serves; as it is, with a
+    warning, when they are of several sizes so."""
+    work, reading = folder / "again", encoder.input.reading
+    work.mkdir()
+    try:
+        return load_dataset(config.data, store, work, reading=reading)
+    except DatasetError:
+        reporter.warn(f"the images are of several forms {reading}: stable sees them as candidate")
+        return dataset
+
+
 def _encode_as_stable(
     encoder: Encoder, dataset: Dataset, inputs: Raw, reporter: Reporter, stopping: Stopping
 ) -> Vectors | None:
     """None, with a warning, when the stable release does not take such items."""
-    if encoder.input != dataset.input_spec():
+    if not encoder.input.same_items(dataset.input_spec()):
         reporter.warn("stable takes other inputs than this data set: not compared with it")
         return None
     return _encode(encoder, inputs, reporter, stopping)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from lockstep_core.protocol import headers
 from lockstep_core.protocol.config import IndexEndpoint
-from lockstep_core.protocol.http import GoldenAnswers, VectorSearchRequest
+from lockstep_core.protocol.http import MAX_QUERIES, GoldenAnswers, VectorSearchRequest
 from lockstep_core.serving.errors import RequestError
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class IndexClient:
         the request (400, 413, 422, 429, 504).
         """
         results: list[Any] = []
-        step = max(1, MAX_VECTOR_BYTES // (4 * vectors.shape[1]))
+        step = min(MAX_QUERIES, max(1, MAX_VECTOR_BYTES // (4 * vectors.shape[1])))
         for at in range(0, len(vectors), step):
             answer = await self._search_part(index, vectors[at : at + step], k, remaining_seconds)
             results += answer.results

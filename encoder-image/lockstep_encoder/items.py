@@ -16,7 +16,10 @@ from lockstep_core.datasets.images import ImageError, opened
 from lockstep_core.encoding.errors import EncodingError
 from lockstep_core.encoding.preprocessing import Raw
 from lockstep_core.encoding.texts import as_texts
-from lockstep_core.protocol.http import MAX_ITEMS, ItemInput
+from lockstep_core.protocol.http import ItemInput
+
+PART_ITEMS = 256
+"""Items that are decoded at once: as pixels they may take thousands of times their bytes."""
 
 # Bytes of one encoded image. An uncompressed 1024 x 1024 RGB image fits.
 MAX_IMAGE_BYTES = 4 * 1024 * 1024
@@ -26,8 +29,14 @@ MAX_TEXT_CHARACTERS = 32 * 1024
 Item = str | list[float]
 
 
-def decode_items(value: ItemInput, spec: InputSpec) -> Raw:
-    """Items [N, *spec.shape] of `spec.dtype`.
+def as_items(value: ItemInput) -> list[Item]:
+    """A string, or a list that begins with a number, is one item."""
+    alone = isinstance(value, str) or (bool(value) and not isinstance(value[0], (str, list)))
+    return cast(list[Item], [value] if alone else value)
+
+
+def decode_items(value: ItemInput | list[Item], spec: InputSpec) -> Raw:
+    """Items [N, *spec.shape] of `spec.dtype`, N at most `PART_ITEMS`.
 
     For an encoder of texts a string is itself, and for no other. Else it is a PNG or JPEG (data URI
     or bare base64) of exactly the encoder's size and mode: nothing is resized or converted here,
@@ -35,11 +44,11 @@ def decode_items(value: ItemInput, spec: InputSpec) -> Raw:
     vector, or the flattened pixels (whole, 0 to 255).
     Raises EncodingError, naming the item.
     """
-    items = _as_items(value)
+    items = as_items(cast(ItemInput, value))
     if not items:
         raise EncodingError("the input is empty: give at least one item")
-    if len(items) > MAX_ITEMS:
-        raise EncodingError(f"{len(items)} items exceed the limit of {MAX_ITEMS} per request")
+    if len(items) > PART_ITEMS:
+        raise EncodingError(f"{len(items)} items exceed the limit of {PART_ITEMS} at once")
     if spec.kind is InputKind.TEXT:
         return _texts(items)
     decoded = np.empty((len(items), *spec.shape), dtype=spec.dtype)
@@ -48,16 +57,15 @@ def decode_items(value: ItemInput, spec: InputSpec) -> Raw:
     return decoded
 
 
-def _as_items(value: ItemInput) -> list[Item]:
-    """A string, or a list that begins with a number, is one item."""
-    alone = isinstance(value, str) or (bool(value) and not isinstance(value[0], (str, list)))
-    return cast(list[Item], [value] if alone else value)
-
-
 def _texts(items: list[Item]) -> Texts:
     for position, item in enumerate(items):
         if not isinstance(item, str):
-            raise EncodingError("is numbers, but this encoder takes text", item=position)
+            raise EncodingError(
+                "is numbers, but this encoder takes text. Tokens of another model's tokenizer mean"
+                " nothing to it: let the client send texts (OpenAIEmbeddings of LangChain:"
+                " check_embedding_ctx_length=False)",
+                item=position,
+            )
         if len(item) > MAX_TEXT_CHARACTERS:
             raise EncodingError(
                 f"has {len(item)} characters: at most {MAX_TEXT_CHARACTERS} are read",
@@ -84,11 +92,12 @@ def _image(text: str, spec: InputSpec, position: int) -> NDArray[np.uint8]:
     height, width, channels = spec.shape if len(spec.shape) == 3 else (*spec.shape, 1)
     wanted = (width, height, "L" if channels == 1 else "RGB")
     try:
-        with opened(_bytes_of(text, position)) as image:
+        with opened(_bytes_of(text, position), spec.reading) as picture:
+            mode, across, down = picture.layout
             # By its header: a few kilobytes may claim 50 MB of pixels, 256 times in one request.
-            if (image.width, image.height, image.mode) == wanted:
-                return np.asarray(image, dtype=np.uint8).reshape(spec.shape)
-            form = f"{image.width}x{image.height} image of mode {image.mode}"
+            if (across, down, mode) == wanted:
+                return picture.pixels().reshape(spec.shape)
+            form = f"{across}x{down} image of mode {mode}"
     except ImageError as error:
         raise EncodingError(f"is not a usable image: {error}", item=position) from error
     raise EncodingError(

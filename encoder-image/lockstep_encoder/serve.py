@@ -19,7 +19,7 @@ from lockstep_core.serving.admission import Admission
 from lockstep_core.serving.identity import Identity
 from lockstep_core.serving.serve import Host, Server, ServerOptions, in_thread, run_server
 from lockstep_core.serving.startup import StartError
-from lockstep_encoder.api import APIS, Api
+from lockstep_encoder.api import Api
 from lockstep_encoder.batching import Batcher
 from lockstep_encoder.index_client import IndexClient
 from lockstep_encoder.index_watch import IndexWatch
@@ -126,7 +126,7 @@ async def _serve_model(
     host.mount(
         Identity(release=model.release, space=model.space),
         api.routes(),
-        APIS,
+        api.apis(),
         requests=names.ENCODER_REQUESTS,
         seconds=names.ENCODER_REQUEST_SECONDS,
     )

@@ -63,7 +63,9 @@ def build(
         work = Path(folder)
         reporter.report(Phase.VALIDATING)
         encoder = _release_encoder(config, store, work / "model", threads)
-        dataset = load_dataset(config.source, store, work, need_labels=False)
+        dataset = load_dataset(
+            config.source, store, work, need_labels=False, reading=encoder.input.reading
+        )
         _check_corpus(config, dataset, encoder)
         sealed = work / "sealed"
         sealed.mkdir()
@@ -102,7 +104,7 @@ def _release_encoder(
 
 def _check_corpus(config: BuildConfig, dataset: Dataset, encoder: Encoder) -> None:
     given, wanted = dataset.input_spec(), encoder.input
-    if given != wanted:
+    if not given.same_items(wanted):
         raise JobFailure(
             ExitCode.BAD_DATASET,
             "InputMismatch",

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from lockstep_core.artifacts import BuildManifest, Role
-from lockstep_core.quality.agreement import ArtifactKind, neighbour_difference
+from lockstep_core.protocol.artifacts import ArtifactKind
+from lockstep_core.quality.agreement import neighbour_difference
 from lockstep_indexer.engines import Distances, Rows, Searcher, engine_of
 from lockstep_indexer.exact import exact_search, rescore
 from lockstep_indexer.strings import StringColumn, column_files, open_column

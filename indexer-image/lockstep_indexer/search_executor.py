@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lockstep_core.protocol.http import MAX_ITEMS
+from lockstep_core.protocol.http import MAX_QUERIES
 from lockstep_core.serving.admission import Admission, expired
 from lockstep_indexer.engines import use_one_thread
 from lockstep_indexer.opened_build import Hit, OpenedBuild
@@ -70,7 +70,7 @@ class _Lane:
         self.pool = ThreadPoolExecutor(threads, name, initializer=use_one_thread)
         waiting = math.floor(threads * QUEUE_SECONDS / max(seconds_per_query, 1e-6))
         # Room for one whole request at the least, or a slow index could answer none.
-        self.admission = Admission(max(waiting, MAX_ITEMS))
+        self.admission = Admission(max(waiting, MAX_QUERIES))
 
 
 class SearchExecutor:

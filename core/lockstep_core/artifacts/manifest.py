@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from lockstep_core.artifacts.digests import digest_of_files, sha256_file, space_id
 from lockstep_core.artifacts.errors import ArtifactError
+from lockstep_core.protocol.artifacts import ArtifactKind, PixelReading
 from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
 from lockstep_core.protocol.indexing import IndexSpec
 from lockstep_core.protocol.result import Finding, SampleStatistics, TrainingFacts
@@ -69,11 +70,14 @@ class InputSpec(Contract):
 
     Image: uint8 [H, W] or [H, W, C]. Vector: float32 [D]. Text: a string, so its shape is [].
     What a text becomes before the graph takes it is described by the artifact's `preprocess.json`.
+    `pixels` of an Image is how files are read. Absent, as of encoders that were trained before
+    there was the choice, it means AsStored.
     """
 
     kind: InputKind
     shape: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(max_length=3)
     dtype: Literal["uint8", "float32", "text"]
+    pixels: PixelReading | None = None
 
     @model_validator(mode="after")
     def _kind_fits(self) -> Self:
@@ -82,7 +86,18 @@ class InputSpec(Contract):
             raise ValueError(
                 "an Image is uint8 [H, W] or [H, W, C], a Vector is float32 [D], a Text is text []"
             )
+        if self.pixels is not None and self.kind is not InputKind.IMAGE:
+            raise ValueError(f"`pixels` is for an Image: a {self.kind} has none")
         return self
+
+    @property
+    def reading(self) -> PixelReading:
+        """How files of images are read."""
+        return self.pixels or PixelReading.AS_STORED
+
+    def same_items(self, other: InputSpec) -> bool:
+        """Whether arrays of items are alike, however they were read from files."""
+        return (self.kind, self.shape, self.dtype) == (other.kind, other.shape, other.dtype)
 
 
 class Manifest(Contract):
@@ -120,6 +135,9 @@ class ModelManifest(Manifest):
     input: InputSpec
     # Absent unless it was trained for: a manifest of an encoder that was not keeps its bytes.
     matryoshka_dimensions: MatryoshkaDimensions | None = None
+    # What the graph computes with, where it is not float32. Absent from older manifests, too, whose
+    # quantised graphs are known by their batch axis of 1.
+    kind: ArtifactKind | None = None
 
     @model_validator(mode="after")
     def _prefixes_are_shorter(self) -> Self:
@@ -153,10 +171,12 @@ class ModelManifest(Manifest):
         input: InputSpec,
         provenance: Mapping[str, str],
         matryoshka_dimensions: Iterable[int] = (),
+        kind: ArtifactKind = ArtifactKind.FLOAT32,
     ) -> ModelManifest:
         """The manifest of these files, with `modelDigest` and `spaceID` computed from them.
 
         `matryoshka_dimensions` are the prefixes of an embedding that were trained to be of use.
+        `kind` is what the graph computes with.
         """
         listed = tuple(files)
         digest = model_digest(listed)
@@ -177,6 +197,7 @@ class ModelManifest(Manifest):
             input=input,
             provenance=dict(provenance),
             matryoshka_dimensions=tuple(matryoshka_dimensions) or None,
+            kind=None if kind is ArtifactKind.FLOAT32 else kind,
         )
 
     def space_of_prefix(self, dimension: int) -> SpaceID:

@@ -16,6 +16,8 @@ from PIL import Image, UnidentifiedImageError
 
 from lockstep_core.artifacts import sha256_bytes, sha256_file
 from lockstep_core.datasets.problems import DatasetError, Problem, problem
+from lockstep_core.datasets.shown import SWAPPING, clear_of, on_white, turn_of
+from lockstep_core.protocol.artifacts import PixelReading
 from lockstep_core.protocol.base import Sha256
 
 FORMATS = ("PNG", "JPEG")
@@ -34,15 +36,34 @@ class ImageError(Exception):
     """The bytes are no image that is accepted."""
 
 
+class Picture:
+    """An image within the pixel limit; `layout` is told by its header, `pixels` decodes it."""
+
+    def __init__(self, image: Image.Image, reading: PixelReading) -> None:
+        self._image = image
+        shown = reading is PixelReading.AS_SHOWN
+        self._turn = turn_of(image) if shown else None
+        self._clear = clear_of(image) if shown else None
+        across, down = image.size
+        size = (down, across) if self._turn in SWAPPING else (across, down)
+        self.layout: Layout = (image.mode, *size)
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 [H, W] or [H, W, 3] of a mode of `MODES`."""
+        image = self._image if self._turn is None else self._image.transpose(self._turn)
+        pixels = np.asarray(image, dtype=np.uint8)
+        return pixels if self._clear is None else on_white(pixels, self._clear)
+
+
 @contextmanager
-def opened(source: Path | bytes) -> Iterator[Image.Image]:
+def opened(source: Path | bytes, reading: PixelReading) -> Iterator[Picture]:
     """A PNG or JPEG within the pixel limit, not yet decoded. Raises ImageError."""
     file: Path | IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ImageError(f"{image.width}x{image.height} pixels exceed {MAX_PIXELS}")
-            yield image
+            yield Picture(image, reading)
     except UnidentifiedImageError as error:
         raise ImageError("neither PNG nor JPEG") from error
     except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
@@ -128,14 +149,17 @@ def _leaves(path: Path, root: Path) -> bool:
 
 
 def read_images(
-    images: tuple[ImageFile, ...], *, max_bytes: int = MAX_BYTES
+    images: tuple[ImageFile, ...],
+    *,
+    reading: PixelReading = PixelReading.AS_SHOWN,
+    max_bytes: int = MAX_BYTES,
 ) -> tuple[NDArray[np.uint8] | None, list[Problem]]:
     """Pixels [N, H, W] or [N, H, W, 3] of images that all have one size and mode, or the problems.
 
     Headers are read first, so that nothing large is decoded for a set that is refused. What is
     decoded are the very bytes that were hashed: a file that changed since is a problem.
     """
-    layouts, problems = _layouts(images)
+    layouts, problems = _layouts(images, reading)
     if problems or not layouts:
         return None, problems
     mode, width, height = layouts[0]
@@ -151,8 +175,8 @@ def read_images(
             broken.append(f"{image.name}: changed while the set was read")
             continue
         try:
-            with opened(data) as pixels:
-                decoded[row] = np.asarray(pixels, dtype=np.uint8)
+            with opened(data, reading) as picture:
+                decoded[row] = picture.pixels()
         except ImageError as error:
             broken.append(f"{image.name}: {error}")
     if broken:
@@ -163,7 +187,9 @@ def read_images(
 _REPAIR = "replace or remove these files"
 
 
-def _layouts(images: tuple[ImageFile, ...]) -> tuple[list[Layout], list[Problem]]:
+def _layouts(
+    images: tuple[ImageFile, ...], reading: PixelReading
+) -> tuple[list[Layout], list[Problem]]:
     """Mode, width and height of each image; problems where they are refused or differ."""
     layouts: list[Layout] = []
     broken: list[str] = []
@@ -172,8 +198,8 @@ def _layouts(images: tuple[ImageFile, ...]) -> tuple[list[Layout], list[Problem]
             broken.append(f"{image.name}: {size} bytes exceed {MAX_FILE_BYTES}")
             continue
         try:
-            with opened(image.path) as header:
-                layouts.append((header.mode, header.width, header.height))
+            with opened(image.path, reading) as picture:
+                layouts.append(picture.layout)
         except ImageError as error:
             broken.append(f"{image.name}: {error}")
     problems = [problem("images that cannot be opened", broken, _REPAIR)] if broken else []

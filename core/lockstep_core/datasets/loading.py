@@ -31,24 +31,38 @@ from lockstep_core.datasets.jsonlines import read_jsonlines
 from lockstep_core.datasets.npz import read_npz
 from lockstep_core.datasets.problems import DatasetError, Problem, problem
 from lockstep_core.datasets.table import Reading, Table, checked
+from lockstep_core.protocol.artifacts import PixelReading
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.datasets import SUFFIXES, DatasetFormat, DatasetSpec
 
 
 def load_dataset(
-    spec: DatasetSpec, store: ArtifactStore, workdir: Path, *, need_labels: bool = True
+    spec: DatasetSpec,
+    store: ArtifactStore,
+    workdir: Path,
+    *,
+    need_labels: bool = True,
+    reading: PixelReading = PixelReading.AS_SHOWN,
 ) -> Dataset:
     """Loads the set that `spec` names. `workdir` takes the copy of a set that lies in a bucket.
+    For an encoder that there is, `reading` is that of its input: it reads images as they were read
+    when it was trained.
 
     Raises ArtifactError when the set is missing or is not the one that `spec.digest` names,
     StoreError when it cannot be read, and DatasetError with every problem of the set at once.
     The items are those that the digest was taken of, even when the set is replaced meanwhile.
     """
-    return read_dataset(spec, store, workdir, need_labels=need_labels).dataset()
+    reader = read_dataset(spec, store, workdir, need_labels=need_labels, reading=reading)
+    return reader.dataset()
 
 
 def read_dataset(
-    spec: DatasetSpec, store: ArtifactStore, workdir: Path, *, need_labels: bool = True
+    spec: DatasetSpec,
+    store: ArtifactStore,
+    workdir: Path,
+    *,
+    need_labels: bool = True,
+    reading: PixelReading = PixelReading.AS_SHOWN,
 ) -> Reading:
     """As `load_dataset`, but a set with problems is returned with those parts that are sound.
 
@@ -57,8 +71,8 @@ def read_dataset(
     try:
         path = store.fetch_dataset(spec.uri, workdir / "dataset")
         if spec.format is DatasetFormat.IMAGE_FOLDER:
-            return _read_folder(spec, path)
-        return _read_file(spec, path, need_labels=need_labels)
+            return _read_folder(spec, path, reading)
+        return _read_file(spec, path, reading, need_labels=need_labels)
     except OSError as error:
         raise StoreError(
             f"data set {spec.uri} cannot be read ({error}): check the volume, and that the user of"
@@ -75,7 +89,9 @@ def _check_digest(spec: DatasetSpec, digest: Sha256) -> Sha256:
     return digest
 
 
-def _read_file(spec: DatasetSpec, path: Path, *, need_labels: bool) -> Reading:
+def _read_file(
+    spec: DatasetSpec, path: Path, reading: PixelReading, *, need_labels: bool
+) -> Reading:
     if not path.is_file():
         fix = f"name the {SUFFIXES[spec.format]} file itself, or set format: ImageFolder"
         raise DatasetError([problem(f"{spec.uri} is not a file", (), fix, count=1)])
@@ -83,7 +99,10 @@ def _read_file(spec: DatasetSpec, path: Path, *, need_labels: bool) -> Reading:
     with path.open("rb") as file:
         # One handle for both: a set that is replaced by a rename is read as it was hashed.
         digest = _check_digest(spec, sha256_stream(file))
-        table = _TABLES[spec.format](file, path.name, columns)
+        if spec.format is DatasetFormat.PARQUET:
+            table = _parquet_table(file, path.name, columns, reading)
+        else:
+            table = _TABLES[spec.format](file, path.name, columns)
     return checked(table, columns, digest, need_labels=need_labels)
 
 
@@ -104,19 +123,20 @@ def _npz_table(file: BufferedReader, name: str, columns: Columns) -> Table:
     return Table(inputs, names, tuple(problems))
 
 
-def _parquet_table(file: BufferedReader, name: str, columns: Columns) -> Table:
+def _parquet_table(
+    file: BufferedReader, name: str, columns: Columns, reading: PixelReading
+) -> Table:
     try:
         # Only here: a program that serves shall not load it, nor `lockstep-train` for its help.
         from lockstep_core.datasets.parquet import read_parquet
     except ModuleNotFoundError as error:
         fix = "install the extra `parquet` (pyarrow), or store the set as NPZ or JSONLines"
         raise DatasetError([problem("Parquet cannot be read here", [error], fix)]) from error
-    return read_parquet(file, name, columns)
+    return read_parquet(file, name, columns, reading=reading)
 
 
 _TABLES: dict[DatasetFormat, Callable[[BufferedReader, str, Columns], Table]] = {
     DatasetFormat.NPZ: _npz_table,
-    DatasetFormat.PARQUET: _parquet_table,
     DatasetFormat.JSON_LINES: read_jsonlines,
 }
 
@@ -141,7 +161,7 @@ class _Named:
     sha256: str
 
 
-def _read_folder(spec: DatasetSpec, path: Path) -> Reading:
+def _read_folder(spec: DatasetSpec, path: Path, reading: PixelReading) -> Reading:
     if not path.is_dir():
         fix = "name the folder that holds one folder per class, or set format: NPZ"
         raise DatasetError([problem(f"{spec.uri} is not a folder", (), fix, count=1)])
@@ -152,7 +172,7 @@ def _read_folder(spec: DatasetSpec, path: Path) -> Reading:
         # The digest is of the names, too: it needs names that are text.
         raise DatasetError([*folder.problems, *wrong])
     digest = _check_digest(spec, _digest_of(folder))
-    inputs, wrong = read_images(folder.images)
+    inputs, wrong = read_images(folder.images, reading=reading)
     labels = np.array([image.label for image in folder.images], dtype=np.str_)
     return Reading(digest, inputs, labels, names, None, (*folder.problems, *wrong))
 

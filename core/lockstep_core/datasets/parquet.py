@@ -35,20 +35,26 @@ from lockstep_core.datasets.rows import (
     TextRows,
 )
 from lockstep_core.datasets.table import Table
+from lockstep_core.protocol.artifacts import PixelReading
 
 BATCH_ROWS = 1024
 _REWRITE = "write the file again: pyarrow.parquet.write_table, or DataFrame.to_parquet"
 
 
 def read_parquet(
-    file: BufferedReader, name: str, columns: Columns, *, max_bytes: int = MAX_BYTES
+    file: BufferedReader,
+    name: str,
+    columns: Columns,
+    *,
+    reading: PixelReading = PixelReading.AS_SHOWN,
+    max_bytes: int = MAX_BYTES,
 ) -> Table:
     """The set in `file`, open at its start; messages call it `name`. Other columns are left alone.
 
     Raises DatasetError when it is no Parquet file at all, or declares more than `max_bytes`.
     """
     try:
-        return _read(file, name, columns, max_bytes)
+        return _read(file, name, columns, reading, max_bytes)
     except (arrow.ArrowException, OSError, ValueError, KeyError, OverflowError) as error:
         # An error of the volume has a number; Arrow's own about the bytes has none.
         if isinstance(error, OSError) and error.errno is not None:
@@ -61,11 +67,13 @@ def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
-def _read(file: BufferedReader, name: str, columns: Columns, max_bytes: int) -> Table:
+def _read(
+    file: BufferedReader, name: str, columns: Columns, reading: PixelReading, max_bytes: int
+) -> Table:
     with arrow_parquet.ParquetFile(file) as probe:
         schema, metadata = probe.schema_arrow, probe.metadata
     _check_size(name, metadata, columns, max_bytes)
-    readers = _Readers(schema, columns, metadata.num_rows, max_bytes)
+    readers = _Readers(schema, columns, metadata.num_rows, reading, max_bytes)
     file.seek(0)
     with arrow_parquet.ParquetFile(
         file, read_dictionary=readers.folded, page_checksum_verification=True
@@ -103,8 +111,11 @@ def _check_size(name: str, metadata: Arrow, columns: Columns, max_bytes: int) ->
 class _Readers:
     """One reader for each column that can be read, and the problems of the others."""
 
-    def __init__(self, schema: Arrow, columns: Columns, rows: int, max_bytes: int) -> None:
+    def __init__(
+        self, schema: Arrow, columns: Columns, rows: int, reading: PixelReading, max_bytes: int
+    ) -> None:
         self._columns = columns
+        self._reading = reading
         self._rows = rows
         self._tally = Tally()
         self._problems: list[Problem] = []
@@ -166,7 +177,9 @@ class _Readers:
             and (at := kind.get_field_index("bytes")) >= 0
             and is_binary(kind.field(at).type)
         ):
-            rows = ImageRows(name, self._rows, row_number, self._tally, max_bytes)
+            rows = ImageRows(
+                name, self._rows, row_number, self._tally, max_bytes, reading=self._reading
+            )
             return ImageItems(rows, with_paths=types.is_struct(kind))
         if is_list(kind) and types.is_floating(kind.value_type):
             return VectorItems(name, self._rows, self._tally, max_bytes)

@@ -23,6 +23,7 @@ from lockstep_core.datasets.images import (
     opened,
 )
 from lockstep_core.datasets.problems import DatasetError, Problem, Tally, problem
+from lockstep_core.protocol.artifacts import PixelReading
 
 MAX_BYTES = 16 * 1024**3
 MAX_NAME_BYTES = 4 * 1024**3
@@ -209,9 +210,17 @@ class ImageRows:
     """Items that are PNG or JPEG bytes; decoded as they come, all of one size and mode."""
 
     def __init__(
-        self, name: str, rows: int, place: Place, tally: Tally, max_bytes: int = MAX_BYTES
+        self,
+        name: str,
+        rows: int,
+        place: Place,
+        tally: Tally,
+        max_bytes: int = MAX_BYTES,
+        *,
+        reading: PixelReading = PixelReading.AS_SHOWN,
     ) -> None:
         self._name = name
+        self._reading = reading
         self._rows = rows
         self._place = place
         self._tally = tally
@@ -230,12 +239,12 @@ class ImageRows:
                 raise ImageError("nothing there")
             if len(value) > MAX_FILE_BYTES:
                 raise ImageError(f"{len(value)} bytes exceed {MAX_FILE_BYTES}")
-            with opened(value) as image:
-                layout = (image.mode, image.width, image.height)
+            with opened(value, self._reading) as picture:
+                layout = picture.layout
                 self._places.append(where)
                 self._layouts.append(layout)
-                if layout == self._layouts[0] and image.mode in MODES:
-                    self._room(layout)[row] = np.asarray(image, dtype=np.uint8)
+                if layout == self._layouts[0] and layout[0] in MODES:
+                    self._room(layout)[row] = picture.pixels()
         except ImageError as error:
             self._complete = False
             if value is not None and _is_text(value):

@@ -15,7 +15,8 @@ from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.golden import GOLDEN_FILE, Golden, read_golden
 from lockstep_core.encoding.preprocessing import Preprocessing, Raw, load_preprocessing
 from lockstep_core.encoding.ragged import Ragged, batches
-from lockstep_core.quality.agreement import ArtifactKind, Floats
+from lockstep_core.protocol.artifacts import ArtifactKind
+from lockstep_core.quality.agreement import Floats
 
 MODEL_FILE = "model.onnx"
 INPUT_NAME = "input"
@@ -25,8 +26,11 @@ OUTPUT_NAME = "sentence_embedding"
 class Encoder:
     """Items in, embeddings out. Items are raw (as `InputSpec` says, with a batch axis); what
     `preprocess.json` asks for is done here, batch by batch. Graph: `input` to
-    `sentence_embedding`, float32 [B, dimension], L2-normalised inside of the graph. `kind` says
-    what it computes with: a graph whose batch axis is fixed at 1 is a quantised one.
+    `sentence_embedding`, float32 [B, dimension], L2-normalised inside of the graph. A graph whose
+    batch axis is fixed at 1 is given one item at a time.
+
+    `kind` is what it computes with, by its manifest. One that does not say is of float32, but for a
+    graph of one item: so were 8-bit graphs published before manifests said their kind.
 
     Thread-safe: `onnxruntime.InferenceSession.run` may be called from several threads.
     """
@@ -41,9 +45,9 @@ class Encoder:
         self._session = session
         self._preprocessing = preprocessing
         self._golden = golden
-        # A quantised graph takes one item at a time: what shares a batch would change it.
-        alone = session.get_inputs()[0].shape[0] == 1
-        self.kind = ArtifactKind.INT8 if alone else ArtifactKind.FLOAT32
+        self._alone = session.get_inputs()[0].shape[0] == 1
+        guessed = ArtifactKind.INT8 if self._alone else ArtifactKind.FLOAT32
+        self.kind = manifest.kind or guessed
         self.dimension: int = manifest.dimension
         self.input: InputSpec = manifest.input
         self.golden_inputs: Raw = golden.inputs
@@ -96,7 +100,7 @@ class Encoder:
         prepared = self._preprocessing.prepare(inputs)
         embeddings = np.empty((len(inputs), self.dimension), dtype=np.float32)
         done = 0
-        size = 1 if self.kind is ArtifactKind.INT8 else batch_size
+        size = 1 if self._alone else batch_size
         for rows in batches(prepared, size):
             embeddings[rows] = self._run(prepared[rows], rows)
             done += len(rows)

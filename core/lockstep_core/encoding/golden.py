@@ -16,7 +16,8 @@ from lockstep_core.datasets.problems import DatasetError
 from lockstep_core.encoding.errors import EncodingError, SelfCheckError
 from lockstep_core.encoding.preprocessing import Raw
 from lockstep_core.encoding.texts import as_texts
-from lockstep_core.quality.agreement import ArtifactKind, Floats, embedding_difference
+from lockstep_core.protocol.artifacts import ArtifactKind
+from lockstep_core.quality.agreement import TOLERANCES, Floats, embedding_difference
 
 GOLDEN_FILE = "golden.npz"
 
@@ -33,7 +34,8 @@ class Golden:
         if cause := embedding_difference(self.embeddings, got, kind):
             raise SelfCheckError(
                 f"golden vectors {cause}: these files do not give the embeddings that were"
-                " published with them"
+                f" published with them. Either they are not the files that were published, or it"
+                f" is {TOLERANCES[kind].cause}"
             )
 
 

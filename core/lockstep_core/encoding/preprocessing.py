@@ -1,8 +1,9 @@
 """From raw items to what the graph takes, as `preprocess.json` of the artifact describes it.
 
-Images and vectors go in as they are: all that happens to them is inside of the graph. A text has to
-become numbers first, and those of another tokenizer would be nonsense without an error, so this
-file's digest is part of the space.
+Images and vectors go in as they are: all that happens to their numbers is inside of the graph, and
+which pixels of a PNG or JPEG they are is `pixels` of the input. A text has to become numbers first,
+and those of another tokenizer would be nonsense without an error, so this file's digest is part of
+the space.
 """
 
 from __future__ import annotations
@@ -98,13 +99,25 @@ def load_preprocessing(directory: Path, manifest: ModelManifest) -> Preprocessin
     Raises SelfCheckError when it is not the one that the space was named by, or cannot be honoured.
     """
     if manifest.input.kind is not InputKind.TEXT:
-        return Preprocessing(manifest.input)
+        return _of_arrays(manifest)
     contract = _read_contract(directory, manifest)
     if isinstance(contract.preprocessor, BytesSpec):
         return Preprocessing(manifest.input, BytesPreprocessor(contract.preprocessor))
     _check_serving(manifest, TOKENIZER_FILE)
     tokens = TokensPreprocessor.load(contract.preprocessor, directory / TOKENIZER_FILE)
     return Preprocessing(manifest.input, tokens)
+
+
+def _of_arrays(manifest: ModelManifest) -> Preprocessing:
+    preprocessing = Preprocessing(manifest.input)
+    digest = sha256_bytes(preprocessing.contract())
+    # Older manifests say nothing of how images are read, and may be of any exporter.
+    if manifest.input.pixels is not None and digest != manifest.preprocessing_digest:
+        raise SelfCheckError(
+            f"`input` of the manifest is {digest} as {PREPROCESS_FILE}, but the space was named by"
+            f" {manifest.preprocessing_digest}: images would be read in another way"
+        )
+    return preprocessing
 
 
 def _read_contract(directory: Path, manifest: ModelManifest) -> TextContract:

@@ -8,7 +8,10 @@ from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from lockstep_core.protocol.base import Contract, KindName
 
-MAX_ITEMS = 256
+MAX_ITEMS = 2048
+"""Items of one request for embeddings, as OpenAI's API takes them."""
+MAX_QUERIES = 256
+"""Queries of one search, at an encoder and at an index server."""
 MAX_K = 1000
 
 Text = Annotated[str, StringConstraints(max_length=4 * 1024 * 1024)]
@@ -50,7 +53,10 @@ class EmbeddingsRequest(Request):
 
     input: ItemInput
     model: str | None = Field(default=None, max_length=253)
-    encoding_format: Literal["float", "base64"] = Field(default="float", alias="encoding_format")
+    # Clients that leave an option open send null for it.
+    encoding_format: Literal["float", "base64"] | None = Field(
+        default=None, alias="encoding_format"
+    )
     dimensions: int | None = None
     user: str | None = Field(default=None, max_length=253)
 
@@ -86,7 +92,7 @@ class VectorSearchRequest(Request):
     """`POST /v1/search` of an index server: little-endian float32 rows, base64."""
 
     vectors: Text
-    count: int = Field(ge=1, le=MAX_ITEMS)
+    count: int = Field(ge=1, le=MAX_QUERIES)
     k: int = Field(default=10, ge=1, le=MAX_K)
     exact: bool = False
 
@@ -96,9 +102,14 @@ class VectorSearchResponse(Contract):
 
 
 class GoldenAnswers(Contract):
-    """`GET /v1/golden`: what the build answered to the model's golden inputs when it was sealed."""
+    """`GET /v1/golden`: what the build answered to the model's golden inputs when it was sealed.
+
+    `queries` are those inputs as the build embedded them: little-endian float32 rows, base64. An
+    index server of before that field does not give them.
+    """
 
     k: int
+    queries: str | None = None
     results: list[list[Neighbour]]
 
 

@@ -8,40 +8,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lockstep_core.protocol.artifacts import ArtifactKind
+
 Floats = NDArray[np.float32]
-
-
-class ArtifactKind(StrEnum):
-    """What an encoder's graph computes with: float32 throughout, or matrix products of 8 bits."""
-
-    FLOAT32 = "Float32"
-    INT8 = "Int8"
 
 
 @dataclass(frozen=True)
 class Tolerance:
     """How far rounding may move an answer.
 
-    `coordinate` is the largest difference of a coordinate of an embedding, `cosine` the least
-    cosine of two embeddings of one item, `distance` the largest difference of a neighbour's
-    Euclidean distance, which lies in [0, 2].
+    `coordinate` is the largest difference of a coordinate of an embedding (None: any), `cosine` the
+    least cosine of two embeddings of one item, `mean_cosine` the least mean of those of all items,
+    `distance` the largest difference of a neighbour's Euclidean distance, which lies in [0, 2].
+    `cause` is what else than other files may have moved an answer beyond them.
     """
 
-    coordinate: float
+    coordinate: float | None
     cosine: float
+    mean_cosine: float
     distance: float
+    cause: str
 
 
-# float32 on another processor differs by about 1e-6, another encoder by 0.1.
 TOLERANCES = {
-    ArtifactKind.FLOAT32: Tolerance(coordinate=1e-3, cosine=0.9999, distance=1e-3),
-    ArtifactKind.INT8: Tolerance(coordinate=1e-3, cosine=0.9999, distance=1e-3),
+    # float32 on another processor differs by about 1e-7, another encoder by 0.1.
+    ArtifactKind.FLOAT32: Tolerance(
+        coordinate=1e-3,
+        cosine=0.9999,
+        mean_cosine=0.9999,
+        distance=1e-3,
+        cause="a processor (CPU) or ONNX Runtime that computes something else",
+    ),
+    # One activation that is rounded the other way moves all that follow: a processor whose float32
+    # differs in the 7th digit was seen to move a coordinate by 0.017 and one item to a cosine of
+    # 0.994, while 319 of 320 neighbours stayed. Another encoder is far from all of these bounds.
+    ArtifactKind.INT8: Tolerance(
+        coordinate=None,
+        cosine=0.98,
+        mean_cosine=0.998,
+        distance=0.03,
+        cause="a processor (CPU) that rounds 8-bit activations in another way: run the release on"
+        " the kind of node that published it, or publish it in float32 (export.int8 left out)",
+    ),
 }
 
 
@@ -50,12 +63,16 @@ def embedding_difference(expected: Floats, got: Floats, kind: ArtifactKind) -> s
     allowed = TOLERANCES[kind]
     apart = float(np.abs(got - expected).max())
     norms = np.linalg.norm(got, axis=1) * np.linalg.norm(expected, axis=1)
-    cosine = float(((got * expected).sum(axis=1) / np.maximum(norms, 1e-12)).min())
-    if apart <= allowed.coordinate and cosine >= allowed.cosine:
+    cosines = (got * expected).sum(axis=1) / np.maximum(norms, 1e-12)
+    least, mean = float(cosines.min()), float(cosines.mean())
+    near = allowed.coordinate is None or apart <= allowed.coordinate
+    # Written so that NaN agrees with nothing.
+    if near and least >= allowed.cosine and mean >= allowed.mean_cosine:
         return None
+    bound = "" if allowed.coordinate is None else f" (at most {allowed.coordinate} is allowed)"
     return (
-        f"differ by {apart:.3g} (at most {allowed.coordinate} is allowed), least cosine"
-        f" {cosine:.6f} (at least {allowed.cosine})"
+        f"differ by {apart:.3g}{bound}, least cosine {least:.6f} (at least {allowed.cosine}), mean"
+        f" {mean:.6f} (at least {allowed.mean_cosine})"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -16,9 +17,11 @@ from starlette.responses import Response
 from lockstep_core.protocol.http import ErrorBody, ErrorDetail
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-"""Largest request body: 256 images as base64 of about 24 KiB each."""
+"""Largest request body: 2,048 texts of 4 KiB each, or 256 images as base64 of 24 KiB."""
 
 DISCARDED_BYTES = 16 * MAX_BODY_BYTES
+
+_GZIP = b"\x1f\x8b"
 
 CLIENT_CLOSED = 499
 """The client went away before the answer (nginx's code); seen in metrics only."""
@@ -165,5 +168,65 @@ def _field(error: ErrorDetails) -> str:
 
 
 async def read(request: Request, model: type[M], limit: int = MAX_BODY_BYTES) -> M:
-    """Body of the request as `model`; see `read_body` and `parse` for what is refused."""
-    return parse(await read_body(request, limit), model)
+    """Body of the request as `model`; see `read_body`, `decoded` and `parse` for what is refused.
+
+    `limit` is that of the body as it was sent, and of what it unpacks to.
+    """
+    body = await read_body(request, limit)
+    return parse(decoded(body, request.headers.get("content-encoding"), limit), model)
+
+
+def decoded(body: bytes, encoding: str | None, limit: int) -> bytes:
+    """`body` without its `content-encoding`, which may be gzip.
+
+    Raises `RequestError`: 415 for another encoding, 413 when it unpacks to more than `limit` bytes,
+    400 for what is not gzip, or is and does not say so.
+    """
+    name = (encoding or "identity").strip().lower()
+    if name in ("gzip", "x-gzip"):
+        return _unzipped(body, limit)
+    if name != "identity":
+        raise RequestError(
+            415,
+            f"`content-encoding` is {name[:40]!r}: send the body as gzip, or as it is",
+            code="unsupported_encoding",
+            param="content-encoding",
+            headers={"accept-encoding": "gzip, identity"},
+        )
+    if body.startswith(_GZIP):
+        raise RequestError(
+            400,
+            "the body is gzip, but no header says so: send `content-encoding: gzip`",
+            code="invalid_header",
+            param="content-encoding",
+        )
+    return body
+
+
+def _unzipped(body: bytes, limit: int) -> bytes:
+    """Never unpacks more than `limit` bytes: a few kilobytes may claim gigabytes."""
+    unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        data = unpacking.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise _broken_gzip(str(error)) from error
+    if len(data) > limit:
+        raise RequestError(
+            413,
+            f"the body unpacks to more than {limit} bytes: send fewer items in one request",
+            code="body_too_large",
+        )
+    if not unpacking.eof:
+        raise _broken_gzip("it is cut off")
+    if unpacking.unused_data:
+        raise _broken_gzip("more follows its end")
+    return data
+
+
+def _broken_gzip(cause: str) -> RequestError:
+    return RequestError(
+        400,
+        f"`content-encoding` is gzip, but the body is no whole gzip: {cause}",
+        code="malformed_encoding",
+        param="content-encoding",
+    )

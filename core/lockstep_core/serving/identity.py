@@ -11,6 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lockstep_core.protocol import headers
 from lockstep_core.serving.errors import RequestError, error_response
 
+_TWO_SPACES = "vectors of two spaces cannot be compared"
+_TWO_BUILDS = "another build of an index may hold other rows"
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -37,16 +40,16 @@ class Identity:
 
     def refusal(self, expected_space: str | None, expected_build: str | None) -> str | None:
         """Why a request that expects these must be refused; None when it may be answered."""
-        for what, header, expected, ours in (
-            ("space", headers.EXPECTED_SPACE, expected_space, self.space),
-            ("space", headers.EXPECTED_SPACE, expected_space, self.index_space),
-            ("build", headers.EXPECTED_BUILD, expected_build, self.build),
+        for what, header, expected, ours, why in (
+            ("space", headers.EXPECTED_SPACE, expected_space, self.space, _TWO_SPACES),
+            ("space", headers.EXPECTED_SPACE, expected_space, self.index_space, _TWO_SPACES),
+            ("build", headers.EXPECTED_BUILD, expected_build, self.build, _TWO_BUILDS),
         ):
             if expected is not None and ours is not None and expected != ours:
                 return (
                     f"`{header}` asks for {what} {expected}, but release {self.release} serves"
-                    f" {what} {ours}: vectors of two spaces cannot be compared, so nothing was"
-                    " answered. Ask the release that owns the expected one."
+                    f" {what} {ours}: {why}, so nothing was answered. Ask the release that owns"
+                    " the expected one."
                 )
         return None
 

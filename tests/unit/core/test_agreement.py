@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockstep_core.protocol.artifacts import ArtifactKind
 from lockstep_core.protocol.http import Neighbour
 from lockstep_core.quality.agreement import (
     TOLERANCES,
-    ArtifactKind,
     embedding_difference,
     neighbour_difference,
 )
@@ -26,19 +26,52 @@ def test_every_kind_has_its_row() -> None:
     assert (float32.coordinate, float32.cosine, float32.distance) == (1e-3, 0.9999, 1e-3)
 
 
-@pytest.mark.parametrize("kind", ArtifactKind)
-def test_embeddings_agree_within_the_row_of_their_kind(kind: ArtifactKind) -> None:
+def test_float32_embeddings_agree_within_their_row() -> None:
     expected = np.eye(3, 8, dtype=np.float32)
-    allowed = TOLERANCES[kind]
-    assert embedding_difference(expected, expected, kind) is None
+    allowed = TOLERANCES[KIND]
+    assert allowed.coordinate is not None
+    assert embedding_difference(expected, expected, KIND) is None
     near, far = expected.copy(), expected.copy()
     near[0, 0] -= 0.5 * allowed.coordinate
     far[0, 0] -= 1.5 * allowed.coordinate
-    assert embedding_difference(expected, near, kind) is None
-    cause = embedding_difference(expected, far, kind)
+    assert embedding_difference(expected, near, KIND) is None
+    cause = embedding_difference(expected, far, KIND)
     assert cause is not None and f"at most {allowed.coordinate}" in cause
-    far[0, 0] = np.nan
-    assert embedding_difference(expected, far, kind) is not None
+
+
+def _turned(*cosines: float) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors, and others at these cosines with them."""
+    expected = np.zeros((len(cosines), 4), np.float32)
+    expected[:, 0] = 1
+    got = np.zeros_like(expected)
+    got[:, 0], got[:, 1] = cosines, np.sqrt(1 - np.square(cosines))
+    return expected, got
+
+
+def test_the_bounds_of_8_bits_are_those_of_cosines_alone() -> None:
+    """Seen between processors: a coordinate by 0.0168, one item at a cosine of 0.9939."""
+    row = TOLERANCES[ArtifactKind.INT8]
+    assert (row.coordinate, row.cosine, row.mean_cosine, row.distance) == (None, 0.98, 0.998, 0.03)
+    seen = _turned(0.9939, *[0.9995] * 31)
+    assert embedding_difference(*seen, ArtifactKind.INT8) is None
+    assert embedding_difference(*seen, KIND) is not None
+    assert embedding_difference(*_turned(0.981, *[0.999] * 31), ArtifactKind.INT8) is None
+    one = embedding_difference(*_turned(0.979, *[1.0] * 31), ArtifactKind.INT8)
+    assert one is not None and "least cosine 0.979000 (at least 0.98)" in one
+    all_of_them = embedding_difference(*_turned(*[0.997] * 32), ArtifactKind.INT8)
+    assert all_of_them is not None and "mean 0.997000 (at least 0.998)" in all_of_them
+
+
+@pytest.mark.parametrize("kind", ArtifactKind)
+def test_no_kind_agrees_with_what_is_no_number_and_each_names_the_processor(
+    kind: ArtifactKind,
+) -> None:
+    expected = np.eye(3, 8, dtype=np.float32)
+    broken = expected.copy()
+    broken[0, 0] = np.nan
+    assert embedding_difference(expected, broken, kind) is not None
+    assert embedding_difference(expected, expected[::-1], kind) is not None
+    assert "processor (CPU)" in TOLERANCES[kind].cause
 
 
 def _hits(*pairs: tuple[str, float]) -> list[Neighbour]:
@@ -56,7 +89,7 @@ SEALED = _hits(("a", 0.0), ("b", 0.5), ("c", 0.9))
         (_hits(("a", 0.0005), ("b", 0.4995), ("c", 0.9)), None),
         (_hits(("a", 0.0), ("b", 0.5), ("other", 0.9005)), None),
         (_hits(("a", 0.0), ("b", 0.5)), "3 neighbours were expected, 2 came"),
-        (_hits(("a", 0.0), ("b", 0.502), ("c", 0.9)), "at rank 2 b at distance 0.5000"),
+        (_hits(("a", 0.0), ("b", 0.54), ("c", 0.9)), "at rank 2 b at distance 0.5000"),
         (_hits(("a", 0.0), ("other", 0.5), ("c", 0.9)), "b at distance 0.5000 was expected"),
         (_hits(("a", 0.0), ("b", 0.5), ("c", float("nan"))), "at rank 3"),
     ],
@@ -66,6 +99,15 @@ def test_golden_answers_agree_up_to_ties(
 ) -> None:
     cause = neighbour_difference(SEALED, got, kind)
     assert cause is None if says is None else cause is not None and says in cause
+
+
+def test_a_distance_may_move_by_what_its_kind_allows() -> None:
+    for moved, agrees in ((0.502, {ArtifactKind.INT8}), (0.529, {ArtifactKind.INT8}), (0.531, ())):
+        got = _hits(("a", 0.0), ("b", moved), ("c", 0.9))
+        for kind in ArtifactKind:
+            cause = neighbour_difference(SEALED, got, kind)
+            assert (cause is None) is (kind in agrees)
+            assert cause is None or "at rank 2 b at distance 0.5000" in cause
 
 
 @given(

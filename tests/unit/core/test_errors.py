@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lockstep_core.protocol.http import EmbeddingsRequest, SearchRequest
-from lockstep_core.serving.errors import RequestError, parse
+from lockstep_core.serving.errors import RequestError, decoded, parse
 
 pytestmark = pytest.mark.unit
 
@@ -74,6 +75,57 @@ def test_a_body_that_is_wrong_everywhere_is_refused_at_its_first_fault(value: li
 def test_whole_numbers_are_numbers(numbers: str) -> None:
     found = parse(f'{{"input": {numbers}, "k": 3}}'.encode(), SearchRequest)
     assert found.input == orjson.loads(numbers) and found.k == 3
+
+
+LIMIT = 1000
+
+
+def _refused(body: bytes, encoding: str | None) -> RequestError:
+    with pytest.raises(RequestError) as refused:
+        decoded(body, encoding, LIMIT)
+    return refused.value
+
+
+def test_a_gzip_body_is_unpacked_up_to_the_limit() -> None:
+    for size in (0, 1, LIMIT):
+        assert decoded(gzip.compress(b"a" * size), "gzip", LIMIT) == b"a" * size
+    assert decoded(gzip.compress(b"{}"), " GZIP ", LIMIT) == b"{}"
+    assert decoded(b"{}", None, LIMIT) == decoded(b"{}", "identity", LIMIT) == b"{}"
+    for size in (LIMIT + 1, 100_000_000):
+        refused = _refused(gzip.compress(b"a" * size), "gzip")
+        assert refused.status == 413 and "unpacks to more than 1000 bytes" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "says"),
+    [
+        (b"{}", "br", 415, "`content-encoding` is 'br': send the body as gzip, or as it is"),
+        (b"{}", "gzip, gzip", 415, "send the body as gzip"),
+        (gzip.compress(b"{}"), None, 400, "send `content-encoding: gzip`"),
+        (b"{}", "gzip", 400, "no whole gzip"),
+        (b"", "gzip", 400, "cut off"),
+        (gzip.compress(b"{}" * 400)[:-1], "gzip", 400, "cut off"),
+        (gzip.compress(b"{}") + gzip.compress(b"{}"), "gzip", 400, "more follows its end"),
+        (gzip.compress(b"{}") * 20_000, "gzip", 400, "more follows its end"),
+        (gzip.compress(b"{}")[:-4] + b"1234", "gzip", 400, "no whole gzip"),
+    ],
+)
+def test_an_encoded_body_is_told_as_what_it_is(
+    body: bytes, encoding: str | None, status: int, says: str
+) -> None:
+    refused = _refused(body, encoding)
+    assert refused.status == status and says in refused.message
+    assert refused.param == "content-encoding"
+    if status == 415:
+        assert refused.headers == {"accept-encoding": "gzip, identity"}
+
+
+def test_no_encoding_of_the_answer_is_asked_for_by_null() -> None:
+    asked = parse(
+        b'{"input": "a", "encoding_format": null, "dimensions": null, "user": null}',
+        EmbeddingsRequest,
+    )
+    assert asked.encoding_format is asked.dimensions is asked.user is None
 
 
 @given(

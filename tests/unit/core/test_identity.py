@@ -44,6 +44,14 @@ def test_nobody_answers_for_another_space_or_build(
         assert str(wrong) in refusal and str(right) in refusal
 
 
+def test_a_refused_build_is_told_in_words_of_builds() -> None:
+    ours = Identity("r1", SPACE, SPACE, "sha256:1")
+    build, space = ours.refusal(SPACE, "sha256:2"), ours.refusal(OTHER, "sha256:1")
+    assert build is not None and space is not None
+    assert "another build of an index may hold other rows" in build and "two spaces" not in build
+    assert "vectors of two spaces cannot be compared" in space and "build" not in space
+
+
 async def test_identity_replaces_what_the_application_claims() -> None:
     app = IdentityMiddleware(impostor, holder=IdentityHolder(Identity("r1", SPACE)))
     status, found, body = await call(app, scope_with())

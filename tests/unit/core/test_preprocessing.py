@@ -20,6 +20,8 @@ from lockstep_core.artifacts import (
     InputSpec,
     ModelManifest,
     Role,
+    describe_files,
+    sha256_bytes,
 )
 from lockstep_core.encoding import (
     Encoder,
@@ -28,11 +30,11 @@ from lockstep_core.encoding import (
     SelfCheckError,
     as_texts,
 )
-from lockstep_core.encoding.preprocessing import TEXT
+from lockstep_core.encoding.preprocessing import TEXT, load_preprocessing
 from lockstep_core.encoding.ragged import MAX_UNITS_PER_BATCH, Ragged, batches
 from lockstep_core.encoding.tokens import TokensPreprocessor, TokensSpec
+from lockstep_core.protocol.artifacts import ArtifactKind, PixelReading
 from lockstep_core.protocol.training.encoder import Overlong
-from lockstep_core.quality.agreement import ArtifactKind
 from tests.unit.texts import TEXTS, WORDS, bytes_of, describe, tokens, write
 
 pytestmark = pytest.mark.unit
@@ -164,6 +166,34 @@ def test_a_graph_of_one_item_is_given_one_at_a_time(tmp_path: Path) -> None:
     assert found == pytest.approx(wanted, abs=1e-6)
 
 
+def test_the_kind_of_an_artifact_is_what_its_manifest_says(tmp_path: Path) -> None:
+    """And not what its graph looks like; where it says nothing, it is of float32."""
+    manifest = write(tmp_path, bytes_of())
+    assert manifest.kind is None and b'"kind":"Int8"' not in manifest.to_bytes()
+    assert Encoder.load(tmp_path, manifest).kind is ArtifactKind.FLOAT32
+    said = manifest.replace(kind=ArtifactKind.INT8)
+    assert b'"kind":"Int8"' in said.to_bytes()
+    assert said.space_id == manifest.space_id
+    heard: list[int] = []
+    quantised = Encoder.load(tmp_path, said)
+    assert quantised.kind is ArtifactKind.INT8
+    quantised.encode(as_texts(TEXTS), on_batch=heard.append)
+    assert heard == [len(TEXTS)]
+
+
+def test_golden_vectors_are_judged_by_the_kind_of_the_artifact(tmp_path: Path) -> None:
+    manifest = write(tmp_path, bytes_of())
+    with np.load(tmp_path / "golden.npz") as golden:
+        inputs, embeddings = golden["inputs"], golden["embeddings"]
+    angle = np.arccos(0.999)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    moved = (embeddings @ turn).astype(np.float32)
+    np.savez(tmp_path / "golden.npz", inputs=inputs, embeddings=moved)
+    Encoder.load(tmp_path, manifest.replace(kind=ArtifactKind.INT8)).check_golden()
+    with pytest.raises(SelfCheckError, match=r"were published with them.*processor \(CPU\)"):
+        Encoder.load(tmp_path, manifest).check_golden()
+
+
 def test_a_graph_of_a_fixed_length_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SelfCheckError, match="its manifest says"):
         Encoder.load(tmp_path, write(tmp_path, bytes_of(), length=8))
@@ -218,6 +248,31 @@ def test_the_contract_of_images_and_vectors_keeps_its_bytes():
     assert Preprocessing(spec).contract() == b'{"dtype":"uint8","kind":"Image","shape":[16,16]}'
     with pytest.raises(ValueError, match="nothing but texts"):
         Preprocessing(TEXT)
+
+
+def test_how_images_are_read_is_part_of_the_space(tmp_path: Path) -> None:
+    stored = InputSpec(kind=InputKind.IMAGE, shape=(16, 16), dtype="uint8")
+    shown = stored.replace(pixels=PixelReading.AS_SHOWN)
+    contract = Preprocessing(shown).contract()
+    assert contract != Preprocessing(stored).contract() and b'"pixels":"AsShown"' in contract
+    (tmp_path / "model.onnx").write_bytes(b"any")
+
+    def manifest(input: InputSpec, named_by: bytes) -> ModelManifest:
+        return ModelManifest.describe(
+            describe_files(tmp_path, {"model.onnx": Role.SERVING}),
+            preprocessing_digest=sha256_bytes(named_by),
+            pooling="None",
+            normalisation="L2",
+            dimension=2,
+            input=input,
+            provenance={},
+        )
+
+    assert load_preprocessing(tmp_path, manifest(shown, contract)).input == shown
+    # One of before there was the choice may be named by anything.
+    assert load_preprocessing(tmp_path, manifest(stored, b"none")).input == stored
+    with pytest.raises(SelfCheckError, match="images would be read in another way"):
+        load_preprocessing(tmp_path, manifest(shown, Preprocessing(stored).contract()))
 
 
 @pytest.mark.parametrize(

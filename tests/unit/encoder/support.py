@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -31,7 +32,8 @@ from lockstep_core.artifacts import (
     describe_files,
     sha256_bytes,
 )
-from lockstep_core.encoding import GOLDEN_FILE, INPUT_NAME, MODEL_FILE, OUTPUT_NAME
+from lockstep_core.encoding import GOLDEN_FILE, INPUT_NAME, MODEL_FILE, OUTPUT_NAME, Preprocessing
+from lockstep_core.protocol.artifacts import ArtifactKind, PixelReading
 from lockstep_core.protocol.config import EncoderConfig, IndexEndpoint
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, TERMINATION_PATH_VARIABLE
 from lockstep_core.protocol.result import Result
@@ -94,7 +96,14 @@ def artifacts(root: Path) -> ArtifactsSpec:
     return ArtifactsSpec(uri=f"file://{root}", claim_name="artifacts")
 
 
-def publish_model(root: Path, work: Path, seed: int) -> PublishedModel:
+def publish_model(
+    root: Path,
+    work: Path,
+    seed: int,
+    *,
+    kind: ArtifactKind = ArtifactKind.FLOAT32,
+    pixels: PixelReading | None = None,
+) -> PublishedModel:
     work.mkdir(parents=True)
     weights = np.random.default_rng(seed).normal(size=(SIDE * SIDE, DIMENSION)).astype(np.float32)
     images, _ = letters()
@@ -102,14 +111,16 @@ def publish_model(root: Path, work: Path, seed: int) -> PublishedModel:
     (work / MODEL_FILE).write_bytes(_onnx_model(weights))
     unsealed = PublishedModel("", None, weights, golden)  # type: ignore[arg-type]
     np.savez(work / GOLDEN_FILE, inputs=golden, embeddings=unsealed.embed(golden))
+    spec = InputSpec(kind=InputKind.IMAGE, shape=(SIDE, SIDE), dtype="uint8", pixels=pixels)
     manifest = ModelManifest.describe(
         describe_files(work, {MODEL_FILE: Role.SERVING, GOLDEN_FILE: Role.CHECK}),
-        preprocessing_digest=sha256_bytes(b"none"),
+        preprocessing_digest=sha256_bytes(Preprocessing(spec).contract() if pixels else b"none"),
         pooling="None",
         normalisation="L2",
         dimension=DIMENSION,
-        input=InputSpec(kind=InputKind.IMAGE, shape=(SIDE, SIDE), dtype="uint8"),
+        input=spec,
         provenance={"seed": str(seed)},
+        kind=kind,
     )
     digest = ArtifactStore.open(artifacts(root)).publish(work, manifest)
     return PublishedModel(digest, manifest, weights, golden)
@@ -190,11 +201,21 @@ def spawning(folder: Path) -> Iterator[Spawn]:
 
 
 def index_config(
-    model: PublishedModel, folder: Path, *, space: str | None = None, build: str = BUILD
+    model: PublishedModel,
+    folder: Path,
+    *,
+    space: str | None = None,
+    build: str = BUILD,
+    queries: NDArray[np.float32] | None = None,
 ) -> dict[str, Any]:
-    """Config of an exact index server over the letters, embedded by `model`."""
+    """Config of an exact index server over the letters, embedded by `model`.
+
+    It was sealed with the golden `queries` and tells them, as an index server does; or it is an
+    older one, that does not.
+    """
     images, labels = letters()
-    vectors, golden = model.embed(images), model.embed(model.golden)
+    vectors = model.embed(images)
+    golden = model.embed(model.golden) if queries is None else queries
     rows, distances = exact_neighbours(golden, vectors, GOLDEN_K)
     ids = [f"{label}{row}" for row, label in enumerate(labels)]
     results = [
@@ -204,6 +225,9 @@ def index_config(
         ]
         for hits, apart in zip(rows, distances, strict=True)
     ]
+    sealed = {}
+    if queries is not None:
+        sealed["queries"] = base64.b64encode(queries.astype("<f4").tobytes()).decode()
     path = folder / f"index-{len(list(folder.glob('index-*')))}.npz"
     np.savez(path, vectors=vectors, labels=labels, ids=np.array(ids))
     return {
@@ -211,7 +235,7 @@ def index_config(
         "spaceID": space or model.manifest.space_id,
         "build": build,
         "vectors": str(path),
-        "golden": {"k": GOLDEN_K, "results": results},
+        "golden": {"k": GOLDEN_K, "results": results} | sealed,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import struct
@@ -78,6 +79,57 @@ def test_models_and_dimensions(pair: Pair) -> None:
     assert post(pair, "/v1/embeddings", {"input": image, "dimensions": 12}).status_code == 200
     other = post(pair, "/v1/embeddings", {"input": image, "dimensions": 8})
     assert other.status_code == 422 and other.json()["error"]["param"] == "dimensions"
+
+
+def test_each_model_is_had_by_its_name(pair: Pair) -> None:
+    listed = httpx.get(f"{pair.encoder.url}/v1/models").json()["data"]
+    for each in listed:
+        assert httpx.get(f"{pair.encoder.url}/v1/models/{each['id']}").json() == each
+    other = httpx.get(f"{pair.encoder.url}/v1/models/text-embedding-3-small")
+    assert other.status_code == 404
+    assert other.json()["error"]["code"] == "model_not_found"
+    assert "this encoder serves 'letters'" in other.json()["error"]["message"]
+    text = httpx.get(f"{pair.encoder.url}/metrics").text
+    assert 'lockstep_encoder_requests_total{api="models",code="200"}' in text
+
+
+def test_what_a_client_leaves_open_may_be_null(pair: Pair) -> None:
+    image = png(letters()[0][0])
+    plain = post(pair, "/v1/embeddings", {"input": image}).json()
+    nulls = {"encoding_format": None, "dimensions": None, "user": None, "model": None}
+    assert post(pair, "/v1/embeddings", {"input": image, **nulls}).json() == plain
+
+
+def test_as_many_items_as_openai_takes_are_embedded_in_parts(pair: Pair) -> None:
+    images = np.resize(letters()[0], (2048, 16, 16))
+    sent = [png(image) for image in images]
+    found = post(pair, "/v1/embeddings", {"input": sent, "encoding_format": "base64"})
+    assert found.status_code == 200
+    rows = [np.frombuffer(base64.b64decode(each["embedding"]), "<f4") for each in
+            found.json()["data"]]  # fmt: skip
+    np.testing.assert_allclose(np.stack(rows), pair.model.embed(images), atol=1e-6)
+    assert found.json()["usage"]["total_tokens"] == 2048
+    too_many = post(pair, "/v1/embeddings", {"input": [*sent, sent[0]]})
+    assert too_many.status_code == 422 and too_many.json()["error"]["param"] == "input"
+    # One that cannot be taken is named by its place in the request, not in its part.
+    bad = post(pair, "/v1/embeddings", {"input": [*sent[:300], "%%%", *sent[301:]]})
+    assert bad.status_code == 422
+    assert bad.json()["error"]["message"].startswith("item 300: is not base64")
+
+
+def test_a_gzip_body_is_read_and_another_encoding_named(pair: Pair) -> None:
+    image = letters()[0][5]
+    body = json.dumps({"input": png(image)}).encode()
+    url = f"{pair.encoder.url}/v1/embeddings"
+    sent = {"content-encoding": "gzip"}
+    found = httpx.post(url, content=gzip.compress(body), headers=sent).json()
+    np.testing.assert_allclose(
+        found["data"][0]["embedding"], pair.model.embed(image[None])[0], atol=1e-6
+    )
+    other = httpx.post(url, content=body, headers={"content-encoding": "zstd"})
+    assert other.status_code == 415 and "zstd" in other.json()["error"]["message"]
+    bomb_ = httpx.post(url, content=gzip.compress(bytes(200_000_000)), headers=sent)
+    assert bomb_.status_code == 413
 
 
 def test_search_is_exact_and_says_who_answered(pair: Pair) -> None:

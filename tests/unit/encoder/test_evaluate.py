@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lockstep_core.datasets import flatten_raw, split_by_class
+from lockstep_core.protocol.artifacts import PixelReading
 from lockstep_core.protocol.config import EvaluateConfig
 from lockstep_core.protocol.datasets import DatasetFormat, LabelledDataset, SplitSpec
 from lockstep_core.protocol.environment import TERMINATION_PATH_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Result
 from lockstep_core.quality.recall import geometry, relevance_recall
-from tests.unit.encoder.support import PublishedModel, artifacts, letters
+from tests.unit.encoder.support import PublishedModel, artifacts, letters, publish_model
 
 pytestmark = [pytest.mark.unit, pytest.mark.programs]
 
@@ -128,3 +130,37 @@ def test_a_set_that_the_encoder_does_not_take_is_refused(
     data = {**config.to_wire()["data"], "uri": f"file://{store_root}/small.npz"}
     result = _run(config, tmp_path, data=data)
     assert result.exit_code == ExitCode.BAD_DATASET and "[5, 5]" in result.message
+
+
+def test_each_model_sees_images_as_it_reads_them_when_it_serves(
+    config: EvaluateConfig, store_root: Path, tmp_path: Path
+) -> None:
+    """The candidate was trained on what is shown, stable before there was the choice."""
+    images, labels = letters()
+    for at, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = store_root / "turned" / str(label) / f"{at:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(np.ascontiguousarray(np.rot90(image))).save(path, exif=exif)
+    shown = publish_model(store_root, tmp_path / "s", seed=1, pixels=PixelReading.AS_SHOWN)
+    stored = publish_model(store_root, tmp_path / "o", seed=2)
+    wire = config.to_wire()
+    found = _run(
+        config,
+        tmp_path,
+        artifactDigest=shown.digest,
+        stableArtifactDigest=stored.digest,
+        releaseUID="uid-turned",
+        data={**wire["data"], "uri": f"file://{store_root}/turned", "format": "ImageFolder"},
+    ).evaluation
+    assert found is not None and found.recall[0].stable is not None
+    _, held_out = split_by_class(labels, SPLIT)
+    seen = np.stack([np.rot90(image) for image in images])
+    for facts, vectors in (
+        (found.recall[0].candidate, shown.embed(images[held_out])),
+        (found.recall[0].stable, stored.embed(seen[held_out])),
+    ):
+        wanted = relevance_recall(vectors, labels[held_out], [1])[0].mean()
+        assert facts.mean == pytest.approx(wanted, abs=1e-6)
+    assert stored.embed(seen) != pytest.approx(stored.embed(images), abs=0.1)

@@ -126,6 +126,8 @@ def test_pictures_of_another_size_are_refused_by_their_header(
     ("value", "item", "said"),
     [
         (["cat", [1.0]], 1, "is numbers, but this encoder takes text"),
+        ([[9906, 1917], [3923]], 0, "Tokens.*check_embedding_ctx_length=False"),
+        ([9906, 1917], 0, "Tokens.*check_embedding_ctx_length=False"),
         ("x" * (MAX_TEXT_CHARACTERS + 1), 0, "characters: at most"),
         (["cat", "\ud800"], 1, "half a character"),
     ],

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from lockstep_core.protocol import headers
+from lockstep_core.protocol.artifacts import ArtifactKind
 from lockstep_core.protocol.config import EncoderConfig
 from lockstep_core.protocol.environment import DEFAULT_INDEX_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -79,6 +81,37 @@ def test_a_golden_answer_that_differs_is_named(
     config = encoder_config(store_root, model, endpoint(index.url, model))
     message = _ends(spawn(encoder_arguments(), config), ExitCode.SELF_CHECK_FAILED)
     assert "golden item 3: at rank 2" in message
+
+
+def test_golden_queries_are_searched_as_they_were_sealed(
+    spawn: Spawn, store_root: Path, tmp_path: Path
+) -> None:
+    """The node that built the index rounded 8-bit activations otherwise than this one: its golden
+    queries, and so the distances of their neighbours, are not those of what is embedded here."""
+    model = publish_model(store_root, tmp_path / "model", seed=3, kind=ArtifactKind.INT8)
+    there = model.embed(model.golden)
+    there += np.random.default_rng(0).normal(0, 0.013, there.shape).astype(np.float32)
+    there /= np.linalg.norm(there, axis=1, keepdims=True)
+    cosines = (there * model.embed(model.golden)).sum(axis=1)
+    assert cosines.mean() > 0.998 and np.abs(there - model.embed(model.golden)).max() > 0.02
+    index = spawn([str(INDEX_SERVER)], index_config(model, tmp_path, queries=there))
+    config = encoder_config(store_root, model, endpoint(index.url, model))
+    spawn(encoder_arguments(), config).until_ready()
+
+
+def test_an_index_sealed_with_other_embeddings_is_refused_and_the_processor_named(
+    spawn: Spawn,
+    store_root: Path,
+    model: PublishedModel,
+    other_model: PublishedModel,
+    tmp_path: Path,
+) -> None:
+    queries = other_model.embed(other_model.golden)
+    planted = index_config(other_model, tmp_path, space=model.manifest.space_id, queries=queries)
+    index = spawn([str(INDEX_SERVER)], planted)
+    config = encoder_config(store_root, model, endpoint(index.url, model))
+    message = _ends(spawn(encoder_arguments(), config), ExitCode.SELF_CHECK_FAILED)
+    assert "as sealed, differ by" in message and "processor (CPU)" in message
 
 
 @pytest.mark.parametrize("changed", [{"space": "b" * 12}, {"build": f"sha256:{'2' * 64}"}])

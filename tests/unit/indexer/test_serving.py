@@ -130,6 +130,9 @@ def test_golden_answers_are_those_that_were_sealed(client, opened) -> None:
     golden = GoldenAnswers.model_validate_json(client.get("/v1/golden").content)
     assert golden.k == 10
     sealed = opened.golden
+    assert golden.queries is not None
+    queries = np.frombuffer(base64.b64decode(golden.queries), "<f4").reshape(sealed.queries.shape)
+    np.testing.assert_array_equal(queries, sealed.queries)
     for hits, rows, apart in zip(golden.results, sealed.rows, sealed.distances, strict=True):
         assert [hit.id for hit in hits] == [opened.ids[row] for row in rows]
         assert [hit.distance for hit in hits] == apart.tolist()

@@ -21,6 +21,7 @@ from lockstep_core.encoding import (
     Raw,
     write_golden,
 )
+from lockstep_core.protocol.artifacts import ArtifactKind
 from lockstep_core.protocol.training import Int8Spec
 from lockstep_trainer.artifact.quantisation import quantise
 from lockstep_trainer.evaluation import embed
@@ -71,6 +72,11 @@ class Exported:
     parity: Parity
     roles: dict[str, Role]
     overlap: float | None = None
+
+    @property
+    def kind(self) -> ArtifactKind:
+        """What the graph computes with."""
+        return ArtifactKind.FLOAT32 if self.overlap is None else ArtifactKind.INT8
 
 
 def export(

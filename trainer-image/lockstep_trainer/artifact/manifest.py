@@ -34,4 +34,5 @@ def describe(
         input=network.preprocessing.input,
         provenance={**provenance, "torch": version("torch"), "numpy": np.__version__},
         matryoshka_dimensions=network.architecture.matryoshka_dimensions or (),
+        kind=exported.kind,
     )

@@ -39,7 +39,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, object]:
         manifest = store.fetch(options.artifact, fetched, ModelManifest)
         encoder = Encoder.load(fetched, manifest, threads=cpu_threads())
         encoder.check_golden()
-        dataset = load_dataset(spec, store, Path(folder))
+        dataset = load_dataset(spec, store, Path(folder), reading=encoder.input.reading)
         _, rows = split(dataset, spec.split)
         inputs, labels = dataset.inputs[rows], dataset.labels[rows]
         embeddings = encoder.encode(inputs)

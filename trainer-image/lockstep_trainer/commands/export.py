@@ -10,6 +10,7 @@ from lockstep_core.artifacts import ArtifactStore, ModelManifest
 from lockstep_core.datasets import load_dataset, split
 from lockstep_core.encoding import Encoder, Raw
 from lockstep_core.jobs import JobFailure
+from lockstep_core.protocol.artifacts import PixelReading
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.datasets import LabelledDataset
 from lockstep_core.protocol.exitcodes import ExitCode
@@ -63,7 +64,8 @@ def _publish(options: ExportOptions, work: Path) -> dict[str, object]:
     store = ArtifactStore.open(ArtifactsSpec(uri=options.store), field="--store")
     network, items, source = _source(options, store, work)
     if options.data is not None:
-        items = _held_out(read_data(options.data), store, work)
+        reading = network.preprocessing.input.reading
+        items = _held_out(read_data(options.data), store, work, reading)
     files = work / "files"
     files.mkdir()
     int8 = None if options.int8 is None else Int8Spec(min_top10_overlap=options.int8)
@@ -92,8 +94,10 @@ def _source(options: ExportOptions, store: ArtifactStore, work: Path) -> tuple[N
     return network, Encoder.load(fetched, manifest).golden_inputs, digest
 
 
-def _held_out(spec: LabelledDataset, store: ArtifactStore, work: Path) -> Raw:
-    dataset = load_dataset(spec, store, work)
+def _held_out(
+    spec: LabelledDataset, store: ArtifactStore, work: Path, reading: PixelReading
+) -> Raw:
+    dataset = load_dataset(spec, store, work, reading=reading)
     _, rows = split(dataset, spec.split)
     chosen: Raw = dataset.inputs[rows]
     return chosen

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lockstep_core.artifacts import InputKind, InputSpec
 from lockstep_core.encoding import Preprocessing
+from lockstep_core.protocol.artifacts import PixelReading
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_trainer.pretrained.head import HeadLayer
@@ -58,10 +59,13 @@ class Network(nn.Module):
 
 
 def raw_input(shape: Sequence[int]) -> InputSpec:
-    """The form of one item of an array data set by its shape: a vector, or an image."""
+    """The form of one item of an array data set by its shape: a vector, or an image, which an
+    encoder that is trained now reads as it is shown."""
     if len(shape) == 1:
         return InputSpec(kind=InputKind.VECTOR, shape=tuple(shape), dtype="float32")
-    return InputSpec(kind=InputKind.IMAGE, shape=tuple(shape), dtype="uint8")
+    return InputSpec(
+        kind=InputKind.IMAGE, shape=tuple(shape), dtype="uint8", pixels=PixelReading.AS_SHOWN
+    )
 
 
 def scaled(inputs: Tensor) -> Tensor:

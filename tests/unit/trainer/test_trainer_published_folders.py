@@ -27,7 +27,13 @@ from lockstep_trainer.networks.restoring import restore
 from lockstep_trainer.networks.transformer import published_transformer
 from lockstep_trainer.pretrained.base import NetworkError, open_base
 from lockstep_trainer.pretrained.hugging_face import open_folder
-from lockstep_trainer.pretrained.published_keys import KEYS, MODULES, FolderRefused
+from lockstep_trainer.pretrained.published_keys import (
+    KEYS,
+    MODULES,
+    NO_EFFECT,
+    REFUSED_FILES,
+    FolderRefused,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -267,3 +273,18 @@ def test_a_head_is_kept_when_a_training_asks_for_another_width(tmp_path):
     names = set(network.state_dict())
     assert {"head.0.linear.weight", "projection.weight"} <= names
     assert embed(network, TEXTS[:3], device=CPU).shape == (3, 4)
+
+
+def test_the_page_names_what_is_honoured_and_what_is_refused():
+    page = (Path(__file__).parents[3] / "docs/encoders.md").read_text()
+    named = {
+        key
+        for keys in KEYS.values()
+        for key, rule in keys.items()
+        if rule is not NO_EFFECT and not key.endswith("_token") and "pooling_mode_" not in key
+    }
+    lists = {"added_tokens_decoder", "additional_special_tokens", "extra_special_tokens", "max_len"}
+    for key in (named - lists) | {*REFUSED_FILES}:
+        assert f"`{key}`" in page, key
+    for kind in (name for name, why in MODULES.items() if why is None):
+        assert kind in page, kind

@@ -2,7 +2,8 @@
 
 A program registers its rows, and the operator counts every counter and histogram of `ENCODER`, so
 that a live gate on a new one needs its row here, the place in the encoder that feeds it, and the
-gate. Text such as an f-string shows a row as its name.
+gate. It counts from the first scrape of an analysis on: rows are of events that go on, not of what
+happens once per process. Text such as an f-string shows a row as its name.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class ResourceKind:
 
     @property
     def module(self) -> str:
-        """`drift_policy` of DriftPolicy."""
+        """`vector_index` of VectorIndex."""
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.kind).lower()
 
     @property

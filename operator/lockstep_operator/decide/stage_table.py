@@ -54,7 +54,10 @@ class StageFacts:
     """It does not begin for a candidate whose indexes are out of date: its model is all that is
     still wanted."""
     retry_from: Retried | None = None
-    """Where a retry enters what ended here; None: there is nothing to try again."""
+    """Where a retry enters what ended here; None: there is nothing to try again.
+
+    What is on record is not done again: `releases.verbs` clears what a retry is to redo.
+    """
 
 
 STAGE_TABLE: Mapping[Stage | None, StageFacts] = {

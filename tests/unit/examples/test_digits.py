@@ -57,7 +57,7 @@ def test_the_gate_refuses_what_is_worse_than_raw_pixels(config: TrainConfig) -> 
         artifact_digest=trained.artifact_digest,
         data=config.training.data,
     )
-    (verdict,) = gates.judge(
+    (verdict,) = gates.judge_offline(
         [GATE], measure(asked, store, reporter, Stopping(), threads=1), [], NOW
     )
     assert verdict.verdict == Verdict.FAIL

@@ -8,7 +8,7 @@ that has its name.
 """
 
 from lockstep_operator.decide.gates.analysis import Analysis, analyse
-from lockstep_operator.decide.gates.offline import judge
+from lockstep_operator.decide.gates.offline import judge_offline
 from lockstep_operator.decide.gates.verdicts import NO_GATES, merged, overall, summary
 
-__all__ = ["NO_GATES", "Analysis", "analyse", "judge", "merged", "overall", "summary"]
+__all__ = ["NO_GATES", "Analysis", "analyse", "judge_offline", "merged", "overall", "summary"]

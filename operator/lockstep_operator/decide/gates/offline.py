@@ -14,7 +14,7 @@ from lockstep_operator.decide.gates.limits import as_shown, undecided
 from lockstep_operator.decide.gates.verdicts import NO_GATES
 
 
-def judge(
+def judge_offline(
     gates: Sequence[Gate],
     facts: EvaluationFacts,
     known: Sequence[GateVerdict],

@@ -68,7 +68,7 @@ def _judge(context: ReconcileContext, name: str) -> Stay | Fail | None:
     """None once the gates were passed."""
     status = context.release(name).status
     assert status.evaluation is not None
-    verdicts = gates.judge(
+    verdicts = gates.judge_offline(
         context.model.spec.rollout.gates,
         status.evaluation,
         status.gates or (),

@@ -1,8 +1,8 @@
 """The statuses of kinds of `kinds.POLICIES`: of each kind by the module here that has its name.
 
-`drift_policy_status.py` of DriftPolicy has what `index_status.py` has of VectorIndex, each of which
-returns the whole status: `project(context, policy)`, `without_model(policy, model, now)` and
-`broken(raw, problem, now)`.
+Say that there is a kind DriftPolicy. Its `drift_policy_status.py` has what `index_status.py` has of
+VectorIndex, each of which returns the whole status: `project(context, policy)`,
+`without_model(policy, model, now)` and `broken(raw, problem, now)`.
 """
 
 from __future__ import annotations

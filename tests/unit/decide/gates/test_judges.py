@@ -34,8 +34,6 @@ READ = {
     SCRAPE_BESIDE: Beside,
     QUERY: Answer,
 }
-# It judges all offline gates by their judges.
-OF_ALL = {"offline"}
 
 
 def test_each_type_has_one_judge_and_no_judge_is_without_a_type() -> None:
@@ -45,7 +43,7 @@ def test_each_type_has_one_judge_and_no_judge_is_without_a_type() -> None:
     judging = {
         name for name in modules if hasattr(import_module(f"{gates.__name__}.{name}"), "judge")
     }
-    assert judging - OF_ALL == {module_of(kind) for kind in GateType}
+    assert judging == {module_of(kind) for kind in GateType}
 
 
 @pytest.mark.parametrize("kind", GateType)

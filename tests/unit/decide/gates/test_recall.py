@@ -51,7 +51,7 @@ def facts(
 
 
 def judged(gate: dict[str, Any], found: EvaluationFacts, stable: str | None = "r1") -> GateVerdict:
-    (verdict,) = gates.judge([Gate.model_validate(gate)], found, [], NOW, stable)
+    (verdict,) = gates.judge_offline([Gate.model_validate(gate)], found, [], NOW, stable)
     return verdict
 
 
@@ -129,7 +129,9 @@ def test_what_the_data_do_not_decide_fails_where_the_gate_says_so() -> None:
 
 def test_a_dry_run_is_shown_and_never_in_the_way() -> None:
     bad = [NOT_WORSE | {"dryRun": True}, RELEVANCE | {"name": "floor", "min": "0.9"}]
-    said = gates.judge([Gate.model_validate(g) for g in bad], facts(0.93, 0.99), [], NOW, "r1")
+    said = gates.judge_offline(
+        [Gate.model_validate(g) for g in bad], facts(0.93, 0.99), [], NOW, "r1"
+    )
     assert [verdict.verdict for verdict in said] == ["Fail", "Pass"]
     assert said[0].line.endswith("; dry run: not in the way") and said[0].dry_run
     assert gates.overall(said) is Verdict.PASS and gates.summary(said) == "1/1"
@@ -138,9 +140,9 @@ def test_a_dry_run_is_shown_and_never_in_the_way() -> None:
 
 def test_a_verdict_that_says_what_it_said_keeps_its_time() -> None:
     gate = Gate.model_validate(NOT_WORSE)
-    first = gates.judge([gate], facts(0.921, 0.923), [], NOW, "r1")
+    first = gates.judge_offline([gate], facts(0.921, 0.923), [], NOW, "r1")
     later = datetime(2026, 1, 31, 13, tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert gates.judge([gate], facts(0.921, 0.923), first, later, "r1") == first
-    other = gates.judge([gate], facts(0.93, 0.923), first, later, "r1")
+    assert gates.judge_offline([gate], facts(0.921, 0.923), first, later, "r1") == first
+    other = gates.judge_offline([gate], facts(0.93, 0.923), first, later, "r1")
     assert other[0].observed_at == later
     assert gates.merged(first, other) == other

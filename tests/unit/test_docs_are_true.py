@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import devcluster.__main__ as cluster_commands
+from lockstep_core.artifacts import ModelManifest
 from lockstep_core.protocol import labels, metrics
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.verbs import Verb
@@ -57,7 +58,7 @@ WORDS |= {str(word) for words in (Promotion, RouterName, Supersede) for word in 
 WORDS |= {code.name.title().replace("_", "") for code in ExitCode} | CONDITIONS | KINDS
 OF_OTHERS = {"Kustomization"}
 OURS = dict(zip(sorted(KINDS), (SPECS[0], SPECS[2], SPECS[1]), strict=True))
-ANYWHERE = contracts(SPECS + STATUSES)
+ANYWHERE = contracts((*SPECS, *STATUSES, ModelManifest))
 VALUES = yaml.safe_load((ROOT / "charts/lockstep/values.yaml").read_text())
 # Fields of other kinds, which pages name beside ours, and files that programs write or read.
 FIELDS_OF_OTHERS = {

@@ -1,7 +1,7 @@
 """The rules of each kind of `kinds.POLICIES`: `plan` of the module of this package with its name.
 
-Say that there is a kind DriftPolicy. Its `drift_policy.py` has `plan(context, policies)`, which sees
-the final records of the pass and adds deeds to its plan. What such a kind is stands in
+Say that there is a kind DriftPolicy. Its `drift_policy.py` has `plan(context, policies)`, which
+sees the final records of the pass and adds deeds to its plan. What such a kind is stands in
 `api/drift_policy.py`, what it tells in `status/drift_policy_status.py`. A kind without one of them
 fails when the operator starts.
 """

@@ -69,7 +69,15 @@ FIELDS_OF_OTHERS = {
     "status.supportedFeatures",
 }
 FILES_OF_PROGRAMS = {
-    *("LICENCES.txt", "config.json", "golden.npz", "model.onnx", "model.safetensors"),
+    *(
+        "LICENCES.txt",
+        "adapter_config.json",
+        "router_config.json",
+        "config.json",
+        "golden.npz",
+        "model.onnx",
+        "model.safetensors",
+    ),
     *("preprocess.json", "report.html", "report.json", "tokenizer.json"),
 }
 PROGRAMS = {

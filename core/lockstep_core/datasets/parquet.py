@@ -13,6 +13,7 @@ import pyarrow.parquet as arrow_parquet
 
 from lockstep_core.datasets.columns import Columns, missing
 from lockstep_core.datasets.dataset import MAX_AXIS, row_number
+from lockstep_core.datasets.image_rows import ImageRows
 from lockstep_core.datasets.parquet_columns import (
     Arrow,
     ImageItems,
@@ -30,7 +31,6 @@ from lockstep_core.datasets.rows import (
     AS_TEXT,
     MAX_BYTES,
     MAX_ROWS,
-    ImageRows,
     NameRows,
     TextRows,
 )

@@ -12,8 +12,9 @@ import pyarrow.compute as arrow_compute
 from numpy.typing import NDArray
 
 from lockstep_core.datasets.dataset import MAX_AXIS, Inputs, row_number
+from lockstep_core.datasets.image_rows import ImageRows
 from lockstep_core.datasets.problems import DatasetError, Problem, Tally, problem
-from lockstep_core.datasets.rows import ImageRows, TextRows, to_float32
+from lockstep_core.datasets.rows import TextRows, to_float32
 
 Arrow: TypeAlias = Any
 """A type, an array or metadata of Arrow, which has no types of its own."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from lockstep_core.encoding.tokens import TOKENIZER_FILE, TokensSpec
 from lockstep_core.protocol.training.encoder import Overlong, Pooling
 from lockstep_trainer.pretrained.base import CONFIG_FILE, WEIGHTS_FILE, NetworkError, Pretrained
@@ -46,12 +48,18 @@ def open_folder(
     model = read_object(folder / MODEL_FILE)
     check_keys(model, MODEL_FILE, file=MODEL_FILE)
     _check_similarity(model, modules)
-    text = TokensSpec(
-        pad_id=tokenizer.pad_id,
-        max_length=_length(folder, max_length, reading, tokenizer, network),
-        overlong=overlong,
-        prompt=_prompt(model, prompt, modules, tokenizer),
-    )
+    try:
+        text = TokensSpec(
+            pad_id=tokenizer.pad_id,
+            max_length=_length(folder, max_length, reading, tokenizer, network),
+            overlong=overlong,
+            prompt=_prompt(model, prompt, modules, tokenizer),
+        )
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        raise NetworkError(
+            f"{folder}: {'.'.join(map(str, wrong['loc']))}: {wrong['msg']}"
+        ) from error
     chosen = pooling or read_pooling(modules)
     return Pretrained(trunk, text, chosen, tokenizer.data, head_of(modules))
 

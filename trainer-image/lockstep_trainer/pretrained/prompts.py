@@ -26,6 +26,8 @@ def choose_prompt(config: dict[str, Any], asked: str | None) -> str | None:
         raise NetworkError(f"{MODEL_FILE}: `prompts` is no object of texts")
     texts = {name: text for name, text in texts.items() if text}
     default = config.get("default_prompt_name")
+    if not isinstance(default, str | None):
+        raise NetworkError(f"{MODEL_FILE}: `default_prompt_name` is {default!r}, not a name")
     if asked is not None:
         return None if asked == NO_PROMPT else _named(texts, asked, "--prompt")
     if default is None:
@@ -41,7 +43,7 @@ def choose_prompt(config: dict[str, Any], asked: str | None) -> str | None:
     return chosen
 
 
-def _named(texts: dict[str, str], name: Any, place: str) -> str:
+def _named(texts: dict[str, str], name: str, place: str) -> str:
     if name not in texts:
         raise NetworkError(
             f"{place} is {name!r}, but `prompts` of {MODEL_FILE} has"

@@ -143,13 +143,20 @@ def _check_added(folder: Path, config: dict[str, Any], document: dict[str, Any])
     known = {token["content"]: token for token in document.get("added_tokens") or ()}
     vocabulary = (document.get("model") or {}).get("vocab")
     words = vocabulary if isinstance(vocabulary, dict) else {}
-    for number, token in (config.get("added_tokens_decoder") or {}).items():
+    decoder = config.get("added_tokens_decoder") or {}
+    if not isinstance(decoder, dict) or not all(isinstance(t, dict) for t in decoder.values()):
+        raise NetworkError(f"{TOKENIZER_CONFIG_FILE}: added_tokens_decoder holds no tokens")
+    for number, token in decoder.items():
         mine = known.get(_text(token) or "", {})
         same = all(mine.get(flag) == token.get(flag, mine.get(flag)) for flag in _FLAGS)
         if str(mine.get("id")) != str(number) or not same:
             raise _adds(TOKENIZER_CONFIG_FILE, "added_tokens_decoder", token)
     for key in ("additional_special_tokens", "extra_special_tokens"):
-        tokens = config.get(key) or ()
+        tokens = config.get(key) or []
+        if not isinstance(tokens, dict | list):
+            raise NetworkError(
+                f"{TOKENIZER_CONFIG_FILE}: {key} is {tokens!r}, not a list of tokens"
+            )
         for token in tokens.values() if isinstance(tokens, dict) else tokens:
             if _text(token) not in known:
                 raise _adds(TOKENIZER_CONFIG_FILE, key, token)

@@ -66,15 +66,15 @@ class DatasetSource:
         there when it is asked for.
         """
         listed = [
-            (found, size)
-            for found, size in self._backend.sizes_below(key)
-            if found.startswith(f"{key}/")
+            (below, size)
+            for below, size in self._backend.sizes_below(key)
+            if below.startswith(f"{key}/")
         ]
-        folders = {str(parent) for found, _ in listed for parent in PurePosixPath(found).parents}
+        folders = {str(parent) for below, _ in listed for parent in PurePosixPath(below).parents}
         return [
-            found
-            for found, size in listed
-            if size or (found not in folders and self._backend.exists(found))
+            below
+            for below, size in listed
+            if size or (below not in folders and self._backend.exists(below))
         ]
 
     def _download(self, key: str, target: Path) -> Path:

@@ -109,10 +109,10 @@ def _rebuild_bert(document: dict[str, Any], config: dict[str, Any], tokenizer: T
         "model.max_input_chars_per_word": (model.get("max_input_chars_per_word", 100), 100),
         "post_processor": (tokenizer.encode("").ids, around),
     }  # fmt: skip
-    for name, (found, wanted) in expected.items():
-        if found != wanted:
+    for name, (actual, wanted) in expected.items():
+        if actual != wanted:
             raise FolderRefused(
-                f"{TOKENIZER_FILE}: `{name}` is {found!r}, but a BertTokenizer (`tokenizer_class`"
+                f"{TOKENIZER_FILE}: `{name}` is {actual!r}, but a BertTokenizer (`tokenizer_class`"
                 f" of {TOKENIZER_CONFIG_FILE}) has {wanted!r}, and the library reads texts by that:"
                 " say PreTrainedTokenizerFast there if the file is right"
             )
@@ -191,8 +191,8 @@ def _pad(
         "pad_token"
     )
     token = _text(named) or (_MARKS["pad_token"] if bert else None)
-    found = None if token is None else tokenizer.token_to_id(token)
-    pad = network.get("pad_token_id", 0) if found is None else found
+    named = None if token is None else tokenizer.token_to_id(token)
+    pad = network.get("pad_token_id", 0) if named is None else named
     if not isinstance(pad, int) or pad < 0:
         raise NetworkError(f"{CONFIG_FILE}: pad_token_id is {pad!r}, not the number of a token")
     return pad

@@ -16,7 +16,7 @@ from lockstep_operator.decide.releases.wanted import is_settled, may_return, reu
 from lockstep_operator.decide.snapshot.desired import Desired
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.stages.apply import apply
-from lockstep_operator.decide.stages.giving_up import give_up
+from lockstep_operator.decide.stages.ending import give_up
 from lockstep_operator.decide.stages.returning import keeps_its_place, return_to
 from lockstep_operator.decide.stages.watched import way_back
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason

@@ -21,7 +21,7 @@ from lockstep_operator.decide.context.transitions import Enter
 from lockstep_operator.decide.jobs import attempts
 from lockstep_operator.decide.stage_table import Retried, facts_of
 from lockstep_operator.decide.stages.apply import apply
-from lockstep_operator.decide.stages.giving_up import give_up
+from lockstep_operator.decide.stages.ending import give_up
 from lockstep_operator.decide.stages.returning import return_to, stop_return
 from lockstep_operator.decide.stages.rolling_back import keep_traffic
 from lockstep_operator.decide.traffic.steps import describe, plan_of
@@ -69,9 +69,9 @@ def _refuse_unknown(context: ReconcileContext) -> None:
             continue
         near = get_close_matches(name, list(Verb), n=1)
         meant = f"; did you mean {annotation(Verb(near[0]))}?" if near else ""
-        told = f"refused: there is no verb {name}, only {', '.join(Verb)}{meant}"
-        context.handled[name] = HandledVerb(verb=name, value=value, outcome=told, at=context.now)
-        context.event(Reason.VERB_REFUSED, f"{name}={value}: {told}", warning=True)
+        refusal = f"refused: there is no verb {name}, only {', '.join(Verb)}{meant}"
+        context.handled[name] = HandledVerb(verb=name, value=value, outcome=refusal, at=context.now)
+        context.event(Reason.VERB_REFUSED, f"{name}={value}: {refusal}", warning=True)
 
 
 def _answer(

@@ -122,9 +122,9 @@ def _problem(snapshot: Snapshot, frozen: tuple[FrozenIndex, ...]) -> Problem | N
         wrong = unreachable(model.spec.artifacts, uri, field)
         if wrong is not None:
             return Problem(Reason.INVALID_SPEC, wrong)
-    found = _index_problem(snapshot, frozen) if model.spec.indexing is Indexing.REQUIRED else None
-    if found is not None:
-        return found
+    problem = _index_problem(snapshot, frozen) if model.spec.indexing is Indexing.REQUIRED else None
+    if problem is not None:
+        return problem
     wrong = _unsearchable(model.spec, [index.name for index in frozen])
     if wrong is None:
         return None

@@ -8,7 +8,7 @@ from lockstep_operator.api.release import Stage, Watch
 from lockstep_operator.decide.context.context import MESSAGE_LIMIT, ReconcileContext
 from lockstep_operator.decide.context.transitions import Stay
 from lockstep_operator.decide.gates import analyse, merged
-from lockstep_operator.decide.stages.giving_up import give_up
+from lockstep_operator.decide.stages.ending import give_up
 from lockstep_operator.decide.stages.returning import return_to
 from lockstep_operator.decide.stages.watched import has_failed, way_back
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason

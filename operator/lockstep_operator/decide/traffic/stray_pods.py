@@ -113,8 +113,8 @@ def _is_alive(pod: Object) -> bool:
 def _maker(pod: Object) -> tuple[str, str] | None:
     """Kind and name of the pod's controller."""
     owners = pod["metadata"].get("ownerReferences") or []
-    found = next((owner for owner in owners if owner.get("controller")), None)
-    return None if found is None else (str(found.get("kind")), str(found.get("name")))
+    maker = next((owner for owner in owners if owner.get("controller")), None)
+    return None if maker is None else (str(maker.get("kind")), str(maker.get("name")))
 
 
 def _workload(own: Mapping[str, str]) -> str:
@@ -133,7 +133,7 @@ def _holds_up_a_candidate(context: ReconcileContext, own: Mapping[str, str]) -> 
     """
     selected = entry.selected(context)
     release, component = own.get(labels.RELEASE, ""), own.get(labels.COMPONENT)
-    known = any(found.name == release for found in context.releases)
+    known = any(known.name == release for known in context.releases)
     if selected is None or not known or component != Component.ENCODER:
         return False
     holder = selected.holder

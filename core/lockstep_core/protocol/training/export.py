@@ -23,6 +23,6 @@ class ExportSpec(Contract):
 
     int8: Int8Spec | None = Field(
         default=None,
-        description="Publish it quantised: smaller, faster on one item at a time, less exact, and a"
+        description="Publish it quantised: smaller, faster on a CPU, less exact, and a"
         " space of its own. When left out it has full precision.",
     )

@@ -130,9 +130,10 @@ def test_modules_that_are_run_exist_and_know_their_flags(page: str) -> None:
         spec = importlib.util.find_spec(module)
         assert spec, module
         # A package runs by its `__main__`, and may have no `__init__`.
-        (folder,) = spec.submodule_search_locations or [str(Path(spec.origin or "").parent)]
-        assert not spec.submodule_search_locations or (Path(folder) / "__main__.py").exists()
-        text = "".join(source.read_text() for source in Path(folder).glob("*.py"))
+        places = spec.submodule_search_locations or [str(Path(spec.origin or "").parent)]
+        (folder,) = {Path(place).resolve() for place in places}
+        assert not spec.submodule_search_locations or (folder / "__main__.py").exists()
+        text = "".join(source.read_text() for source in folder.glob("*.py"))
         for flag in (word for word in words if word.startswith("--") and word != "--help"):
             assert f'"{flag}"' in text, f"{module} {flag}"
 

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from lockstep_core.artifacts import InputKind, InputSpec, ModelManifest, describe_files, sha256_file
 from lockstep_core.encoding import Encoder
+from lockstep_core.protocol.artifacts import PixelReading
 from lockstep_core.protocol.training import EncoderSpec
 from lockstep_trainer.artifact.export import compare, evenly_spaced, export
 from lockstep_trainer.evaluation import embed
@@ -40,8 +41,13 @@ CASES = {
 
 
 def contract(inputs: np.ndarray) -> InputSpec:
-    kind = InputKind.IMAGE if inputs.dtype == np.uint8 else InputKind.VECTOR
-    return InputSpec(kind=kind, shape=inputs.shape[1:], dtype=str(inputs.dtype))
+    image = inputs.dtype == np.uint8
+    return InputSpec(
+        kind=InputKind.IMAGE if image else InputKind.VECTOR,
+        shape=inputs.shape[1:],
+        dtype=str(inputs.dtype),
+        pixels=PixelReading.AS_SHOWN if image else None,
+    )
 
 
 @pytest.mark.parametrize("case", list(CASES))

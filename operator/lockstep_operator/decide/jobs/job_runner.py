@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import FrozenIndex
@@ -17,6 +19,7 @@ from lockstep_operator.decide.jobs import attempts
 from lockstep_operator.decide.jobs.job_labels import index_of, kind_of
 from lockstep_operator.decide.jobs.job_status import JobState, Report, Retry, is_over, read_job
 from lockstep_operator.decide.jobs.pod_status import IMAGE_REASONS
+from lockstep_operator.decide.snapshot.snapshot import explain
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import (
@@ -112,7 +115,13 @@ def _start(context: ReconcileContext, name: str, task: Task, attempt: int) -> St
             why = f"{failure.reason}: {failure.message}" if failure else "an attempt failed"
             return _retries(why, attempt, at)
         context.change(name, next_retry_at=None)
-    context.create.append(task.build(attempt))
+    try:
+        job = task.build(attempt)
+    except ValidationError as error:
+        # What is frozen and what is policy were never checked together.
+        message = f"its Job cannot be made with the spec as it is now: {explain(error)}"
+        return stay(Reason.INVALID_SPEC, message)
+    context.create.append(job)
     refusal = context.snapshot.refusal("Job", job_name(name, task.kind, attempt, task.index))
     if refusal is None:
         return _runs(context, name, task)

@@ -67,7 +67,9 @@ class GatewayAPI:
         return _mirror_problem(context) or _refused_by_parent(context)
 
     def look_again_in(self, context: ReconcileContext) -> float | None:
-        return LOOK_AGAIN_SECONDS if _mirror_problem(context) is not None else None
+        # Without the kind there is nothing to look at; when it comes, that is observed.
+        may_pass = context.snapshot.observed.gateway_api and _mirror_problem(context) is not None
+        return LOOK_AGAIN_SECONDS if may_pass else None
 
     def replicas_for(self, context: ReconcileContext, weight: int, mirror: int) -> int:
         """The pods that the share needs, copies counted like requests; at least one."""

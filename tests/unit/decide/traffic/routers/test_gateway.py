@@ -512,3 +512,12 @@ def test_pods_for_a_share(
     spec["rollout"] |= {"traffic": TRAFFIC, "capacity": capacity}
     world.apply_model(**spec).apply_index()
     assert ROUTER.replicas_for(context(world), weight, mirror) == pods
+
+
+def test_a_mirror_is_not_looked_at_again_and_again_where_the_kind_is_not_served() -> None:
+    gateway = {"parentRefs": [{"name": "edge"}]}
+    traffic = {"router": "GatewayAPI", "gateway": gateway}
+    world = worlds.healthy(rollout={"steps": [{"mirror": 10}], "traffic": traffic})
+    assert not world.gateway_api and ROUTER.look_again_in(context(world)) is None
+    world.gateway_api = True
+    assert ROUTER.look_again_in(context(world)) == 60.0

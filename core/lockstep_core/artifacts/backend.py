@@ -251,6 +251,12 @@ class Backend:
             for block in obstore.get(self._store, key).stream(min_chunk_size=BLOCK):
                 yield bytes(block)
 
+    def get_file(self, key: str, file: Path) -> None:
+        """The object as `file`, a block at a time. Raises Absent."""
+        with file.open("wb") as target:
+            for block in self.blocks(key):
+                target.write(block)
+
     def stored(self, key: str) -> Stored:
         """Reads the object once, keeps none of it. Raises Absent."""
         digest, size = hashlib.sha256(), 0

@@ -80,9 +80,7 @@ class DatasetSource:
     def _download(self, key: str, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with target.open("wb") as file:
-                for block in self._backend.blocks(key):
-                    file.write(block)
+            self._backend.get_file(key, target)
         except Absent as error:
             raise ArtifactError(f"data set object {key} vanished: {error}") from error
         return target

@@ -57,9 +57,7 @@ class Checkpoints:
         target = into / checkpoint.name
         key = f"{self.folder}/{checkpoint.name}"
         try:
-            with target.open("wb") as file:
-                for block in self._backend.blocks(key):
-                    file.write(block)
+            self._backend.get_file(key, target)
         except Absent as error:
             raise ArtifactError(f"checkpoint {key} is gone: {error}") from error
         if (actual := sha256_file(target)) != checkpoint.digest:

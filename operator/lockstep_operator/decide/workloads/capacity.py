@@ -64,11 +64,6 @@ def scaling_bounds(context: ReconcileContext, release: Release) -> Bounds | None
     return Bounds(max(scaling.min_replicas, low), scaling.max_replicas)
 
 
-def is_cold(context: ReconcileContext, release: Release) -> bool:
-    """Whether a kept release has given its encoder pods to the one that replaced it."""
-    return _is_shared(context) and release.status.stage is Stage.RETAINED
-
-
 def _is_shared(context: ReconcileContext) -> bool:
     return context.model.spec.rollout.capacity is Capacity.RESOURCE_AWARE
 

@@ -14,7 +14,6 @@ from tests.unit.decide import worlds
 from tests.unit.decide.worlds import World
 
 STORE_UNAVAILABLE, PREEMPTED, BAD_DATASET = 74, 75, 3
-ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
 SLOW = {"name": "latency", "type": "Latency", "quantile": "0.95", "maxMilliseconds": 100}
 CLICKS = {
     "name": "clicks",
@@ -307,31 +306,26 @@ def analysed(*gates: Any) -> World:
     return worlds.canary(steps, at=1, gates=[worlds.GATE, *gates])
 
 
-def measured(world: World, failed: int = 0, times: int = 2) -> World:
-    for _ in range(times):
-        world.measure(failed)
-        world.settle().pass_time(11).settle()
-    return world
-
-
 def analysis_half_done() -> World:
     """One gate has settled, the other has not."""
     patient = SLOW | {"minSamples": 100_000, "inconclusiveLimit": 9}
-    return measured(analysed(ERRORS, patient), times=3)
+    return worlds.measured(analysed(worlds.ERRORS, patient), times=3)
 
 
 def analysis_passed() -> World:
     """A dry run failed, which is in nobody's way."""
-    strict = ERRORS | {"name": "no-errors", "maxRatio": "0.001", "dryRun": True}
-    return measured(analysed(ERRORS, strict), failed=10)
+    strict = worlds.ERRORS | {"name": "no-errors", "maxRatio": "0.001", "dryRun": True}
+    return worlds.measured(analysed(worlds.ERRORS, strict), failed=10)
 
 
 def analysis_undecided() -> World:
-    return measured(analysed(ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0}))
+    return worlds.measured(
+        analysed(worlds.ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0})
+    )
 
 
 def analysis_failed() -> World:
-    return measured(analysed(ERRORS), failed=300).pass_time(31).settle()
+    return worlds.measured(analysed(worlds.ERRORS), failed=300).pass_time(31).settle()
 
 
 def by_a_gateway(*steps: Any) -> World:
@@ -346,31 +340,22 @@ def by_a_gateway(*steps: Any) -> World:
 # -- after the promotion
 
 
-def promoted(gate: Any = ERRORS, **rollout: Any) -> World:
-    """r2 was just promoted, r1 is kept, and the gate judges all requests."""
-    found = {
-        "gates": [worlds.GATE, gate],
-        "afterPromotion": {"gates": [gate["name"]]},
-        **rollout,
-    }
-    world = worlds.healthy(rollout=found)
-    return world.change_model("training.seed", 7).run()
-
-
 def watch_undecided() -> World:
-    return measured(promoted(ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0}))
+    return worlds.measured(
+        worlds.promoted(worlds.ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0})
+    )
 
 
 def watch_failed_and_stays() -> World:
     """What failed stays until what it replaced is ready."""
-    world = promoted()
+    world = worlds.promoted()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
-    return measured(world, failed=300)
+    return worlds.measured(world, failed=300)
 
 
 def watch_failed_and_goes_back() -> World:
     """r1 returns: its pods come first."""
-    return measured(promoted(capacity="ResourceAware"), failed=300)
+    return worlds.measured(worlds.promoted(capacity="ResourceAware"), failed=300)
 
 
 def verbs_remembered() -> World:
@@ -448,7 +433,7 @@ MOMENTS: dict[str, Callable[[], World]] = {
     "canary-approval-required": canary_waits_for_approval,
     "canary-let-past-its-pause": canary_let_past_its_pause,
     "canary-approved": canary_approved,
-    "canary-analysis-begun": lambda: measured(analysed(ERRORS), times=1),
+    "canary-analysis-begun": lambda: worlds.measured(analysed(worlds.ERRORS), times=1),
     "canary-analysis-half-done": analysis_half_done,
     "canary-analysis-passed": analysis_passed,
     "canary-analysis-undecided": analysis_undecided,
@@ -466,13 +451,13 @@ MOMENTS: dict[str, Callable[[], World]] = {
     "serving": worlds.healthy,
     "serving-and-retained": worlds.two,
     "serving-and-retired": lambda: worlds.two().pass_time(90_000).run(),
-    "serving-watched": lambda: measured(promoted(), times=1),
-    "serving-watch-passed": lambda: measured(promoted()),
-    "serving-watch-of-a-query": lambda: promoted(CLICKS),
+    "serving-watched": lambda: worlds.measured(worlds.promoted(), times=1),
+    "serving-watch-passed": lambda: worlds.measured(worlds.promoted()),
+    "serving-watch-of-a-query": lambda: worlds.promoted(CLICKS),
     "serving-watch-undecided": watch_undecided,
     "serving-watch-failed": watch_failed_and_stays,
     "serving-watch-failed-going-back": watch_failed_and_goes_back,
-    "rolled-back-by-a-watch": lambda: measured(promoted(), failed=300).run(),
+    "rolled-back-by-a-watch": lambda: worlds.measured(worlds.promoted(), failed=300).run(),
     "rolled-back-by-a-person": lambda: worlds.two().annotate("rollback", "r1").run(),
     "aborted": lambda: worlds.second("Training").annotate("abort", "r2").run(),
     "retried": lambda: training_failed().annotate("retry", "r2").settle(),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.unit.decide import worlds
@@ -11,7 +9,6 @@ from tests.unit.decide.worlds import World
 
 pytestmark = pytest.mark.unit
 
-ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
 BUSINESS = {
     "name": "clicks",
     "type": "Prometheus",
@@ -21,27 +18,8 @@ BUSINESS = {
 SAYS_WHICH = "errors: 5xx 30% > 5% FAIL"
 
 
-def promoted(gate: Any = ERRORS, **rollout: Any) -> World:
-    """r2 was just promoted, r1 is kept, and the gate judges all requests."""
-    found = {
-        "gates": [worlds.GATE, gate],
-        "afterPromotion": {"gates": [gate["name"]]},
-        **rollout,
-    }
-    world = worlds.healthy(rollout=found)
-    return world.change_model("training.seed", 7).run()
-
-
-def judged(world: World, failed: int = 0, times: int = 2) -> World:
-    """So many measurements come, an interval apart."""
-    for _ in range(times):
-        world.measure(failed)
-        world.settle().pass_time(11).settle()
-    return world
-
-
 def test_edge_18b_a_promoted_release_is_judged_on_all_requests_and_stays() -> None:
-    world = promoted()
+    world = worlds.promoted()
     assert world.entry() == "glyphs-r2" and world.record(2)["watch"].get("verdict") is None
     status = world.status
     assert (status["phase"], world.says("Serving")) == ("Progressing", ("True", "Serving"))
@@ -51,7 +29,7 @@ def test_edge_18b_a_promoted_release_is_judged_on_all_requests_and_stays() -> No
     before = len(world.writes)
     world.pass_time(5).settle()
     assert len(world.writes) == before, "nothing is written while it is measured"
-    judged(world)
+    worlds.measured(world)
     assert world.record(2)["watch"]["verdict"] == "Pass"
     assert world.status["phase"] == "Healthy" and world.entry() == "glyphs-r2"
     assert [g["name"] for g in world.status["gates"]] == ["relevance", "errors"]
@@ -60,7 +38,7 @@ def test_edge_18b_a_promoted_release_is_judged_on_all_requests_and_stays() -> No
 
 
 def test_edge_18b_a_gate_that_fails_takes_the_entry_back_and_the_spec_does_not_fight_it() -> None:
-    world = judged(promoted(), failed=300).run()
+    world = worlds.measured(worlds.promoted(), failed=300).run()
     assert world.entry() == "glyphs-r1" and world.stage(2) == "Retained"
     assert world.record(2)["outcome"] == "RolledBack"
     assert world.record(2)["lastFailure"]["stage"] == "Serving"
@@ -85,30 +63,30 @@ def test_edge_18b_a_gate_that_fails_takes_the_entry_back_and_the_spec_does_not_f
 
 
 def test_edge_18b_a_person_may_go_forward_again_and_it_is_not_judged_twice() -> None:
-    world = judged(promoted(), failed=300).run()
+    world = worlds.measured(worlds.promoted(), failed=300).run()
     world.annotate("rollback", "r2").run()
     assert world.entry() == "glyphs-r2" and "watch" not in world.record(2)
-    judged(world, failed=300).run()
+    worlds.measured(world, failed=300).run()
     assert world.entry() == "glyphs-r2" and world.status["phase"] == "Healthy"
 
 
 def test_edge_18b_another_spec_is_released_after_it_went_back() -> None:
-    world = judged(promoted(), failed=300).run()
+    world = worlds.measured(worlds.promoted(), failed=300).run()
     world.change_model("training.seed", 8).run()
     assert world.entry() == "glyphs-r3" and world.stage(1) == "Retained"
-    judged(world)
+    worlds.measured(world)
     assert world.status["phase"] == "Healthy"
 
 
 def test_the_first_release_has_nothing_to_go_back_to_and_is_not_judged() -> None:
-    found = {"gates": [worlds.GATE, ERRORS], "afterPromotion": {"gates": ["errors"]}}
+    found = {"gates": [worlds.GATE, worlds.ERRORS], "afterPromotion": {"gates": ["errors"]}}
     world = worlds.healthy(rollout=found)
     assert "watch" not in world.record(1) and world.status["phase"] == "Healthy"
 
 
 def test_data_that_do_not_decide_change_nothing_and_are_told() -> None:
-    world = promoted(ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0})
-    judged(world)
+    world = worlds.promoted(worlds.ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0})
+    worlds.measured(world)
     assert world.entry() == "glyphs-r2"
     assert (world.status["phase"], world.says("Ready")) == ("Healthy", ("True", "GateInconclusive"))
     message = world.status["message"]
@@ -120,32 +98,32 @@ def test_data_that_do_not_decide_change_nothing_and_are_told() -> None:
 
 
 def test_inconclusive_may_be_asked_to_fail() -> None:
-    gate = ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0, "onInconclusive": "Fail"}
-    assert judged(promoted(gate)).run().entry() == "glyphs-r1"
+    gate = worlds.ERRORS | {"minSamples": 100_000, "inconclusiveLimit": 0, "onInconclusive": "Fail"}
+    assert worlds.measured(worlds.promoted(gate)).run().entry() == "glyphs-r1"
 
 
 def test_a_dry_run_takes_nothing_back() -> None:
-    world = judged(promoted(ERRORS | {"dryRun": True}), failed=300).run()
+    world = worlds.measured(worlds.promoted(worlds.ERRORS | {"dryRun": True}), failed=300).run()
     assert world.entry() == "glyphs-r2" and world.record(2)["watch"]["verdict"] == "Pass"
 
 
 def test_a_person_settles_for_it() -> None:
-    world = promoted().annotate("promote", "r2").settle()
+    world = worlds.promoted().annotate("promote", "r2").settle()
     assert world.handled("promote") == "accepted: r2 is judged no more"
-    judged(world, failed=300).run()
+    worlds.measured(world, failed=300).run()
     assert world.entry() == "glyphs-r2" and world.status["phase"] == "Healthy"
     assert world.plan.measure == ()
 
 
 def test_gates_that_nobody_asks_for_any_more_are_not_measured() -> None:
-    world = promoted().change_model("rollout.afterPromotion", None).settle()
+    world = worlds.promoted().change_model("rollout.afterPromotion", None).settle()
     assert "watch" not in world.record(2) and world.status["phase"] == "Healthy"
 
 
 def test_what_failed_stays_until_what_it_replaced_is_whole() -> None:
-    world = promoted()
+    world = worlds.promoted()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     assert world.entry() == "glyphs-r2" and world.status["phase"] == "Degraded"
     assert "It stays: r1 is not whole to go back to." in world.status["message"]
     assert "r2 serves all requests." in world.status["message"]
@@ -153,10 +131,10 @@ def test_what_failed_stays_until_what_it_replaced_is_whole() -> None:
 
 
 def test_what_failed_stays_where_nothing_is_kept() -> None:
-    world = promoted(rollbackWindow={"releases": 1, "seconds": 40})
+    world = worlds.promoted(rollbackWindow={"releases": 1, "seconds": 40})
     world.pass_time(41).settle()
     assert world.stage(1) == "Retired"
-    judged(world, failed=300).run()
+    worlds.measured(world, failed=300).run()
     assert world.entry() == "glyphs-r2" and world.says("Stalled") == ("True", "GateFailed")
     assert "no release is kept whole to go back to" in world.status["message"]
     world.annotate("promote", "r2").settle()
@@ -165,10 +143,10 @@ def test_what_failed_stays_where_nothing_is_kept() -> None:
 
 @pytest.mark.parametrize("stage", ["Training", "Indexing", "Warming", "Canary"])
 def test_what_is_on_its_way_gives_way_and_comes_again(stage: str) -> None:
-    world = promoted()
+    world = worlds.promoted()
     world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {}}])
     world.change_model("training.seed", 8).run_to(stage, 3)
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     for _ in range(4):
         world.ready_all().pass_time(31).settle()
     assert world.entry() == "glyphs-r1" and world.stage(3) == "Superseded"
@@ -179,7 +157,7 @@ def test_what_is_on_its_way_gives_way_and_comes_again(stage: str) -> None:
 
 def test_a_verdict_stands_through_a_kill_between_its_record_and_the_switch() -> None:
     for kill_after in range(4):
-        world = promoted()
+        world = worlds.promoted()
         world.measure()
         world.settle().pass_time(11).settle()
         world.measure(300)
@@ -190,12 +168,12 @@ def test_a_verdict_stands_through_a_kill_between_its_record_and_the_switch() -> 
             world.measurements.clear()
         world.run()
         for _ in range(3):
-            judged(world, failed=300).run()
+            worlds.measured(world, failed=300).run()
         assert world.entry() == "glyphs-r1", kill_after
 
 
 def test_the_query_of_a_business_figure_names_what_was_replaced() -> None:
-    world = promoted(BUSINESS)
+    world = worlds.promoted(BUSINESS)
     (request,) = world.plan.measure
     assert request.what.promql == 'x{old="glyphs-r1"}'
 
@@ -205,7 +183,7 @@ def test_the_query_of_a_business_figure_names_what_was_replaced() -> None:
 
 def beside_a_canary() -> World:
     """r2 is judged after its promotion while r3 has half of the requests."""
-    world = promoted(steps=[])
+    world = worlds.promoted(steps=[])
     world.change_model("rollout.steps", [{"setWeight": 50}, {"pause": {}}])
     world.change_model("training.seed", 8).run_to("Canary", 3)
     for _ in range(3):
@@ -225,30 +203,30 @@ def only(world: World, bad: str, times: int = 20) -> World:
 
 
 def test_the_way_back_leads_to_no_release_that_failed_itself() -> None:
-    world = promoted(rollbackWindow={"releases": 2, "seconds": 86400})
+    world = worlds.promoted(rollbackWindow={"releases": 2, "seconds": 86400})
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     world.change_model("training.seed", 8)
     only(world, "glyphs-r1-encoder")
     assert world.entry() == "glyphs-r3" and world.stage(2) == "Retained"
     world.ready_all().settle().pass_time(40).settle()
     assert "and r1 returns if it fails" in world.status["message"]
-    assert judged(world, failed=300).run().entry() == "glyphs-r1"
+    assert worlds.measured(world, failed=300).run().entry() == "glyphs-r1"
 
 
 def test_a_window_with_one_place_keeps_the_release_that_did_not_fail() -> None:
-    world = promoted()
+    world = worlds.promoted()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     world.change_model("training.seed", 8)
     only(world, "glyphs-r1-encoder").pass_time(31).settle()
     assert (world.stage(1), world.stage(2)) == ("Retained", "Retired")
 
 
 def test_a_way_back_that_leads_nowhere_is_tried_once_and_the_next_spec_is_released() -> None:
-    world = promoted(capacity="ResourceAware")
+    world = worlds.promoted(capacity="ResourceAware")
     world.ready_all().settle()
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     for _ in range(3):
         only(world, "glyphs-r1-encoder", 3)
         world.pass_time(1000).settle()
@@ -286,7 +264,7 @@ def test_a_release_that_failed_and_cannot_answer_keeps_nobody_from_going_back() 
     ],
 )
 def test_a_person_ends_the_way_back(verb: str, release: str, verdict: str | None) -> None:
-    world = judged(promoted(capacity="ResourceAware"), failed=300)
+    world = worlds.measured(worlds.promoted(capacity="ResourceAware"), failed=300)
     assert (world.stage(1), world.stage(2)) == ("Promoting", "Serving")
     world.annotate(verb, release).settle()
     assert world.handled(verb).startswith("accepted")
@@ -297,15 +275,15 @@ def test_a_person_ends_the_way_back(verb: str, release: str, verdict: str | None
 
 
 def test_gates_that_are_taken_away_do_not_hide_why_it_goes_back() -> None:
-    world = judged(promoted(capacity="ResourceAware"), failed=300)
+    world = worlds.measured(worlds.promoted(capacity="ResourceAware"), failed=300)
     world.change_model("rollout.afterPromotion", None).run()
     assert world.entry() == "glyphs-r1" and "failed after its promotion" in world.status["message"]
 
 
 def test_a_failure_is_not_undone_by_a_spec_that_goes_there_and_back() -> None:
-    world = promoted()
+    world = worlds.promoted()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     world.change_model("training.seed", 0).settle().run()
     assert world.entry() == "glyphs-r1" and world.record(2)["outcome"] == "RolledBack"
     world.change_model("training.seed", 7).run()
@@ -313,7 +291,7 @@ def test_a_failure_is_not_undone_by_a_spec_that_goes_there_and_back() -> None:
 
 
 def test_a_release_that_returns_before_its_verdict_is_judged_again() -> None:
-    world = promoted().change_model("training.seed", 0).run()
+    world = worlds.promoted().change_model("training.seed", 0).run()
     assert world.entry() == "glyphs-r1"
     world.change_model("training.seed", 7).run()
     assert world.entry() == "glyphs-r2" and world.says("Ready") == ("False", "Watched")
@@ -321,7 +299,7 @@ def test_a_release_that_returns_before_its_verdict_is_judged_again() -> None:
 
 def test_no_release_is_made_that_would_only_give_way() -> None:
     world = beside_a_canary()
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     for _ in range(4):
         world.ready_all().pass_time(31).settle()
     assert world.entry() == "glyphs-r1"
@@ -332,26 +310,26 @@ def test_no_release_is_made_that_would_only_give_way() -> None:
 def test_its_replays_end_with_the_verdict() -> None:
     live = {"name": "live", "type": "LiveRecall", "k": 1, "min": "0.9", "minSamples": 300}
     found = {
-        "gates": [worlds.GATE, ERRORS, live],
+        "gates": [worlds.GATE, worlds.ERRORS, live],
         "afterPromotion": {"gates": ["errors", "live"]},
     }
     world = worlds.healthy(rollout=found).change_model("training.seed", 7).run_to("Serving", 2)
     world.settle()
     assert "glyphs-r2-replay-live-1" in world.jobs()
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     world.ready_all().settle()
     assert world.entry() == "glyphs-r1" and "glyphs-r2-replay-live-1" not in world.jobs()
 
 
 def test_a_failure_is_told_while_another_change_waits() -> None:
-    world = promoted()
+    world = worlds.promoted()
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)
-    judged(world, failed=300)
+    worlds.measured(world, failed=300)
     world.change_model("rollout.paused", True).change_model("training.seed", 8).settle()
     assert world.status["phase"] == "Degraded"
     assert "r2 failed after its promotion: errors: 5xx 30%" in world.status["message"]
 
 
 def test_a_candidate_does_not_hide_that_stable_is_judged() -> None:
-    world = promoted().change_model("training.seed", 8).run_to("Training", 3)
+    world = worlds.promoted().change_model("training.seed", 8).run_to("Training", 3)
     assert "r2 is still judged on its requests." in world.status["message"]

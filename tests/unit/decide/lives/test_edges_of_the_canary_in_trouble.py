@@ -272,23 +272,19 @@ def test_edge_21_a_retry_begins_with_no_weight_and_no_live_verdict() -> None:
 
 # -- edge 13, 14: gates that are measured live
 
-ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
-SCARCE = ERRORS | {"name": "scarce", "minSamples": 99_999}
+SCARCE = worlds.ERRORS | {"name": "scarce", "minSamples": 99_999}
 JUDGED = [*HALF, {"analysis": {"gates": ["scarce"]}}, {"analysis": {"gates": ["errors"]}}]
 
 
 def judged(steps: Any = JUDGED) -> World:
     at = next(i for i, step in enumerate(steps) if "analysis" in step)
-    gates = [worlds.GATE, ERRORS, SCARCE]
+    gates = [worlds.GATE, worlds.ERRORS, SCARCE]
     found: World = canary(steps=steps, at=at, gates=gates)
     return found
 
 
 def measure(world: World, failed: int = 0, times: int = 6) -> World:
-    for _ in range(times):
-        world.measure(failed)
-        world.settle().pass_time(10).settle()
-    return world
+    return worlds.measured(world, failed, times, seconds=10)
 
 
 def test_edge_13_a_live_gate_that_fails_is_told_as_that_until_it_is_measured_anew() -> None:

@@ -28,8 +28,7 @@ pick = st.integers(min_value=0, max_value=1000)
 
 SHORT_STEPS = [{"setWeight": 50}, {"pause": {"seconds": 30}}]
 JUDGED_STEPS = [{"setWeight": 50}, {"analysis": {"gates": ["errors"]}}]
-ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
-GATES = [worlds.GATE, ERRORS]
+GATES = [worlds.GATE, worlds.ERRORS]
 ROUTE = {"router": "GatewayAPI", "gateway": {"parentRefs": [{"name": "edge"}]}}
 IMPORTED = {
     "training": None,

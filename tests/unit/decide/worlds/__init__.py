@@ -8,6 +8,7 @@ from tests.unit.decide.worlds.manifests import config_text, made_by, served_buil
 from tests.unit.decide.worlds.operator import Conflict, Killed, is_empty
 from tests.unit.decide.worlds.specs import (
     DATA,
+    ERRORS,
     GATE,
     MODEL,
     NAMESPACE,
@@ -17,11 +18,20 @@ from tests.unit.decide.worlds.specs import (
     index_spec,
     model_spec,
 )
-from tests.unit.decide.worlds.starts import canary, healthy, promoting, second, two
+from tests.unit.decide.worlds.starts import (
+    canary,
+    healthy,
+    measured,
+    promoted,
+    promoting,
+    second,
+    two,
+)
 from tests.unit.decide.worlds.world import World
 
 __all__ = [
     "DATA",
+    "ERRORS",
     "GATE",
     "MODEL",
     "NAMESPACE",
@@ -37,7 +47,9 @@ __all__ = [
     "index_spec",
     "is_empty",
     "made_by",
+    "measured",
     "model_spec",
+    "promoted",
     "promoting",
     "second",
     "served_build",

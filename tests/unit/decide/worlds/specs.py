@@ -22,6 +22,8 @@ GATE = {
     "minGainOverBaseline": "0.05",
     "minSamples": 300,
 }
+# A gate of live requests.
+ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
 # The kinds whose status the operator writes.
 OWN = ("EmbeddingModel", "VectorIndex", "EmbeddingRelease")
 # A canary with a pause that ends by itself, and one that waits for a person.

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.decide.worlds.operator import Killed
-from tests.unit.decide.worlds.specs import STEPS, model_spec
+from tests.unit.decide.worlds.specs import ERRORS, GATE, STEPS, model_spec
 from tests.unit.decide.worlds.world import World
 
 
@@ -34,6 +34,24 @@ def promoting() -> World:
         world.step(kill_after=1)
     assert world.stage(2) == "Promoting" and world.entry() == "glyphs-r1"
     world.restart()
+    return world
+
+
+def promoted(gate: Any = ERRORS, **rollout: Any) -> World:
+    """r2 was just promoted, r1 is kept, and the gate judges all requests."""
+    found = {
+        "gates": [GATE, gate],
+        "afterPromotion": {"gates": [gate["name"]]},
+        **rollout,
+    }
+    return healthy(rollout=found).change_model("training.seed", 7).run()
+
+
+def measured(world: World, failed: int = 0, times: int = 2, seconds: int = 11) -> World:
+    """So many measurements come, so many seconds apart."""
+    for _ in range(times):
+        world.measure(failed)
+        world.settle().pass_time(seconds).settle()
     return world
 
 

@@ -3,7 +3,8 @@
     visitors.py --url http://glyphs:8080/v1/search --data /artifacts/datasets/glyphs.npz
 
 Runs in a pod, so it meets the Service as users do. Each request is a connection of its own: the
-share of the answers is then the share of the pods. `GET /counts` on the port tells the tally.
+share of the answers is then the share of the pods. `GET /counts` on the port tells the tally; with
+it how often the nearest other drawing was one of the same character.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from __future__ import annotations
 import argparse
 import base64
 import io
-import itertools
 import json
 import socket
 import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,16 +32,31 @@ TIMEOUT_SECONDS = 10.0
 SPACES = ("x-lockstep-space", "x-lockstep-index-space")
 
 
+@dataclass(frozen=True)
+class Question:
+    """The body of a search with one drawing, the drawing's own id, and its character."""
+
+    body: bytes
+    id: str = ""
+    label: str = ""
+
+    def is_answered_by(self, hits: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the nearest drawing but this one itself is of the same character."""
+        others = (hit for hit in hits if hit["id"] != self.id)
+        nearest = next(others, None)
+        return nearest is not None and nearest["label"] == self.label
+
+
 class Tally:
     """Answers by the release that their header names, and what must never be."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._answers: Counter[str] = Counter()
-        self._failed = self._mixed = 0
+        self._failed = self._mixed = self._right = 0
         self._last_failure = ""
 
-    def take(self, headers: Mapping[str, str], body: Mapping[str, Any]) -> None:
+    def take(self, headers: Mapping[str, str], body: Mapping[str, Any], question: Question) -> None:
         """Counts an answer. It is mixed when any of its spaces, or its release, is not the other.
 
         Raises LookupError or TypeError when the answer does not say who gave it.
@@ -52,6 +68,7 @@ class Tally:
         with self._lock:
             self._answers[release] += 1
             self._mixed += len(spaces) != 1 or body["release"] != release
+            self._right += question.is_answered_by(body["results"][0])
 
     def fail(self, error: Exception) -> None:
         with self._lock:
@@ -64,37 +81,40 @@ class Tally:
                 "answers": dict(self._answers),
                 "failed": self._failed,
                 "mixed": self._mixed,
+                "right": self._right,
                 "lastFailure": self._last_failure,
             }
 
 
-def questions(path: Path, count: int) -> list[bytes]:
-    """Bodies of searches with `count` drawings of the set, evenly spread."""
+def questions(path: Path, seed: int) -> Iterator[Question]:
+    """The drawings of the set, each once, in a random order; and again in another, for ever."""
     with np.load(path, allow_pickle=False) as arrays:
-        inputs = arrays["inputs"]
-    bodies = []
-    for row in np.linspace(0, len(inputs) - 1, count).astype(int):
-        buffer = io.BytesIO()
-        Image.fromarray(inputs[row], mode="L").save(buffer, "PNG")
-        uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-        bodies.append(json.dumps({"input": uri, "k": 5}).encode())
-    return bodies
+        inputs, labels, ids = arrays["inputs"], arrays["labels"], arrays["ids"]
+    random = np.random.default_rng(seed)
+    while True:
+        for row in random.permutation(len(inputs)):
+            buffer = io.BytesIO()
+            Image.fromarray(inputs[row], mode="L").save(buffer, "PNG")
+            uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+            body = json.dumps({"input": uri, "k": 5}).encode()
+            yield Question(body, str(ids[row]), str(labels[row]))
 
 
-def ask(url: str, body: bytes, tally: Tally) -> None:
+def ask(url: str, question: Question, tally: Tally) -> None:
     """One search, on a connection of its own."""
-    asked = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})
+    headers = {"content-type": "application/json"}
+    asked = urllib.request.Request(url, data=question.body, headers=headers)
     try:
         with urllib.request.urlopen(asked, timeout=TIMEOUT_SECONDS) as answer:
-            tally.take(answer.headers, json.load(answer))
+            tally.take(answer.headers, json.load(answer), question)
     except (OSError, HTTPException, LookupError, TypeError, ValueError) as error:
         tally.fail(error)
 
 
-def visit(url: str, bodies: list[bytes], tally: Tally, *, first: int, pause: float) -> None:
+def visit(url: str, asked: Iterator[Question], tally: Tally, *, pause: float) -> None:
     """One visitor, who asks for ever."""
-    for turn in itertools.count(first):
-        ask(url, bodies[turn % len(bodies)], tally)
+    for question in asked:
+        ask(url, question, tally)
         time.sleep(pause)
 
 
@@ -139,12 +159,10 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     arguments = _arguments()
-    tally, bodies = Tally(), questions(arguments.data, 200)
+    tally = Tally()
     for number in range(arguments.visitors):
-        # Each begins elsewhere among the drawings.
-        first = number * len(bodies) // arguments.visitors
-        options = {"first": first, "pause": arguments.pause}
-        work = (arguments.url, bodies, tally)
+        work = (arguments.url, questions(arguments.data, seed=number), tally)
+        options = {"pause": arguments.pause}
         threading.Thread(target=visit, args=work, kwargs=options, daemon=True).start()
     serve(tally, arguments.port).serve_forever()
 

@@ -10,7 +10,7 @@ from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import seconds_left
 from lockstep_operator.decide.context.traffic import Traffic
 from lockstep_operator.decide.context.transitions import End, Enter, Fail, Note, Stay, stay
-from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.jobs.stuck import find_stuck
 from lockstep_operator.decide.traffic.traffic import has_all_requests, selected_release
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason, word_of
@@ -83,7 +83,7 @@ def _kept_share(context: ReconcileContext, release: Release, stable: Release) ->
 
 def _has_no_room(context: ReconcileContext, stable: Release) -> bool:
     """Whether stable waits for room that the candidate may hold: fewer pods answer then."""
-    stuck = pod_status.find_stuck(context.snapshot.serving_pods(stable.name))
+    stuck = find_stuck(context.snapshot.serving_pods(stable.name))
     return stuck is not None and stuck.reason is Reason.UNSCHEDULABLE
 
 

@@ -306,7 +306,7 @@ ALLOWED = {
     "gateways.gateway.networking.k8s.io": "get",
     GATEWAY_CLASSES: "get",
     "pods": "list watch",
-    "events": "create",
+    "events": "list create",
 }
 NEVER = (
     *("secrets", "configmaps", "serviceaccounts", "serviceaccounts/token", "nodes", "namespaces"),

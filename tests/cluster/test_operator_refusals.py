@@ -22,9 +22,7 @@ from tests.cluster.support.operator_process import OperatorProcess, chart_kubeco
 from tests.cluster.support.specs import GOOD_INDEX, GOOD_MODEL, spoiled
 
 TOLD_BY_A_NODE = ("data-missing", "data-changed")
-# Told a minute after the Job controller could not make the pod: a unit test of edge 7 has it.
-TOLD_LATE = ("priority-class-missing",)
-HERE = tuple(r for r in OPERATOR_REFUSES if r.name not in TOLD_BY_A_NODE + TOLD_LATE)
+HERE = tuple(r for r in OPERATOR_REFUSES if r.name not in TOLD_BY_A_NODE)
 
 
 def _unschedulable(message: str) -> dict[str, Any]:
@@ -114,7 +112,7 @@ def test_the_operator_names_the_field_and_the_fix(
         ready = [c for c in status.get("conditions") or [] if c["type"] == "Ready"]
         return next((c for c in ready if all(w in c["message"] for w in refusal.message)), None)
 
-    ready = wait_for(f"Ready says {refusal.message}", told, 20)
+    ready = wait_for(f"Ready says {refusal.message}", told, 30)
     assert ready["status"] == "False"
     assert ready["reason"] not in ("", "Healthy")
     found = control_plane.get(refusal.kind, name, namespace)
@@ -142,7 +140,7 @@ def test_a_claim_that_is_mended_in_the_spec_starts_a_release_that_can_run(
 
 def test_every_bad_spec_is_told_somewhere() -> None:
     names = {refusal.name for refusal in OPERATOR_REFUSES}
-    assert {*TOLD_BY_A_NODE, *TOLD_LATE} <= names
+    assert {*TOLD_BY_A_NODE} <= names
     assert len(HERE) >= 7
 
 

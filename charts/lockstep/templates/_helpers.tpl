@@ -122,6 +122,7 @@ embeddingmodels/scale, vectorindexes/scale
   resources: [pods]
   verbs: [list, watch]
 - apiGroups: [""]
+  # Its own, and what the cluster says about Jobs and pods that do not start.
   resources: [events]
-  verbs: [create]
+  verbs: [list, create]
 {{- end }}

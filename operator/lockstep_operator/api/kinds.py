@@ -178,7 +178,7 @@ GATEWAY_CLASS = ResourceKind(
 )
 # Of the core group: events.k8s.io/v1 is the same object, and refuses the older fields that
 # `kubectl describe` and `--sort-by=.lastTimestamp` read.
-EVENT = ResourceKind("v1", "Event", "events", verbs=("create",))
+EVENT = ResourceKind("v1", "Event", "events", verbs=("list", "create"))
 LEASE = ResourceKind(
     "coordination.k8s.io/v1", "Lease", "leases", verbs=("create", "get", "update"), scope=Scope.OWN
 )

@@ -146,8 +146,8 @@ class RolloutSpec(Contract):
         default=900,
         ge=1,
         le=31_536_000,
-        description="Longest wait for pods to become ready, and for a weight to be read back."
-        " Stands still while paused.",
+        description="Longest wait for a Job's pod to start, for pods to become ready, and for a"
+        " weight to be read back. Stands still while paused, and while a queue holds the Job.",
     )
     abort_scale_down_delay_seconds: int = Field(
         default=30,

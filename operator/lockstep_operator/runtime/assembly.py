@@ -25,6 +25,7 @@ from lockstep_operator.runtime.optional import OptionalKinds
 from lockstep_operator.runtime.probing import Prober
 from lockstep_operator.runtime.queue import WorkQueue
 from lockstep_operator.runtime.reconcile import Reconciler, start_workers, utc_now
+from lockstep_operator.runtime.seen_events import EventReader
 from lockstep_operator.runtime.sync import Synchroniser
 
 # A plan's writes take milliseconds each; what is not done by then is redone by the next leader.
@@ -95,6 +96,7 @@ class Operator:
             decide=decide,
             settings=self._config.settings,
             gateways=Gateways(api),
+            events=EventReader(api),
         )
 
     def observe(self, kind: ResourceKind, event: Any) -> None:

@@ -99,6 +99,16 @@ class Api:
                 return
             query["continue"] = token
 
+    async def some(
+        self, kind: ResourceKind, namespace: str, *, fields: Mapping[str, str], limit: int
+    ) -> list[Object]:
+        """Up to `limit` objects whose fields have these values."""
+        selector = ",".join(f"{field}={value}" for field, value in sorted(fields.items()))
+        query = {"limit": str(limit), "fieldSelector": selector}
+        page = await self._call("list", "GET", kind, kind.path(namespace), query=query)
+        found: list[Object] = page.get("items") or []
+        return found
+
     async def watch(
         self, kind: ResourceKind, namespace: str | None, version: int, *, seconds: int
     ) -> AsyncIterator[Object]:

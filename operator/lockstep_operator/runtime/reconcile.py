@@ -19,6 +19,7 @@ from lockstep_operator.runtime.errors import ApiError, Conflict, NotLeading, Una
 from lockstep_operator.runtime.gateways import Gateways
 from lockstep_operator.runtime.measuring import Measurer
 from lockstep_operator.runtime.queue import Key, ShutDown, WorkQueue
+from lockstep_operator.runtime.seen_events import EventReader
 
 WORKERS = 16
 # Passes in a row that wrote something. A plan settles in a handful; more is two programs fighting
@@ -49,6 +50,7 @@ class Reconciler:
         decide: Decide,
         settings: Settings,
         gateways: Gateways | None = None,
+        events: EventReader | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._queue = queue
@@ -58,6 +60,7 @@ class Reconciler:
         self._decide = decide
         self._settings = settings
         self._gateways = gateways
+        self._events = events
         self._now = now
         self._refusals: dict[Key, tuple[Refusal, ...]] = {}
         self._crashes: dict[Key, str] = {}
@@ -95,6 +98,7 @@ class Reconciler:
     async def _reconcile(self, key: Key) -> str:
         try:
             observed = await self._with_gateways(self.gather(key))
+            observed = await self._with_events(observed)
             plan = self._decide(observed, self._settings, self._now())
             outcome = await self._applier.carry_out(key, plan, observed.refusals)
         except ApiError as error:
@@ -108,6 +112,11 @@ class Reconciler:
         if self._gateways is None or not observed.gateway_api:
             return observed
         return replace(observed, gateways=await self._gateways.of(observed.model))
+
+    async def _with_events(self, observed: Observed) -> Observed:
+        if self._events is None:
+            return observed
+        return replace(observed, events=await self._events.of(observed, self._now()))
 
     def _retry(self, key: Key, error: ApiError) -> str:
         wait = error.retry_after if isinstance(error, Unavailable) else 0.0

@@ -658,7 +658,7 @@ OPERATOR_REFUSES = (
     OperatorRefusal(
         "priority-class-missing",
         "EmbeddingModel",
-        ("no-such-priority",),
+        ("no PriorityClass with name no-such-priority", "`spec.training.template`.priorityClass"),
         model={f"{_TEMPLATE}.priorityClassName": "no-such-priority"},
     ),
     OperatorRefusal(

@@ -4,3 +4,5 @@
 REFUSED_AGAIN_SECONDS = 30.0
 # An object of a previous identity that is still going, by the name of one that is to be made.
 REMNANT_SECONDS = 5.0
+# What does not start is looked at again: its Events change without news of the object.
+UNSTARTED_SECONDS = 30.0

@@ -75,7 +75,8 @@ def _index(check: GateCheck) -> FrozenIndex | str:
 
 def _read(check: GateCheck, job: Object) -> Report:
     snapshot = check.context.snapshot
-    report = read_job(job, snapshot.pods_of_job(job), JobKind.REPLAY, snapshot.now)
+    pods, events = snapshot.pods_of_job(job), snapshot.observed.events
+    report = read_job(job, pods, JobKind.REPLAY, snapshot.now, events)
     if report.look_again_in is not None:
         check.context.wake_in(report.look_again_in)
     return report

@@ -15,10 +15,10 @@ from lockstep_operator.decide.context.pauses import seconds_left
 from lockstep_operator.decide.context.plan import reference
 from lockstep_operator.decide.context.transitions import Fail, Stay, stay
 from lockstep_operator.decide.context.waits import REFUSED_AGAIN_SECONDS, REMNANT_SECONDS
-from lockstep_operator.decide.jobs import attempts
+from lockstep_operator.decide.jobs import attempts, obstacles
 from lockstep_operator.decide.jobs.job_labels import index_of, kind_of
 from lockstep_operator.decide.jobs.job_status import JobState, Report, Retry, is_over, read_job
-from lockstep_operator.decide.jobs.pod_status import IMAGE_REASONS
+from lockstep_operator.decide.snapshot.observed import Refusal
 from lockstep_operator.decide.snapshot.snapshot import explain
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
@@ -83,7 +83,9 @@ def run(context: ReconcileContext, name: str, task: Task) -> Result | Stay | Fai
     job = context.snapshot.child("Job", job_id, release.uid)
     if job is None:
         return _start(context, name, task, attempt)
-    report = read_job(job, context.snapshot.pods_of_job(job), task.kind, context.snapshot.now)
+    snapshot = context.snapshot
+    pods, events = snapshot.pods_of_job(job), snapshot.observed.events
+    report = read_job(job, pods, task.kind, snapshot.now, events)
     if report.look_again_in is not None:
         context.wake_in(report.look_again_in)
     if report.result is not None and report.state is JobState.COMPLETE:
@@ -97,7 +99,7 @@ def run(context: ReconcileContext, name: str, task: Task) -> Result | Stay | Fai
     return _runs(context, name, task)
 
 
-def _start(context: ReconcileContext, name: str, task: Task, attempt: int) -> Stay:
+def _start(context: ReconcileContext, name: str, task: Task, attempt: int) -> Stay | Fail:
     others = [
         job for job in _live(context, name, task) if "deletionTimestamp" not in job["metadata"]
     ]
@@ -121,13 +123,43 @@ def _start(context: ReconcileContext, name: str, task: Task, attempt: int) -> St
         # What is frozen and what is policy were never checked together.
         message = f"its Job cannot be made with the spec as it is now: {explain(error)}"
         return stay(Reason.INVALID_SPEC, message)
-    context.create.append(job)
     refusal = context.snapshot.refusal("Job", job_name(name, task.kind, attempt, task.index))
-    if refusal is None:
-        return _runs(context, name, task)
+    if refusal is not None:
+        return _refused(context, name, task, job, refusal)
+    context.create.append(job)
+    return _runs(context, name, task)
+
+
+def _refused(
+    context: ReconcileContext, name: str, task: Task, job: Object, refusal: Refusal
+) -> Stay | Fail:
+    """The API server did not take the Job: it is sent again, unless that is no use or too late."""
+    obstacle = obstacles.refusal(refusal.message)
+    what = f"the API server refused Job {refusal.name}"
+    fix = obstacle.mend.advice(task.settings.template_field)
+    if obstacle.final:
+        return Fail(Reason.WRITE_REFUSED, f"{what}: {refusal.message}; {fix}")
+    left = seconds_left(context, name, _due_since(context, name, task))
+    if left is not None and left <= 0:
+        seconds = context.model.spec.rollout.progress_deadline_seconds
+        message = f"{what} for {seconds} s: {refusal.message}; {fix}"
+        return Fail(Reason.WRITE_REFUSED, message)
+    context.create.append(job)
     context.wake_in(REFUSED_AGAIN_SECONDS)
-    message = f"the API server refused Job {refusal.name}: {refusal.message}"
-    return stay(Reason.WRITE_REFUSED, message)
+    return stay(Reason.WRITE_REFUSED, f"{what}: {refusal.message}")
+
+
+def _due_since(context: ReconcileContext, name: str, task: Task) -> str:
+    """When the current attempt was due: with its stage, or after the failure before it."""
+    release = context.release(name)
+    status = release.status
+    began = status.stage_started_at or context.now
+    if status.last_failure is None or status.last_failure.stage != str(status.stage):
+        return began
+    recorded = attempts.recorded_attempts(status)
+    tries = attempts.failures(status, task.kind, task.index) + recorded.disruptions
+    wait = attempts.backoff_seconds(release.uid, task.key, tries)
+    return max(began, clock.later(clock.parse(status.last_failure.time), wait))
 
 
 def _failed(
@@ -164,31 +196,19 @@ def _retries(why: str, attempt: int, at: str) -> Stay:
 
 
 def _stuck(context: ReconcileContext, name: str, task: Task, report: Report) -> Stay | Fail:
-    assert report.stuck is not None
-    left = seconds_left(context, name, report.stuck.since) if report.stuck.since else None
+    stuck = report.stuck
+    assert stuck is not None
+    fix = stuck.advice(task.settings.template_field)
+    if stuck.is_final:
+        return Fail(stuck.reason, f"{stuck.sentence()}; {fix}", pod=stuck.pod)
+    left = seconds_left(context, name, stuck.since) if stuck.since else None
     if left is None or left > 0:
         if left is not None:
             context.wake_in(left)
-        message = f"{_what(context, name, task)}: {report.message}; {_fix(task, report)}"
-        return stay(report.reason, message)
+        return stay(stuck.reason, f"{_what(context, name, task)}: {stuck.sentence()}; {fix}")
     seconds = context.model.spec.rollout.progress_deadline_seconds
-    detail = f": {report.stuck.detail}" if report.stuck.detail else ""
-    message = f"{report.message} after {seconds} s{detail}; {_fix(task, report)}"
-    return Fail(report.reason, message, pod=report.pod)
-
-
-def _fix(task: Task, report: Report) -> str:
-    template = task.settings.template_field
-    if report.reason in IMAGE_REASONS:
-        return f"set {template}.image to one that the nodes can pull"
-    missing = report.stuck.missing if report.stuck else None
-    if missing is not None and missing.startswith("PersistentVolumeClaim"):
-        return "make it, or name another in `spec.artifacts.claimName`"
-    if missing is not None:
-        return f"make it, or name another in `spec.artifacts.secretRef` or in {template}"
-    if report.reason == Reason.UNSCHEDULABLE:
-        return f"lower {template}.resources, or give the cluster a node that fits"
-    return f"look at {template}, and at the Secret and the claim that `spec.artifacts` names"
+    message = f"{stuck.sentence(f' after {seconds} s')}; {fix}"
+    return Fail(stuck.reason, message, pod=stuck.pod)
 
 
 def _message(task: Task, report: Report) -> str:

@@ -11,17 +11,32 @@ from enum import StrEnum
 from lockstep_core.protocol.exitcodes import RETRYABLE, UNCOUNTED, ExitCode
 from lockstep_core.protocol.result import Result
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.jobs import obstacles, pod_status
+from lockstep_operator.decide.jobs.job_pods import (
+    by_age,
+    gates_of,
+    is_suspended,
+    lacks_pods,
+    newest_of_each,
+)
+from lockstep_operator.decide.jobs.stuck import (
+    Stuck,
+    began,
+    find_stuck,
+    look_again_in,
+    refused,
+    waits_on_node,
+)
+from lockstep_operator.decide.snapshot.observed import NO_EVENTS, SeenEvents
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.manifests import JOBS, JobKind
 
 # Jobs and pods are watched apart: a Job may be seen to end before its pod is.
 POD_GRACE_SECONDS = 15.0
-# A Job without a pod for so long waits for a quota or a queue, not for its controller.
-QUEUED_AFTER_SECONDS = 60.0
+# A Job without a pod for so long waits for something, not for its controller.
+NO_POD_AFTER_SECONDS = 60.0
 SIGTERM, SIGKILL = 128 + 15, 128 + 9
-COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 
 _CODES = {int(code): code for code in ExitCode}
 _EXIT_CODE = re.compile(r"exit code (\d+)")
@@ -55,7 +70,7 @@ class Report:
     pod: str | None = None
     result: Result | None = None
     retry: Retry = Retry.NEVER
-    stuck: pod_status.Stuck | None = None
+    stuck: Stuck | None = None
     look_again_in: float | None = None
 
 
@@ -70,46 +85,76 @@ def is_over(job: Object) -> bool:
     return _condition(job, "Complete") is not None or _condition(job, "Failed") is not None
 
 
-def read_job(job: Object, its_pods: Sequence[Object], kind: JobKind, now: datetime) -> Report:
-    """`its_pods` are the pods that the Job owns, in any order."""
-    newest_first = sorted(
-        its_pods,
-        key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), pod_status.name_of(pod)),
-        reverse=True,
-    )
+def read_job(
+    job: Object,
+    its_pods: Sequence[Object],
+    kind: JobKind,
+    now: datetime,
+    events: SeenEvents = NO_EVENTS,
+) -> Report:
+    """`its_pods` are the pods that the Job owns, in any order; `events` are about it and them."""
+    newest_first = by_age(its_pods)
     complete = _condition(job, "Complete")
     if complete is not None:
         return _complete(newest_first, kind, _grace_left(complete, now))
     failed = _condition(job, "Failed")
     if failed is not None:
         return _failed(newest_first, failed, _grace_left(failed, now))
-    return _active(job, newest_first, now)
+    return _active(job, newest_first, now, events)
 
 
-def _active(job: Object, newest_first: Sequence[Object], now: datetime) -> Report:
-    name = job["metadata"]["name"]
-    if (job.get("spec") or {}).get("suspend"):
-        return Report(JobState.QUEUED, Reason.QUEUED, f"Job {name} is suspended by its queue")
-    if not newest_first:
-        created = job["metadata"].get("creationTimestamp")
-        age = clock.seconds_since(created, now) if created else 0.0
-        if age < QUEUED_AFTER_SECONDS:
-            return Report(JobState.RUNNING, look_again_in=QUEUED_AFTER_SECONDS - age)
-        message = f"Job {name} has no pod: {_why_no_pod(job)}"
-        return Report(JobState.QUEUED, Reason.QUEUED, message)
-    stuck = pod_status.find_stuck(_newest_of_each(newest_first))
+def _active(
+    job: Object, newest_first: Sequence[Object], now: datetime, events: SeenEvents
+) -> Report:
+    held = _held(job, newest_first)
+    if held is not None:
+        return Report(JobState.QUEUED, Reason.QUEUED, held)
+    newest = newest_of_each(newest_first)
+    stuck = find_stuck(newest, events)
+    if stuck is None and lacks_pods(job, newest):
+        stuck = refused(job, newest_first, events)
     if stuck is not None:
-        return Report(JobState.STUCK, stuck.reason, stuck.sentence(), pod=stuck.pod, stuck=stuck)
-    return Report(JobState.RUNNING)
+        again = look_again_in(stuck.since, now) if stuck.by_event else None
+        return _is_stuck(stuck, again)
+    if not newest_first:
+        return _has_no_pod(job, now)
+    silent = [pod for pod in newest if waits_on_node(pod)]
+    looks = [look_again_in(pod["metadata"].get("creationTimestamp", ""), now) for pod in silent]
+    return Report(JobState.RUNNING, look_again_in=min(looks, default=None))
 
 
-def _newest_of_each(newest_first: Sequence[Object]) -> list[Object]:
-    """The newest pod of each completion index; of a Job without indexes the newest of all."""
-    newest: dict[str, Object] = {}
-    for pod in newest_first:
-        marks = pod["metadata"].get("annotations") or {}
-        newest.setdefault(marks.get(COMPLETION_INDEX, ""), pod)
-    return list(newest.values())
+def _held(job: Object, newest_first: Sequence[Object]) -> str | None:
+    """How a queue holds it."""
+    if is_suspended(job):
+        return f"Job {job['metadata']['name']} is suspended by its queue"
+    for pod in newest_of_each(newest_first):
+        if gates := gates_of(pod):
+            who = pod_status.name_of(pod)
+            return f"pod {who} is held by its scheduling gates: {', '.join(gates)}"
+    return None
+
+
+def _is_stuck(stuck: Stuck, again: float | None) -> Report:
+    return Report(
+        JobState.STUCK,
+        stuck.reason,
+        stuck.sentence(),
+        pod=stuck.pod,
+        stuck=stuck,
+        look_again_in=again,
+    )
+
+
+def _has_no_pod(job: Object, now: datetime) -> Report:
+    since = began(job)
+    age = clock.seconds_since(since, now) if since else 0.0
+    again = look_again_in(since, now)
+    if age < NO_POD_AFTER_SECONDS:
+        return Report(JobState.RUNNING, look_again_in=min(again, NO_POD_AFTER_SECONDS - age))
+    describe = f"kubectl describe job/{job['metadata']['name']} -n {job['metadata']['namespace']}"
+    nothing = obstacles.Obstacle(f"no Event says why; see {describe}", obstacles.Mend.NO_POD)
+    stuck = Stuck(f"Job {job['metadata']['name']}", Reason.NO_POD, nothing, since, by_event=True)
+    return _is_stuck(stuck, again)
 
 
 def _causes_first(newest_first: Sequence[Object]) -> list[Object]:
@@ -120,15 +165,6 @@ def _causes_first(newest_first: Sequence[Object]) -> list[Object]:
         return pod_status.is_disrupted(pod) or (end is not None and end.exit_code in UNCOUNTED)
 
     return sorted(newest_first, key=follows)
-
-
-def _why_no_pod(job: Object) -> str:
-    """Causes that the Job's own spec shows; the Job controller reports the rest in an Event."""
-    pod = ((job.get("spec") or {}).get("template") or {}).get("spec") or {}
-    priority = pod.get("priorityClassName")
-    named = f", or there is no PriorityClass {priority}" if priority else ""
-    describe = f"kubectl describe job/{job['metadata']['name']} -n {job['metadata']['namespace']}"
-    return f"a quota of the namespace may be used up{named}; see {describe}"
 
 
 def _complete(newest_first: Sequence[Object], kind: JobKind, grace: float) -> Report:

@@ -59,13 +59,29 @@ class GatewayFacts:
 
 
 @dataclass(frozen=True)
+class SeenEvent:
+    """What a controller, the scheduler or a kubelet said about an object, and when last."""
+
+    reason: str
+    message: str
+    at: str
+    warning: bool = True
+
+
+# By kind and name of what they are about.
+SeenEvents = Mapping[tuple[str, str], tuple[SeenEvent, ...]]
+NO_EVENTS: SeenEvents = {}
+
+
+@dataclass(frozen=True)
 class Observed:
     """Raw objects, as last seen.
 
     `objects` are those of the model's aggregate by kind (`kinds.AGGREGATE`), each kind by name.
     `served` are the kinds that a cluster may lack and this one has. `gateways` are those that the
     model names, where its steps mirror. `refusals` are what the applier could not carry out in its
-    last try. `measurements` are what was measured so far of what plans asked for.
+    last try. `measurements` are what was measured so far of what plans asked for. `events` are
+    about what does not start (`decide.jobs.unstarted`), where they could be read.
     """
 
     namespace: str
@@ -76,6 +92,7 @@ class Observed:
     gateways: tuple[GatewayFacts, ...] = ()
     refusals: tuple[Refusal, ...] = field(default=())
     measurements: Mapping[SeriesKey, Series] = field(default_factory=dict)
+    events: SeenEvents = field(default_factory=dict)
 
     def of(self, kind: str) -> tuple[Object, ...]:
         """The objects of one kind. Raises KeyError for one that no pass observes."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
+from lockstep_operator.api.kinds import DEPLOYMENT
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Ending, Stage, Weights
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import seconds_left
 from lockstep_operator.decide.context.traffic import Traffic
 from lockstep_operator.decide.context.transitions import End, Enter, Fail, Note, Stay, stay
-from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.jobs.obstacles import Mend
+from lockstep_operator.decide.jobs.stuck import find_stuck, unfilled
 from lockstep_operator.decide.traffic.traffic import has_all_requests, selected_release
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason, word_of
@@ -83,8 +85,11 @@ def _kept_share(context: ReconcileContext, release: Release, stable: Release) ->
 
 def _has_no_room(context: ReconcileContext, stable: Release) -> bool:
     """Whether stable waits for room that the candidate may hold: fewer pods answer then."""
-    stuck = pod_status.find_stuck(context.snapshot.serving_pods(stable.name))
-    return stuck is not None and stuck.reason is Reason.UNSCHEDULABLE
+    stuck = find_stuck(context.snapshot.serving_pods(stable.name))
+    if stuck is not None and stuck.reason is Reason.UNSCHEDULABLE:
+        return True
+    refused = map(unfilled, context.snapshot.children(DEPLOYMENT.kind, stable.uid))
+    return any(failure is not None and failure.obstacle.mend is Mend.QUOTA for failure in refused)
 
 
 def _drain(context: ReconcileContext, release: Release, ending: Ending) -> Stay | Fail | End:

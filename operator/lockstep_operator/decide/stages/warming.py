@@ -17,6 +17,7 @@ from lockstep_operator.decide.traffic import feasibility
 from lockstep_operator.decide.traffic.steps import begin_at, has_canary, plan_of
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.decide.workloads.children import health_of
+from lockstep_operator.decide.workloads.unready import stuck_server
 
 _SERVERS = (Program.SERVE_ENCODER, Program.SERVE_INDEX)
 _TRANSIENT = {ExitCode.OK, *RETRYABLE, *UNCOUNTED}
@@ -50,21 +51,24 @@ def warming(
 
 
 def _wait(context: ReconcileContext, release: Release, health: ReleaseHealth) -> Stay | Fail:
-    stuck = pod_status.find_stuck(context.snapshot.serving_pods(release.name))
+    found = stuck_server(context, release)
+    stuck, fix = found if found is not None else (None, "")
     missing = health.sentence()
+    since = release.status.stage_started_at
+    assert since is not None
     if stuck is not None:
-        missing = f"{missing}; {stuck.sentence()}"
-    assert release.status.stage_started_at is not None
-    left = seconds_left(context, release.name, release.status.stage_started_at)
+        # What an earlier try at warming left behind is no evidence of this one.
+        if stuck.is_final and stuck.since >= since and not health.to_apply:
+            return Fail(stuck.reason, f"{stuck.sentence()}; {fix}", pod=stuck.pod)
+        missing = f"{missing}; {stuck.sentence()}; {fix}"
+    left = seconds_left(context, release.name, since)
     if left is None or left > 0:
         if left is not None:
             context.wake_in(left)
         return stay(stuck.reason if stuck else Stage.WARMING, f"starts its pods: {missing}")
     seconds = context.model.spec.rollout.progress_deadline_seconds
-    detail = f" ({stuck.detail})" if stuck and stuck.detail else ""
-    message = f"after {seconds} s (`spec.rollout.progressDeadlineSeconds`): {missing}{detail}"
-    pod = stuck.pod if stuck else None
-    return Fail(Reason.PROGRESS_DEADLINE_EXCEEDED, message, pod=pod)
+    message = f"after {seconds} s (`spec.rollout.progressDeadlineSeconds`): {missing}"
+    return Fail(Reason.PROGRESS_DEADLINE_EXCEEDED, message, pod=stuck.pod if stuck else None)
 
 
 def fatal_crash(context: ReconcileContext, release: Release) -> pod_status.Ended | None:

@@ -16,7 +16,7 @@ class Reason(StrEnum):
     """One CamelCase word each; the comment says what it means to the person on call."""
 
     # What a release waits for.
-    QUEUED = "Queued"  # its Job has no pod: suspended by a queue, or out of quota
+    QUEUED = "Queued"  # a queue holds its Job: it is suspended, or its pod is gated
     RETRYING = "Retrying"  # an attempt failed; the next one has its time
     PAUSED = "Paused"  # a person holds it
     GATE_INCONCLUSIVE = "GateInconclusive"  # the data do not decide; a person does
@@ -52,6 +52,12 @@ class Reason(StrEnum):
     CREATE_CONTAINER_ERROR = "CreateContainerError"
     RUN_CONTAINER_ERROR = "RunContainerError"
     UNSCHEDULABLE = "Unschedulable"  # no node takes the pod
+    FAILED_CREATE = "FailedCreate"  # admission or a quota refuses the pod
+    NO_POD = "NoPod"  # its Job has no pod, and nothing says why
+    # The kubelet's and the volume controller's words for a pod that has its node.
+    FAILED_MOUNT = "FailedMount"
+    FAILED_ATTACH_VOLUME = "FailedAttachVolume"
+    FAILED_CREATE_POD_SANDBOX = "FailedCreatePodSandBox"  # network or runtime of the node
     INVALID_RESULT = "InvalidResult"  # the termination message is not a result
     RESULT_MISMATCH = "ResultMismatch"  # the result is about something else
     GATE_FAILED = "GateFailed"

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lockstep_operator.decide.jobs.job_status import COMPLETION_INDEX, JobState, Retry, read_job
+from lockstep_operator.decide.jobs.job_pods import COMPLETION_INDEX
+from lockstep_operator.decide.jobs.job_status import JobState, Retry, read_job
 from lockstep_operator.manifests import JobKind
 from tests.unit.decide import worlds
 

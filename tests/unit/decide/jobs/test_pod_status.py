@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.jobs.stuck import find_stuck
 from tests.unit.decide.jobs.samples import pod
 
 pytestmark = pytest.mark.unit
@@ -14,11 +15,11 @@ def test_a_side_container_and_an_init_container_do_not_speak_for_the_program() -
     other = {"name": "proxy", "state": {"terminated": {"exitCode": 1}}}
     assert pod_status.ended(pod(containerStatuses=[other])) is None
     waiting = {"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}
-    assert pod_status.find_stuck([pod(phase="Pending", containerStatuses=[waiting])]) is None
+    assert find_stuck([pod(phase="Pending", containerStatuses=[waiting])]) is None
     scheduled = {"type": "PodScheduled", "status": "True"}
-    assert pod_status.find_stuck([pod(phase="Pending", conditions=[scheduled])]) is None
-    assert pod_status.find_stuck([pod(phase="Running")]) is None
-    assert pod_status.find_stuck([]) is None
+    assert find_stuck([pod(phase="Pending", conditions=[scheduled])]) is None
+    assert find_stuck([pod(phase="Running")]) is None
+    assert find_stuck([]) is None
 
 
 def test_a_server_that_recovered_is_not_crashed() -> None:
@@ -39,7 +40,7 @@ def test_an_image_that_cannot_be_named_is_named_by_the_spec() -> None:
     waiting = {"name": "main", "state": {"waiting": {"reason": "InvalidImageName"}}}
     found = pod(containerStatuses=[waiting])
     found["spec"] = {"containers": [{"name": "main", "image": "UPPER:case"}]}
-    stuck = pod_status.find_stuck([found])
+    stuck = find_stuck([found])
     assert stuck is not None and stuck.sentence() == (
         "pod p cannot pull image UPPER:case (InvalidImageName)"
     )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.jobs.stuck import find_stuck
 
 pytestmark = pytest.mark.unit
 
@@ -51,5 +52,5 @@ def test_a_sidecar_that_is_ready_does_not_hide_a_crash_of_the_server() -> None:
 
 def test_a_sidecar_whose_image_cannot_be_pulled_holds_the_pod_up() -> None:
     waits = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
-    stuck = pod_status.find_stuck([pod(waits, {"state": {"waiting": {}}})])
+    stuck = find_stuck([pod(waits, {"state": {"waiting": {}}})])
     assert stuck is not None and stuck.image == "watcher:1"

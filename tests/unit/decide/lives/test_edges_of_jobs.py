@@ -248,34 +248,47 @@ def test_edge_6_a_pod_that_cannot_start_fails_the_release_after_the_deadline(
     assert world.entry() == "glyphs-r1"
 
 
-# -- edge 7: no quota
+# -- edge 7: a queue, and what is refused
 
 
 def test_edge_7_a_suspended_job_is_queued_and_no_clock_runs() -> None:
     world = World().apply_model().apply_index().settle()
-    world.edit("Job", "glyphs-r1-train-1", lambda raw: raw["spec"].update(suspend=True))
+    job = "glyphs-r1-train-1"
+    world.edit("Job", job, lambda raw: raw["spec"].update(suspend=True))
+    suspended = {"type": "Suspended", "status": "True", "reason": "JobSuspended"}
+    world.set_status("Job", job, {"conditions": [suspended]})
     world.settle()
     assert world.says("Reconciling") == ("True", "Queued")
     world.pass_time(100_000).settle()
     assert world.stage(1) == "Training" and world.status["phase"] == "Progressing"
-    world.edit("Job", "glyphs-r1-train-1", lambda raw: raw["spec"].update(suspend=False))
+    world.edit("Job", job, lambda raw: raw["spec"].update(suspend=False))
+    world.settle()
+    assert world.says("Reconciling") == ("True", "Queued"), "its controller has not let it go yet"
+    resumed = {"conditions": [suspended | {"status": "False"}], "startTime": world.text()}
+    world.set_status("Job", job, resumed)
+    world.pass_time(800).settle()
+    assert world.stage(1) == "Training", "the clock begins when it is let go"
     assert world.run().stage(1) == "Serving"
 
 
-def test_edge_7_a_job_without_a_pod_is_queued_after_a_minute() -> None:
+def test_edge_7_a_pod_that_its_queue_gates_is_queued_and_no_clock_runs() -> None:
     world = World().apply_model().apply_index().settle()
-    world.settle()
-    assert world.look_again_after == 60
+    pod = world.start_pod("glyphs-r1-train-1")
+    gates = [{"name": "kueue.x-k8s.io/admission"}]
+    world.edit("Pod", pod, lambda raw: raw["spec"].update(schedulingGates=gates))
+    world.settle().pass_time(100_000).settle()
+    assert world.says("Reconciling") == ("True", "Queued")
+    assert "kueue.x-k8s.io/admission" in world.status["message"]
+
+
+def test_edge_7_a_job_without_a_pod_and_without_an_event_fails_after_the_deadline() -> None:
+    world = World().apply_model().apply_index().settle()
+    assert world.look_again_after == 10
     world.pass_time(61).settle()
-    assert world.says("Reconciling") == ("True", "Queued") and "quota" in world.status["message"]
+    assert world.says("Reconciling") == ("True", "NoPod")
     assert "kubectl describe job/glyphs-r1-train-1 -n shop" in world.status["message"]
-
-
-def test_edge_7_a_priority_class_that_may_be_missing_is_named() -> None:
-    world = World().apply_model().apply_index()
-    world.change_model("training.template", {"priorityClassName": "no-such-priority"}).settle()
-    world.pass_time(61).settle()
-    assert "there is no PriorityClass no-such-priority" in world.status["message"]
+    world.pass_time(840).settle()
+    assert world.stage(1) == "Failed" and world.says("Stalled") == ("True", "NoPod")
 
 
 def test_edge_7_a_refused_job_is_told_and_tried_again() -> None:
@@ -289,3 +302,34 @@ def test_edge_7_a_refused_job_is_told_and_tried_again() -> None:
     (write,) = [w for w in plan.projections if w.of.kind == "EmbeddingModel"]
     assert "refused Job glyphs-r1-train-1: exceeded quota" in write.status["message"]
     assert world.run().stage(1) == "Serving"
+
+
+def test_edge_7_a_job_that_is_refused_for_good_fails_the_release() -> None:
+    from lockstep_operator.decide.snapshot.observed import Refusal
+
+    world = World().apply_model().apply_index()
+    world.step()
+    words = (
+        "jobs.batch \"glyphs-r1-train-1\" is forbidden: ValidatingAdmissionPolicy 'small' with"
+        " binding 'small' denied request: no Jobs here"
+    )
+    world.refusals = (Refusal("Job", "glyphs-r1-train-1", words, "Forbidden"),)
+    world.settle()
+    assert world.stage(1) == "Failed" and world.says("Stalled") == ("True", "WriteRefused")
+    assert "no Jobs here; change `spec.training.template`" in world.status["message"]
+    assert world.jobs() == []
+
+
+def test_edge_7_a_job_that_is_refused_until_the_deadline_fails_the_release() -> None:
+    from lockstep_operator.decide.snapshot.observed import Refusal
+
+    world = World().apply_model().apply_index().settle()
+    world.remove("Job", "glyphs-r1-train-1")
+    refusals = (Refusal("Job", "glyphs-r1-train-1", "exceeded quota: jobs", "Forbidden"),)
+    for seconds, creates in ((890, True), (20, False)):
+        world.pass_time(seconds)
+        world.refusals = refusals
+        assert bool(world.decide().create) is creates
+    world.settle()
+    assert world.says("Stalled") == ("True", "WriteRefused")
+    assert "for 900 s: exceeded quota: jobs; raise the ResourceQuota" in world.status["message"]

@@ -199,6 +199,24 @@ def test_edge_19_pods_that_fit_no_node_are_not_waited_for() -> None:
     assert world.behind_entry() == {"glyphs-r1"}, "the room is what r2 holds"
 
 
+def test_edge_19_pods_that_a_quota_refuses_are_not_waited_for() -> None:
+    world = canary(replicas=4, at=3, capacity="ResourceAware")
+    world.annotate("abort", "r2").settle()
+    assert world.behind_entry() == {"glyphs-r1", "glyphs-r2"}, "two pods of r1 are on their way"
+    encoder = "glyphs-r1-encoder"
+    failure = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": f'pods "{encoder}-1" is forbidden: exceeded quota: small, requested: pods=1',
+    }
+    seen = world.objects["Deployment", encoder]["metadata"]["generation"]
+    status = {"observedGeneration": seen, "conditions": [failure]}
+    world.set_status("Deployment", encoder, status)
+    world.settle()
+    assert world.behind_entry() == {"glyphs-r1"}, "the quota is what r2 uses"
+
+
 def test_edge_20_a_person_may_settle_for_the_one_that_answers() -> None:
     world = canary(at=1)
     world.ready("Deployment", "glyphs-r1-encoder", ready=0)

@@ -9,7 +9,7 @@ from typing import Any, Self
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.context.plan import Event, Plan
 from lockstep_operator.decide.snapshot.measurements import Series, SeriesKey
-from lockstep_operator.decide.snapshot.observed import GatewayFacts, Refusal, Settings
+from lockstep_operator.decide.snapshot.observed import GatewayFacts, Refusal, SeenEvent, Settings
 from tests.unit.decide.worlds.specs import SETTINGS, START
 
 # Kind and name of an object: all are in one namespace.
@@ -31,6 +31,8 @@ class State:
     # What the Gateways act on: percent of the requests by release.
     routed: dict[str, int] = field(default_factory=dict)
     measurements: dict[SeriesKey, Series] = field(default_factory=dict)
+    # What controllers, the scheduler and kubelets said, by kind and name.
+    said: dict[Key, tuple[SeenEvent, ...]] = field(default_factory=dict)
     events: list[Event] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     settings: Settings = SETTINGS

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Self
+
 from lockstep_operator.api.kinds import AGGREGATE, HTTP_ROUTE
 from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.snapshot.observed import Observed
+from lockstep_operator.decide.jobs.unstarted import unstarted
+from lockstep_operator.decide.snapshot.observed import Observed, SeenEvent
 from tests.unit.decide.worlds.specs import MODEL, NAMESPACE
 from tests.unit.decide.worlds.state import Key, State
 
@@ -36,7 +40,7 @@ class Watch(State):
             return tuple(self.heard[kind, name] for name in names)
 
         model = self.heard.get(("EmbeddingModel", MODEL))
-        return Observed(
+        observed = Observed(
             namespace=NAMESPACE,
             name=MODEL,
             model=model,
@@ -46,3 +50,12 @@ class Watch(State):
             refusals=self.refusals,
             measurements=self.measurements,
         )
+        asked = {(subject.kind, subject.name) for subject in unstarted(observed, self.now)}
+        events = {about: said for about, said in self.said.items() if about in asked}
+        return replace(observed, events=events)
+
+    def say(self, about: Key, reason: str, message: str, *, warning: bool = True) -> Self:
+        """An Event of the cluster's own, now."""
+        event = SeenEvent(reason, message, self.text(), warning)
+        self.said[about] = (*self.said.get(about, ()), event)
+        return self

@@ -52,7 +52,7 @@ def warming(
 def _wait(context: ReconcileContext, release: Release, health: ReleaseHealth) -> Stay | Fail:
     stuck = pod_status.find_stuck(context.snapshot.serving_pods(release.name))
     missing = health.sentence()
-    if stuck is not None:
+    if stuck is not None and stuck.sentence() not in missing:
         missing = f"{missing}; {stuck.sentence()}"
     assert release.status.stage_started_at is not None
     left = seconds_left(context, release.name, release.status.stage_started_at)

@@ -13,7 +13,12 @@ from lockstep_operator.decide.snapshot.snapshot import Problem
 from lockstep_operator.decide.stages.watched import has_failed, is_turned_down
 from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.release_status import gates_state
-from lockstep_operator.decide.status.what_serves import health_if_it_runs, holder, serving_sentence
+from lockstep_operator.decide.status.what_serves import (
+    at_risk,
+    health_if_it_runs,
+    holder,
+    serving_sentence,
+)
 from lockstep_operator.decide.traffic import entry, feasibility
 from lockstep_operator.decide.traffic.stray_pods import stray_pods
 from lockstep_operator.decide.vocabulary.conditions import State, true_or_false
@@ -56,6 +61,10 @@ def _serving(context: ReconcileContext) -> State:
     if release is not None:
         health = health_if_it_runs(context, release)
         serving = health is not None and health.serving
+        lacking = health.sentence() if health is not None and not serving else ""
+        message = " ".join(
+            part for part in (message, lacking and f"{lacking}.", at_risk(context)) if part
+        )
         ready = Reason.STRAY_PODS if stray_pods(context) else Stage.SERVING
         reason: Word = ready if serving else Reason.PODS_NOT_READY
         return true_or_false("Serving", serving, reason, message)

@@ -17,6 +17,7 @@ from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.traffic.scaling import live_replicas
 from lockstep_operator.decide.vocabulary.compare import difference, was_applied
 from lockstep_operator.decide.workloads.capacity import encoder_replicas, scaling_bounds
+from lockstep_operator.decide.workloads.unready import unready
 from lockstep_operator.manifests.metadata import Component, entry_label
 
 AUTOSCALER = kinds.AUTOSCALER.kind
@@ -188,7 +189,10 @@ def _look(
         if refusal is None:
             health.add_missing(f"{kind} {name}{_absence(release, live)}")
     elif kind == "Deployment":
-        _count(health, manifest, live, _wanted(context, release, manifest, live))
+        selector = manifest["spec"]["selector"]["matchLabels"]
+        pods = context.snapshot.serving_pods(release.name)
+        own = [p for p in pods if selector.items() <= (p["metadata"].get("labels") or {}).items()]
+        _count(health, manifest, live, _wanted(context, release, manifest, live), own)
 
 
 def _absence(release: Release, live: Object | None) -> str:
@@ -209,8 +213,10 @@ def _wanted(context: ReconcileContext, release: Release, manifest: Object, live:
     return replicas if bounds is None else max(replicas, bounds.low)
 
 
-def _count(health: ReleaseHealth, manifest: Object, live: Object, wanted: int) -> None:
-    """Counts the pods of one workload by its own status."""
+def _count(
+    health: ReleaseHealth, manifest: Object, live: Object, wanted: int, pods: list[Object]
+) -> None:
+    """Counts the pods of one workload by its own status; `pods` say why some are not ready."""
     kind, status = manifest["kind"], live.get("status") or {}
     ready = int(status.get("readyReplicas") or 0)
     updated = int(status.get("updatedReplicas") or 0)
@@ -227,6 +233,6 @@ def _count(health: ReleaseHealth, manifest: Object, live: Object, wanted: int) -
     name = manifest["metadata"]["name"]
     if stale or min(ready, updated) < wanted:
         counted = min(ready, updated, wanted)
-        health.add_missing(f"{kind} {name} has {counted} of {wanted} pods ready")
+        health.add_unready(f"{kind} {name} has {counted} of {wanted} pods ready", unready(pods))
     elif old:
         health.add_missing(f"{kind} {name} keeps {old} of the pods of before its last change")

@@ -28,7 +28,7 @@ from lockstep_operator.manifests import short_name
 
 
 def judged(context: ReconcileContext) -> Release | None:
-    """The release whose gates are shown: what is on its way, what just failed, what serves."""
+    """The release of `GatesPassed`: what is on its way, what just failed, what serves."""
     newest, stable = context.newest, context.stable
     failed = newest if newest and is_turned_down(newest) else None
     if stable is not None and is_asked(context, stable):
@@ -37,6 +37,16 @@ def judged(context: ReconcileContext) -> Release | None:
     first = [stable] if stable is not None and has_failed(stable) else []
     in_order = [*first, context.candidate, failed, stable]
     return next((r for r in in_order if r is not None and r.status.gates), None)
+
+
+def columns_of(context: ReconcileContext) -> Release | None:
+    """The release that the columns about gates are of: the candidate once it is judged, else what
+    serves. What failed has its own record and the message; a release that returns was judged long
+    ago."""
+    candidate = context.candidate
+    if candidate is not None and candidate.status.gates and candidate.status.promoted_at is None:
+        return candidate
+    return context.stable
 
 
 def states_of(context: ReconcileContext, summary: Summary) -> list[State]:

@@ -94,7 +94,7 @@ def history_table(entries: Sequence[Past], now: datetime) -> RenderableType:
         table.add_column(title, no_wrap=True)
     for entry in entries:
         started, finished = entry.started_at, entry.finished_at
-        reason = entry.reason if entry.reason != entry.cause else None
+        reason = None if entry.reason in (entry.cause, entry.outcome) else entry.reason
         table.add_row(
             entry.release,
             entry.stage or "",

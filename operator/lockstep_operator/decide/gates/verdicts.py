@@ -9,7 +9,8 @@ from lockstep_operator.api.gate_rows import GatePhase
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
 
-NOTHING_TO_COMPARE = "there was no stable release to compare with"
+_NOTHING = "no stable release to compare with"
+NOTHING_TO_COMPARE = f"there was {_NOTHING}"
 # As lines of before this version call the stable release of their time, and how they are shown.
 _NAMELESS, _OF_THEN = "vs stable ", "vs the stable release of then "
 # The name of the verdict on a release that no gate judges.
@@ -56,5 +57,5 @@ def of_then(known: Sequence[GateVerdict]) -> list[GateVerdict]:
 
 def _without_comparison(line: str) -> str:
     parts = line.split("; ")
-    kept = [one for one in parts if not one.startswith("vs ") and one != NOTHING_TO_COMPARE]
+    kept = [p for p in parts if not p.startswith("vs ") and not p.endswith(_NOTHING)]
     return "; ".join(kept)

@@ -22,7 +22,7 @@ from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import short_name
 
-NO_WAY_BACK = "No earlier release is kept whole to go back to."
+NO_WAY_BACK = "No other release is kept whole to go back to."
 
 
 def tell(

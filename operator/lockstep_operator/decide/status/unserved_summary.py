@@ -21,6 +21,8 @@ from lockstep_operator.decide.vocabulary.hints import Verb, ask, unpause
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 from lockstep_operator.manifests import short_name
 
+KEEP = "Make it lasting: apply the spec of the release that serves."
+
 
 def unserved(context: ReconcileContext) -> Summary:
     """The summary of the first check of `CHAIN` that applies.
@@ -101,7 +103,7 @@ def _was_rolled_back(context: ReconcileContext) -> Summary | None:
     if release is None:
         return None
     what = f"{short_name(release.name)}, which the spec asks for, was rolled back."
-    keep = "Make it lasting: apply the spec of the release that serves."
+    keep = "" if is_hurt(context) else KEEP
     message = tell(
         context,
         history=_how_it_was_rolled_back(release, what),

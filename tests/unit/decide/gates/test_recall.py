@@ -109,7 +109,7 @@ def test_without_a_stable_release_the_other_bounds_decide() -> None:
     assert judged(NOT_WORSE | {"min": "0.95"}, facts(0.921), None).verdict == "Fail"
     alone = judged(NOT_WORSE, facts(0.921), None)
     assert alone.verdict == "Pass"
-    assert alone.line == "recall@10 0.921; no stable release to compare with; n=1000"
+    assert alone.line == "recall@10 0.921; there was no stable release to compare with; n=1000"
 
 
 def test_a_stable_release_that_was_not_measured_is_an_error_and_no_pass() -> None:

@@ -73,7 +73,10 @@ def parser() -> argparse.ArgumentParser:
     gates = _verb(verbs, "gates", "each gate: number, bound, verdict and what to do", None)
     gates.add_argument("name", metavar="NAME", help="the EmbeddingModel")
     gates.add_argument(
-        "release", metavar="RELEASE", nargs="?", help="as `r2`; the one that is judged when unset"
+        "release",
+        metavar="RELEASE",
+        nargs="?",
+        help="as `r2`; unset: the one that is judged, or just failed",
     )
     return command_line
 

@@ -13,14 +13,18 @@ from rich.text import Text
 from lockstep_core.protocol.verbs import short_name
 from lockstep_kubectl.api import Object
 from lockstep_kubectl.tree import ago, gate_line
-from lockstep_kubectl.view import GateView, gates_of, time_of
+from lockstep_kubectl.view import GateView, gates_of, shown_gates, time_of
 
 OUTCOMES = {"Promoted": "green", "Failed": "red", "Aborted": "yellow", "RolledBack": "yellow"}
 
 
 @dataclass(frozen=True)
 class Past:
-    """One release of the history. `stage` is None where its record is gone."""
+    """One release of the history. `stage` is None where its record is gone.
+
+    `finished_at` is when it was promoted first, or ended without; `replaced_at`, of one that had
+    served, when another took its place.
+    """
 
     release: str
     stage: str | None
@@ -29,6 +33,7 @@ class Past:
     reason: str | None
     started_at: datetime | None
     finished_at: datetime | None
+    replaced_at: datetime | None
     message: str
 
 
@@ -41,6 +46,7 @@ def history_of(model: Object, releases: Sequence[Object]) -> list[Past]:
     for release in reversed(releases):
         status, name = release.get("status") or {}, release["metadata"]["name"]
         entry = recorded.pop(name, {})
+        promoted = status.get("firstPromotedAt") or status.get("promotedAt")
         past.append(
             Past(
                 release=short_name(name),
@@ -49,7 +55,8 @@ def history_of(model: Object, releases: Sequence[Object]) -> list[Past]:
                 cause=release["spec"].get("cause"),
                 reason=entry.get("reason"),
                 started_at=time_of(status.get("startedAt")),
-                finished_at=time_of(status.get("finishedAt") or status.get("promotedAt")),
+                finished_at=time_of(promoted or status.get("finishedAt")),
+                replaced_at=time_of(status.get("finishedAt") if promoted else None),
                 message=status.get("message") or "",
             )
         )
@@ -66,6 +73,7 @@ def _from_entry(entry: Object) -> Past:
         reason=entry["reason"],
         started_at=time_of(entry.get("startedAt")),
         finished_at=time_of(entry.get("finishedAt")),
+        replaced_at=time_of(entry.get("replacedAt")),
         message="",
     )
 
@@ -73,11 +81,20 @@ def _from_entry(entry: Object) -> Past:
 def history_table(entries: Sequence[Past], now: datetime) -> RenderableType:
     """A row a release. `now` is for ages."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("RELEASE", "STAGE", "OUTCOME", "REASON", "MADE FOR", "STARTED", "TOOK"):
+    for title in (
+        "RELEASE",
+        "STAGE",
+        "OUTCOME",
+        "REASON",
+        "MADE FOR",
+        "STARTED",
+        "TOOK",
+        "REPLACED",
+    ):
         table.add_column(title, no_wrap=True)
     for entry in entries:
         started, finished = entry.started_at, entry.finished_at
-        reason = entry.reason if entry.reason != entry.cause else None
+        reason = None if entry.reason in (entry.cause, entry.outcome) else entry.reason
         table.add_row(
             entry.release,
             entry.stage or "",
@@ -86,6 +103,7 @@ def history_table(entries: Sequence[Past], now: datetime) -> RenderableType:
             entry.cause or "",
             f"{ago(started, now)} ago" if started else "",
             ago(started, finished) if started and finished else "",
+            f"{ago(entry.replaced_at, now)} ago" if entry.replaced_at else "",
         )
     return table
 
@@ -93,9 +111,9 @@ def history_table(entries: Sequence[Past], now: datetime) -> RenderableType:
 def gates_of_release(
     model: Object, releases: Sequence[Object], short: str | None
 ) -> list[GateView]:
-    """The verdicts of a release; without a name those that the model's status shows."""
+    """The verdicts of a release; without a name those of the one that is judged, or failed last."""
     if short is None:
-        return list(gates_of(model.get("status") or {}))
+        return list(shown_gates(model.get("status") or {}, releases)[1])
     record = next((r for r in releases if f"r{r['spec']['number']}" == short), {})
     return list(gates_of(record.get("status") or {}))
 

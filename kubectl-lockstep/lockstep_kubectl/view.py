@@ -7,7 +7,7 @@ not say is not shown. `--output json` prints these classes as they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -110,6 +110,7 @@ def view_of(snapshot: Snapshot) -> ModelView:
     """The picture of one snapshot."""
     status = snapshot.model.get("status") or {}
     message, commands = split_message(status.get("message") or "")
+    judged, gates = shown_gates(status, snapshot.releases)
     generation = snapshot.model["metadata"].get("generation")
     return ModelView(
         namespace=snapshot.namespace,
@@ -121,9 +122,9 @@ def view_of(snapshot: Snapshot) -> ModelView:
         message=message or "The operator has not looked at this model yet.",
         commands=commands,
         releases=tuple(_releases(snapshot, status)),
-        judged=_judged(snapshot, status),
-        gates_summary=status.get("gatesSummary"),
-        gates=gates_of(status),
+        judged=judged,
+        gates_summary=status.get("gatesSummary") if gates == gates_of(status) else None,
+        gates=gates,
         conditions=tuple(
             ConditionView(c["type"], c["status"], c.get("reason", ""), c.get("message", ""))
             for c in status.get("conditions") or ()
@@ -159,13 +160,27 @@ def gates_of(status: Object) -> tuple[GateView, ...]:
     )
 
 
-def _judged(snapshot: Snapshot, status: Object) -> str | None:
-    """The release whose gates the model's status shows."""
-    gates = status.get("gates")
-    for release in reversed(snapshot.releases):
-        if gates and (release.get("status") or {}).get("gates") == gates:
-            return short_name(release["metadata"]["name"])
-    return None
+def shown_gates(
+    status: Object, releases: Sequence[Object]
+) -> tuple[str | None, tuple[GateView, ...]]:
+    """The short name of a release and its verdicts: those of the newest where its gates failed it,
+    else those that the model's status shows, of the candidate or of what serves."""
+    newest = (releases[-1].get("status") or {}) if releases else {}
+    failed = gates_of(newest)
+    if newest.get("outcome") == "Failed" and any(gate.verdict == "Fail" for gate in failed):
+        return short_name(releases[-1]["metadata"]["name"]), failed
+    gates = gates_of(status)
+    pointed = [(status.get(role) or {}).get("release") for role in ("candidate", "stable")]
+    by_name = {release["metadata"]["name"]: release.get("status") or {} for release in releases}
+    for name in filter(None, pointed):
+        # A line that was rewritten for display is of the same gate and number.
+        if gates and _numbers(gates_of(by_name.get(name, {}))) == _numbers(gates):
+            return short_name(name), gates
+    return None, gates
+
+
+def _numbers(gates: Sequence[GateView]) -> list[tuple[str, str, str | None]]:
+    return [(gate.name, gate.verdict, gate.value) for gate in gates]
 
 
 def time_of(text: str | None) -> datetime | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from lockstep_core.protocol.crashes import CRASH_LOOP, MAIN, crash_of
 from lockstep_core.protocol.labels import COMPONENT, INDEX
 from lockstep_kubectl.api import Object
 from lockstep_kubectl.gather import Snapshot
@@ -110,7 +111,8 @@ def _is_ready(pod: Object) -> bool:
 
 
 def pod_state(pod: Object) -> str:
-    """The pod's phase, or the kubelet's or the scheduler's reason why it does not run."""
+    """The pod's phase, or why it does not run: how it crashed, the kubelet's or the scheduler's
+    reason."""
     status = pod.get("status") or {}
     if pod["metadata"].get("deletionTimestamp"):
         return "Terminating"
@@ -118,6 +120,10 @@ def pod_state(pod: Object) -> str:
         *(status.get("initContainerStatuses") or ()),
         *(status.get("containerStatuses") or ()),
     ]
+    crash = crash_of(pod)
+    if crash is not None:
+        where = "" if crash.container == MAIN else f" in container {crash.container}"
+        return f"{CRASH_LOOP if crash.loops else 'crashed'}{where}, {crash.what()}"
     for container in containers:
         waiting = (container.get("state") or {}).get("waiting") or {}
         if waiting.get("reason"):

@@ -67,7 +67,11 @@ def test_gate_that_fails_stops_the_release(world: World) -> None:
     number = 2
     status = world.until_failed(number)
     assert "GateFailed" in str(world.condition("Ready"))
-    assert "gain over raw inputs" in str(status["gates"])
+    assert "gain over raw inputs" in str(status["message"])
+    # The columns stand beside what serves; what failed has its own record.
+    record = (world.release(number) or {})["status"]
+    assert "gain over raw inputs" in str(record["gates"])
+    assert "gain over raw inputs" not in str(status["gates"])
     assert_still_serves(world, status, number)
     world.patch("em", {"rollout": {"gates": [{**gate, "min": "0.80"}]}})
 

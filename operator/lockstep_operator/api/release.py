@@ -217,7 +217,12 @@ class EmbeddingReleaseStatus(Contract):
     stage_started_at: Time | None = None
     started_at: Time | None = None
     promoted_at: Time | None = None
-    finished_at: Time | None = None
+    first_promoted_at: Time | None = Field(
+        default=None, description="When it was promoted first; `promotedAt` is the last time."
+    )
+    finished_at: Time | None = Field(
+        default=None, description="When it ended, or another release took its place."
+    )
     outcome: str | None = None
     message: str | None = None
     attempts: Attempts | None = None
@@ -241,6 +246,9 @@ class EmbeddingReleaseStatus(Contract):
     training: TrainingFacts | None = None
     evaluation: EvaluationFacts | None = None
     builds: list[BuildFacts] | None = None
+    compared_with: ReleaseName | None = Field(
+        default=None, description="The release beside which its evaluation measured it."
+    )
     gates: list[GateVerdict] | None = None
     gates_passed_at: Time | None = Field(
         default=None, description="When the gates were passed, or waived by `promote`."
@@ -251,6 +259,11 @@ class EmbeddingReleaseStatus(Contract):
         default=None,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
+
+    @property
+    def got_there_at(self) -> str | None:
+        """When it was promoted first. A record of before `firstPromotedAt` has the last time."""
+        return self.first_promoted_at or self.promoted_at
 
     def replace(self, **fields: Any) -> Self:
         """As of every contract; a group of `GROUPS` that is None resets all fields of it that are

@@ -54,7 +54,14 @@ class HistoryEntry(Contract):
     outcome: str
     reason: str
     started_at: Time | None = None
-    finished_at: Time | None = None
+    finished_at: Time | None = Field(
+        default=None,
+        description="When it was promoted first, or ended without: what it took ends here.",
+    )
+    replaced_at: Time | None = Field(
+        default=None,
+        description="When another release took its place, by a rollback or as the next one.",
+    )
 
 
 class Failure(Contract):

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lockstep_core.protocol.crashes import MAIN
 from lockstep_operator.api.release import Images
 
-CONTAINER = "main"
+CONTAINER = MAIN
 """The container of the program that a pod is there for: its status alone decides on the pod."""
 CHECK = "validate"
 """The init container of a program that checks its input before it begins."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import count
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from lockstep_core.protocol.verbs import Verb
 from lockstep_kubectl.api import Api, ApiError, Object
 from lockstep_kubectl.asking import CannotAsk, Request, ask, request_of, resume_of
 from lockstep_kubectl.gather import Unknown, model_of, read
-from lockstep_kubectl.lists import gates_of_release, history_of
+from lockstep_kubectl.lists import gates_of_release, history_of, history_table
 from tests.unit.decide import worlds
 from tests.unit.gitops.situations import model_in, world_of
 
@@ -166,6 +169,7 @@ def test_what_is_read_belongs_to_its_own_model() -> None:
 def test_history_of_records_and_of_what_only_the_model_remembers() -> None:
     model = model_in("gate failed")
     gone = {"release": "glyphs-r0", "outcome": "Aborted", "reason": "Aborted"}
+    gone |= {"finishedAt": "2026-01-31T11:00:00Z", "replacedAt": "2026-01-31T11:30:00Z"}
     model["status"]["history"].append(gone)
     found = history_of(model, releases_in("gate failed"))
     told = [(past.release, past.stage, past.outcome, past.reason) for past in found]
@@ -174,6 +178,21 @@ def test_history_of_records_and_of_what_only_the_model_remembers() -> None:
         ("r1", "Serving", "Promoted", "First"),
         ("r0", None, "Aborted", "Aborted"),
     ]
+    assert found[2].replaced_at is not None and found[0].replaced_at is None
+
+
+def test_history_tells_what_a_release_took_after_it_was_rolled_back() -> None:
+    world = worlds.healthy().change_model("training.seed", 7).run_to("Indexing", 2)
+    world.pass_time(300).run().pass_time(3600).annotate("rollback", "r1").run()
+    releases = [raw for (kind, _), raw in world.objects.items() if kind == "EmbeddingRelease"]
+    found = history_of(world.objects["EmbeddingModel", worlds.MODEL], releases)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(history_table(found, world.now + timedelta(seconds=60)))
+    assert isinstance(console.file, io.StringIO)
+    head, second, first = console.file.getvalue().splitlines()
+    assert head.split()[-2:] == ["TOOK", "REPLACED"]
+    assert second.count("RolledBack") == 1 and second.rstrip().endswith("5 min  60 s ago")
+    assert not first.rstrip().endswith("ago")
 
 
 def test_gates_of_a_release_and_of_what_is_judged() -> None:

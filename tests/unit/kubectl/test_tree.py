@@ -151,6 +151,40 @@ def test_pods_that_are_not_ready_are_named_with_the_reason() -> None:
     assert "glyphs-r2-encoder-3" not in text
 
 
+def test_pods_that_crash_are_named_with_exit_code_and_last_line() -> None:
+    world = worlds.two()
+    labels = world.objects["Deployment", "glyphs-r2-encoder"]["spec"]["selector"]["matchLabels"]
+    metadata: dict[str, Any] = {"name": "glyphs-r2-encoder-0", "labels": dict(labels)}
+    metadata["ownerReferences"] = worlds.made_by("glyphs-r2-encoder-5d7f")
+    world.create({"kind": "Pod", "metadata": metadata, "spec": {}})
+    ended = {"exitCode": 1, "reason": "Error", "message": "loading\nOSError: no such file\n"}
+    main = {"name": "main", "restartCount": 3, "lastState": {"terminated": ended}}
+    side = {"name": "monitor", "state": {"terminated": ended | {"message": "boom"}}}
+    status = {"phase": "Running", "containerStatuses": [main]}
+    world.set_status("Pod", metadata["name"], status)
+    world.ready("Deployment", "glyphs-r2-encoder", ready=0)
+    world.settle()
+    text = shown(view_of(snapshot(world)), world, width=400)
+    assert (
+        "encoder  glyphs-r2-encoder  0/1 ready  glyphs-r2-encoder-0: CrashLoopBackOff, exit code 1:"
+        " OSError: no such file\n" in text
+    )
+    assert "Serving=False PodsNotReady" in text
+    assert "Go back to r1: kubectl annotate em/glyphs" in text
+    world.set_status("Pod", metadata["name"], status | {"containerStatuses": [side]})
+    text = shown(view_of(snapshot(world)), world, width=400)
+    assert "glyphs-r2-encoder-0: crashed in container monitor, exit code 1: boom" in text
+
+
+def test_gates_of_what_failed_are_shown_though_the_columns_are_of_what_serves() -> None:
+    found = view("gate failed")
+    assert (found.judged, found.gates_summary) == ("r2", None)
+    assert [gate.verdict for gate in found.gates] == ["Fail"]
+    assert "gates of r2" in printed("gate failed", width=400)
+    assert (view("two").judged, view("two").gates_summary) == ("r2", "1/1")
+    assert (view("rolled back").judged, view("rolled back").gates_summary) == ("r1", "1/1")
+
+
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_every_situation_is_readable_in_100_columns_of_a_pipe(name: str) -> None:
     text = printed(name)

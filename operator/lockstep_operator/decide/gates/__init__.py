@@ -9,6 +9,23 @@ that has its name.
 
 from lockstep_operator.decide.gates.analysis import Analysis, analyse
 from lockstep_operator.decide.gates.offline import judge_offline
-from lockstep_operator.decide.gates.verdicts import NO_GATES, merged, overall, summary
+from lockstep_operator.decide.gates.verdicts import (
+    NO_GATES,
+    inherited,
+    merged,
+    of_then,
+    overall,
+    summary,
+)
 
-__all__ = ["NO_GATES", "Analysis", "analyse", "judge_offline", "merged", "overall", "summary"]
+__all__ = [
+    "NO_GATES",
+    "Analysis",
+    "analyse",
+    "inherited",
+    "judge_offline",
+    "merged",
+    "of_then",
+    "overall",
+    "summary",
+]

@@ -11,6 +11,7 @@ from lockstep_core.protocol.result import EvaluationFacts, RecallFacts, SampleSt
 from lockstep_core.quality.verdicts import Judgement, Verdict, Why, combine, judge_at_least
 from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.status import GateVerdict
+from lockstep_operator.decide.gates.verdicts import NOTHING_TO_COMPARE
 from lockstep_operator.decide.vocabulary.formatting import (
     bound_text,
     interval_text,
@@ -85,14 +86,15 @@ def _regression(gate: Gate, measured: RecallFacts, allowed: str, stable: str | N
     difference = measured.gain_over_stable
     if difference is None or measured.stable is None:
         if stable is None:
-            return _Part(Verdict.PASS, "no stable release to compare with")
+            return _Part(Verdict.PASS, NOTHING_TO_COMPARE)
         text = (
             f"stable {stable} was not measured, so `maxRegression` cannot be judged: its model"
             " takes other inputs, or lies in another store"
         )
         return _Part(Verdict.ERROR, text)
     judged = _judge(gate, difference, f"-{allowed}", bounded01=False)
-    text = regression_text(judged, measured.stable.mean, float(gate.one_sided))
+    name = stable or "the release before"
+    text = regression_text(judged, name, measured.stable.mean, float(gate.one_sided))
     return _Part(judged.verdict, text, judged.reason, _paired_needed(gate, judged, difference))
 
 

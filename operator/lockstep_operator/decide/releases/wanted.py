@@ -44,19 +44,26 @@ def is_settled(context: ReconcileContext, desired: Desired) -> bool:
 
 def rolled_back(context: ReconcileContext, desired: Desired) -> Release | None:
     """The release that the spec asks for, where a person went back from it to what serves now."""
+    return next((r for r in _left_since(context, "") if desired.is_release(r)), None)
+
+
+def was_left_since(context: ReconcileContext, moment: str | None) -> Release | None:
+    """The release that what serves now took the place of by a rollback, if that was later."""
+    left = _left_since(context, moment or "")
+    return max(left, key=lambda release: release.status.finished_at or "", default=None)
+
+
+def _left_since(context: ReconcileContext, moment: str) -> list[Release]:
+    """Those that were rolled back, to what serves now, at that moment or later."""
     stable = context.stable
-    since = (stable.status.promoted_at if stable else None) or ""
-    return next(
-        (
-            release
-            for release in context.releases
-            if desired.is_release(release)
-            and release.status.stage in (Stage.RETAINED, Stage.RETIRED)
-            and release.status.outcome == Outcome.ROLLED_BACK
-            and (release.status.finished_at or "") >= since
-        ),
-        None,
-    )
+    since = max((stable.status.promoted_at if stable else None) or "", moment)
+    return [
+        release
+        for release in context.releases
+        if release.status.stage in (Stage.RETAINED, Stage.RETIRED)
+        and release.status.outcome == Outcome.ROLLED_BACK
+        and (release.status.finished_at or "") >= since
+    ]
 
 
 def may_return(release: Release, desired: Desired) -> bool:

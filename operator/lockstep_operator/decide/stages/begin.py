@@ -8,6 +8,7 @@ from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Attempts, Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.transitions import Enter
+from lockstep_operator.decide.gates import inherited
 from lockstep_operator.manifests import short_name
 
 First = Literal[Stage.TRAINING, Stage.IMPORTING, Stage.INDEXING, Stage.WARMING]
@@ -31,11 +32,11 @@ def _with_model_of(
     """It was judged as the release that it comes from."""
     assert release.spec.reuse is not None
     source = next((r for r in context.releases if r.name == source_name), None)
-    indexes = release.spec.indexes
+    indexes, gates = release.spec.indexes, context.model.spec.rollout.gates
     record = {
         "attempts": Attempts(indexing={index.name: 1 for index in indexes}),
         "training": release.spec.reuse.training,
-        "gates": source.status.gates if source else None,
+        "gates": inherited(source.status.gates or (), gates) or None if source else None,
         "gates_passed_at": context.now,
     }
     return Enter(Stage.INDEXING, record) if indexes else Enter(Stage.WARMING, record)

@@ -60,8 +60,17 @@ def _measure(context: ReconcileContext, name: str) -> Stay | Fail | None:
             f" {training.artifact_digest}"
         )
         return Fail(Reason.RESULT_MISMATCH, message)
-    context.change(name, evaluation=facts)
+    compared = any(recall.stable is not None for recall in facts.recall) and context.stable
+    context.change(name, evaluation=facts, compared_with=compared.name if compared else None)
     return None
+
+
+def _compared_with(context: ReconcileContext, name: str) -> str | None:
+    """The short name of the release that it was measured beside, else of what serves."""
+    known = context.release(name).status.compared_with
+    if known is not None:
+        return short_name(known)
+    return short_name(context.stable.name) if context.stable else None
 
 
 def _judge(context: ReconcileContext, name: str) -> Stay | Fail | None:
@@ -73,7 +82,7 @@ def _judge(context: ReconcileContext, name: str) -> Stay | Fail | None:
         status.evaluation,
         status.gates or (),
         context.now,
-        short_name(context.stable.name) if context.stable else None,
+        _compared_with(context, name),
     )
     context.change(name, gates=verdicts)
     verdict = gates.overall(verdicts)

@@ -89,6 +89,7 @@ def _finalize(context: ReconcileContext, release: Release) -> Enter[Literal[Stag
     """The entry point was read back: from here on this release is the stable one."""
     record = {
         "promoted_at": context.now,
+        "first_promoted_at": release.status.got_there_at or context.now,
         "finished_at": None,
         "outcome": Outcome.PROMOTED,
         "canary": None,

@@ -17,7 +17,7 @@ from lockstep_operator.decide.traffic import feasibility
 from lockstep_operator.decide.traffic.steps import begin_at, has_canary, plan_of
 from lockstep_operator.decide.vocabulary.reasons import Reason
 from lockstep_operator.decide.workloads.children import health_of
-from lockstep_operator.decide.workloads.unready import stuck_server
+from lockstep_operator.decide.workloads.stuck_server import stuck_server
 
 _SERVERS = (Program.SERVE_ENCODER, Program.SERVE_INDEX)
 _TRANSIENT = {ExitCode.OK, *RETRYABLE, *UNCOUNTED}
@@ -60,7 +60,8 @@ def _wait(context: ReconcileContext, release: Release, health: ReleaseHealth) ->
         # What an earlier try at warming left behind is no evidence of this one.
         if stuck.is_final and stuck.since >= since and not health.to_apply:
             return Fail(stuck.reason, f"{stuck.sentence()}; {fix}", pod=stuck.pod)
-        missing = f"{missing}; {stuck.sentence()}; {fix}"
+        told = stuck.sentence() in missing
+        missing = "; ".join([missing, *([] if told else [stuck.sentence()]), fix])
     left = seconds_left(context, release.name, since)
     if left is None or left > 0:
         if left is not None:

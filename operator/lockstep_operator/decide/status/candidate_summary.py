@@ -8,8 +8,8 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import how_to_continue, is_held
 from lockstep_operator.decide.status.kstatus import Summary
-from lockstep_operator.decide.status.sentences import refusal_sentence, watch_of_stable
-from lockstep_operator.decide.status.what_serves import serving_sentence
+from lockstep_operator.decide.status.sentences import refusal_sentence
+from lockstep_operator.decide.status.telling import tell
 from lockstep_operator.decide.traffic.steps import plan_of
 from lockstep_operator.decide.vocabulary.formatting import training_text
 from lockstep_operator.decide.vocabulary.hints import Verb, ask, raise_hold
@@ -25,26 +25,21 @@ def with_candidate(context: ReconcileContext, candidate: Release) -> Summary:
     sentence = f"{short} {note.message if note else f'entered {status.stage}'}."
     if status.paused_at is not None and is_held(context, candidate):
         sentence = f"{short} is paused by a person. It {sentence.partition(' ')[2]}"
-    findings = training_text(status.training)
-    parts = [
-        sentence,
-        *_refusals(context, sentence),
-        *([findings] if findings else []),
-        serving_sentence(context),
-    ]
+    doing = [sentence, *_refusals(context, sentence)]
     if _is_unwatched(candidate):
-        parts.append(f"No gate measures {short} while it waits.")
-    parts += [watch] if (watch := watch_of_stable(context)) else []
+        doing.append(f"No gate measures {short} while it waits.")
     if context.change_waits:
-        parts.append(f"Another change of the spec is seen: {context.change_waits}.")
-    # No full stop after a command: people copy what stands there. A semicolon is the shell's own.
-    message = " ".join([*parts, "; ".join(_candidate_commands(context, candidate))]).strip()
-    if status.paused_at is not None:
-        return Summary(Phase.PAUSED, reason, message, reconciling=True)
+        doing.append(f"Another change of the spec is seen: {context.change_waits}.")
+    message = tell(
+        context,
+        doing=doing,
+        history=[training_text(status.training)],
+        commands=_candidate_commands(context, candidate),
+    )
     stable = context.stable
     broken = stable is not None and not health_of(context, stable).serving
-    phase = Phase.DEGRADED if broken else Phase.PROGRESSING
-    return Summary(phase, reason, message, reconciling=True)
+    calm = Phase.PROGRESSING if status.paused_at is None else Phase.PAUSED
+    return Summary(Phase.DEGRADED if broken else calm, reason, message, reconciling=True)
 
 
 def _is_unwatched(candidate: Release) -> bool:

@@ -13,7 +13,12 @@ from lockstep_operator.decide.snapshot.snapshot import Problem
 from lockstep_operator.decide.stages.watched import has_failed, is_turned_down
 from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.release_status import gates_state
-from lockstep_operator.decide.status.what_serves import health_if_it_runs, holder, serving_sentence
+from lockstep_operator.decide.status.what_serves import (
+    at_risk,
+    health_if_it_runs,
+    holder,
+    serving_sentence,
+)
 from lockstep_operator.decide.traffic import entry, feasibility
 from lockstep_operator.decide.traffic.stray_pods import stray_pods
 from lockstep_operator.decide.vocabulary.conditions import State, true_or_false
@@ -23,7 +28,7 @@ from lockstep_operator.manifests import short_name
 
 
 def judged(context: ReconcileContext) -> Release | None:
-    """The release whose gates are shown: what is on its way, what just failed, what serves."""
+    """The release of `GatesPassed`: what is on its way, what just failed, what serves."""
     newest, stable = context.newest, context.stable
     failed = newest if newest and is_turned_down(newest) else None
     if stable is not None and is_asked(context, stable):
@@ -32,6 +37,16 @@ def judged(context: ReconcileContext) -> Release | None:
     first = [stable] if stable is not None and has_failed(stable) else []
     in_order = [*first, context.candidate, failed, stable]
     return next((r for r in in_order if r is not None and r.status.gates), None)
+
+
+def columns_of(context: ReconcileContext) -> Release | None:
+    """The release that the columns about gates are of: the candidate once it is judged, else what
+    serves. What failed has its own record and the message; a release that returns was judged long
+    ago."""
+    candidate = context.candidate
+    if candidate is not None and candidate.status.gates and candidate.status.promoted_at is None:
+        return candidate
+    return context.stable
 
 
 def states_of(context: ReconcileContext, summary: Summary) -> list[State]:
@@ -56,6 +71,10 @@ def _serving(context: ReconcileContext) -> State:
     if release is not None:
         health = health_if_it_runs(context, release)
         serving = health is not None and health.serving
+        lacking = health.sentence() if health is not None and not serving else ""
+        message = " ".join(
+            part for part in (message, lacking and f"{lacking}.", at_risk(context)) if part
+        )
         ready = Reason.STRAY_PODS if stray_pods(context) else Stage.SERVING
         reason: Word = ready if serving else Reason.PODS_NOT_READY
         return true_or_false("Serving", serving, reason, message)

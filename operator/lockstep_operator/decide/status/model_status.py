@@ -20,13 +20,14 @@ from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.stages.watched import is_turned_down
 from lockstep_operator.decide.status.intruders import staying_sentence
 from lockstep_operator.decide.status.kstatus import kstatus, other_states
-from lockstep_operator.decide.status.model_conditions import judged, states_of
+from lockstep_operator.decide.status.model_conditions import columns_of, states_of
+from lockstep_operator.decide.status.release_status import gates_shown
 from lockstep_operator.decide.status.summary import summarize
 from lockstep_operator.decide.traffic.steps import describe, plan_of, under_way, weight_at
 from lockstep_operator.decide.traffic.traffic import shares
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.conditions import conditions
-from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import encoder_name
 from lockstep_operator.manifests.metadata import Component, selector_labels, selector_text
@@ -37,8 +38,8 @@ HISTORY_LIMIT = 10
 def project_model(context: ReconcileContext) -> EmbeddingModelStatus:
     model, summary = context.model, summarize(context)
     stable, candidate = context.stable, context.candidate
-    shown, step = judged(context), _step(context, candidate) if candidate else None
-    verdicts = (shown.status.gates if shown else None) or None
+    shown, step = columns_of(context), _step(context, candidate) if candidate else None
+    verdicts = (gates_shown(shown) if shown else None) or None
     return EmbeddingModelStatus(
         observed_generation=model.generation,
         phase=summary.phase,
@@ -172,18 +173,21 @@ def _history(context: ReconcileContext) -> list[HistoryEntry]:
                 outcome=status.outcome,
                 reason=_reason_of(release),
                 started_at=status.started_at,
-                finished_at=status.finished_at or status.promoted_at,
+                finished_at=status.got_there_at or status.finished_at,
+                replaced_at=status.finished_at if status.got_there_at else None,
             )
         )
     return entries[:HISTORY_LIMIT]
 
 
 def _reason_of(release: Release) -> str:
-    """Why it failed or was given up; of a release that served, why it was made."""
+    """Why it failed, was given up or was rolled back; of any other, why it was made."""
     status = release.status
     if is_turned_down(release) and status.last_failure is not None:
         return status.last_failure.reason
     if status.stage is Stage.SUPERSEDED:
         ready = (c.reason for c in status.conditions or () if c.type == "Ready")
         return next(ready, str(status.outcome))
+    if status.outcome in (Outcome.ROLLED_BACK, Outcome.REVERTED):
+        return str(status.outcome)
     return str(release.spec.cause)

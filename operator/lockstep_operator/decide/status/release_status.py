@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
-from lockstep_operator.api.status import ConditionStatus
+from lockstep_operator.api.status import ConditionStatus, GateVerdict
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.transitions import Note
-from lockstep_operator.decide.gates import overall
+from lockstep_operator.decide.gates import of_then, overall
 from lockstep_operator.decide.stage_table import facts_of
+from lockstep_operator.decide.stages.watched import has_failed
 from lockstep_operator.decide.status.kstatus import kstatus
 from lockstep_operator.decide.vocabulary.conditions import State, conditions
 from lockstep_operator.decide.vocabulary.formatting import UNMEASURED
-from lockstep_operator.decide.vocabulary.reasons import Reason
+from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason, Word
 from lockstep_operator.decide.workloads.children import health_of
 from lockstep_operator.manifests import short_name
 
@@ -56,9 +57,15 @@ def _note_retained(context: ReconcileContext) -> None:
     for release in context.retained:
         health = health_of(context, release)
         but = f", but not whole: {health.sentence()}" if health.missing else ""
-        context.say(
-            release.name, Stage.RETAINED, f"is kept for a rollback{but}", ready=health.ready
-        )
+        reason, message = _why_it_is_kept(release)
+        context.say(release.name, reason, f"{message}{but}", ready=health.ready)
+
+
+def _why_it_is_kept(release: Release) -> tuple[Word, str]:
+    if release.status.outcome != Outcome.ROLLED_BACK:
+        return Stage.RETAINED, "is kept for a rollback"
+    by = " as its gates failed after its promotion" if has_failed(release) else ""
+    return Reason.ROLLED_BACK, f"was rolled back{by}, and is kept to go forward again"
 
 
 def _states(release: Release, note: Note, message: str) -> list[State]:
@@ -75,12 +82,18 @@ def _states(release: Release, note: Note, message: str) -> list[State]:
     return states if gates is None else [*states, gates]
 
 
+def gates_shown(release: Release) -> list[GateVerdict]:
+    """Its verdicts. Once it is promoted, a comparison in them is of the past."""
+    verdicts = release.status.gates or []
+    return of_then(verdicts) if release.status.promoted_at is not None else verdicts
+
+
 def gates_state(release: Release) -> State | None:
     """The verdict of the gates on a release; None before it was measured."""
     status = release.status
     if status.gates is None and status.gates_passed_at is None:
         return None
-    verdicts = status.gates or []
+    verdicts = gates_shown(release)
     lines = "; ".join(f"{verdict.name}: {verdict.line}" for verdict in verdicts) or "model reused"
     short = short_name(release.name)
     if release.spec.held_out is None and not verdicts:

@@ -9,8 +9,8 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.stages.watched import after_promotion, has_failed
 from lockstep_operator.decide.status.kstatus import Summary
-from lockstep_operator.decide.status.sentences import change_the_spec, stalled, ways_back
-from lockstep_operator.decide.status.what_serves import serving_sentence
+from lockstep_operator.decide.status.sentences import change_the_spec
+from lockstep_operator.decide.status.telling import stalled, tell, ways_back
 from lockstep_operator.decide.traffic.traffic import selected_release
 from lockstep_operator.decide.vocabulary.formatting import training_short
 from lockstep_operator.decide.vocabulary.hints import Verb, ask
@@ -23,49 +23,61 @@ def served(context: ReconcileContext, stable: Release) -> Summary:
     """The stable release is what the spec asks: is it ready, and does the entry point select it?"""
     short, health = short_name(stable.name), health_of(context, stable)
     if stable.status.stage is Stage.FINALIZING:
-        message = f"{short} has the entry point; what it replaced is kept for a rollback."
+        moved = f"{short} has the entry point; what it replaced is kept for a rollback."
+        message = tell(context, doing=[moved])
         return Summary(Phase.PROGRESSING, Stage.FINALIZING, message, reconciling=True)
-    serving = serving_sentence(context)
     selected = selected_release(context) == stable.name
     if health.ready and selected:
         if stable.status.watch is not None:
-            return _watched(context, stable, serving)
-        message = " ".join([serving, *_side_notes(context, stable)])
+            return _watched(context, stable)
+        message = tell(context, serving=_side_notes(context, stable))
         return Summary(Phase.HEALTHY, Reason.HEALTHY, message, ready=True)
     lacking = health.sentence()
     if health.serving and health.rolling and selected:
-        message = f"{serving} Its pods are changed in place: {lacking}."
+        message = tell(context, serving=[f"Its pods are changed in place: {lacking}."])
         return Summary(Phase.PROGRESSING, Reason.ROLLING_IN_PLACE, message, reconciling=True)
     reason = Reason.PODS_NOT_READY if lacking else Reason.ENTRY_MISSING
-    message = " ".join([serving, *([f"{lacking}."] if lacking else []), *ways_back(context)])
-    return Summary(Phase.DEGRADED, reason, message)
+    serving = [f"{lacking}."] if lacking else []
+    return Summary(
+        Phase.DEGRADED, reason, tell(context, serving=serving, commands=ways_back(context))
+    )
 
 
-def _watched(context: ReconcileContext, stable: Release, serving: str) -> Summary:
+def _watched(context: ReconcileContext, stable: Release) -> Summary:
     """It answers all requests, and is judged on them or was."""
-    model, name, asked = context.model, stable.name, context.model.spec.rollout.after_promotion
+    model, name = context.model, stable.name
     verdict = stable.status.watch.verdict if stable.status.watch else None
-    parts = [serving, *_side_notes(context, stable)]
-    settle = f"Settle for it: {ask(model, Verb.PROMOTE, name)}"
-    again = f"Measure again: {ask(model, Verb.RETRY, name)}"
+    notes = _side_notes(context, stable)
+    commands = [
+        f"Settle for it: {ask(model, Verb.PROMOTE, name)}",
+        f"Measure again: {ask(model, Verb.RETRY, name)}",
+    ]
     if verdict is None:
-        gates = ", ".join(asked.gates) if asked else ""
-        trouble = f"; {context.watch_trouble}" if context.watch_trouble else ""
-        back = [short_name(kept.name) for kept in context.retained[:1]]
-        way = f", and {back[0]} returns if it fails" if back else ""
-        parts.append(f"It is judged on them by {gates}{way}{trouble}.")
-        message = " ".join([*parts, settle])
+        serving = [_judged_on_them(context), *notes]
+        message = tell(context, serving=serving, watched=False, commands=commands[:1])
         return Summary(Phase.PROGRESSING, Reason.WATCHED, message, reconciling=True)
     if verdict == Verdict.FAIL:
-        parts = [after_promotion(stable), f"It stays: {_why_it_stays(context, stable)}.", serving]
-        back = [f"{command};" for command in ways_back(context)]
-        return stalled(
-            Reason.GATE_FAILED, *parts, change_the_spec(context), *back, f"{settle}; {again}"
+        message = tell(
+            context,
+            doing=[f"It stays: {_why_it_stays(context, stable)}."],
+            serving=notes,
+            advice=[change_the_spec(context)],
+            commands=[*ways_back(context), *commands],
         )
+        return stalled(Reason.GATE_FAILED, message)
     if verdict == Verdict.INCONCLUSIVE:
-        message = " ".join([*parts, after_promotion(stable), f"{settle}; {again}"])
+        message = tell(context, serving=[after_promotion(stable), *notes], commands=commands)
         return Summary(Phase.HEALTHY, Reason.GATE_INCONCLUSIVE, message, ready=True)
-    return Summary(Phase.HEALTHY, Reason.HEALTHY, " ".join(parts), ready=True)
+    return Summary(Phase.HEALTHY, Reason.HEALTHY, tell(context, serving=notes), ready=True)
+
+
+def _judged_on_them(context: ReconcileContext) -> str:
+    asked = context.model.spec.rollout.after_promotion
+    gates = ", ".join(asked.gates) if asked else ""
+    trouble = f"; {context.watch_trouble}" if context.watch_trouble else ""
+    back = [short_name(kept.name) for kept in context.retained[:1]]
+    way = f", and {back[0]} returns if it fails" if back else ""
+    return f"It is judged on them by {gates}{way}{trouble}."
 
 
 def _why_it_stays(context: ReconcileContext, stable: Release) -> str:

@@ -1,4 +1,4 @@
-"""The model as one sentence to the person on call: what happens, why, what serves, what to do."""
+"""The model as one message to the person on call; `telling` has the order of its sentences."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from lockstep_operator.decide.snapshot.snapshot import Problem
 from lockstep_operator.decide.status.candidate_summary import with_candidate
 from lockstep_operator.decide.status.intruders import with_intruders
 from lockstep_operator.decide.status.kstatus import Summary
-from lockstep_operator.decide.status.sentences import refused, stalled
 from lockstep_operator.decide.status.served_summary import served
+from lockstep_operator.decide.status.telling import refused, stalled, tell
 from lockstep_operator.decide.status.unserved_summary import unserved
-from lockstep_operator.decide.status.what_serves import serving_sentence
 from lockstep_operator.decide.vocabulary.reasons import Reason
 
 
@@ -28,7 +27,7 @@ def _spec_in_trouble(context: ReconcileContext) -> Summary | None:
     desired = context.desired
     if not isinstance(desired, Problem) or desired.waits:
         return None
-    return stalled(desired.reason, desired.message + ".", serving_sentence(context))
+    return stalled(desired.reason, tell(context, doing=[f"{desired.message}."]))
 
 
 def _record_refused(context: ReconcileContext) -> Summary | None:
@@ -44,7 +43,7 @@ def _on_its_way(context: ReconcileContext) -> Summary | None:
 def _name_taken(context: ReconcileContext) -> Summary | None:
     if not context.conflicts:
         return None
-    return stalled(Reason.NAME_CONFLICT, f"{context.conflicts[0]}.", serving_sentence(context))
+    return stalled(Reason.NAME_CONFLICT, tell(context, doing=[f"{context.conflicts[0]}."]))
 
 
 def _at_rest(context: ReconcileContext) -> Summary:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
+
 from lockstep_operator.api.objects import Release
 from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.context.health import ReleaseHealth
+from lockstep_operator.decide.context.health import LINES_SHOWN, ReleaseHealth
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.traffic import entry
 from lockstep_operator.decide.traffic.stray_pods import stray_sentence
@@ -24,35 +27,97 @@ def health_if_it_runs(context: ReconcileContext, release: Release) -> ReleaseHea
     return health_of(context, release) if facts_of(release.status.stage).runs_pods else None
 
 
-def serving_sentence(context: ReconcileContext) -> str:
-    """What answers users now. Nothing is said to answer all requests beside pods of nobody."""
+@dataclass(frozen=True)
+class Answers:
+    """Who answers users. `down`: those that should answer some requests and cannot. `hurt`: some
+    requests are not answered by what should answer them."""
+
+    sentence: str
+    down: tuple[Release, ...] = ()
+    hurt: bool = False
+
+
+def who_answers(context: ReconcileContext) -> Answers:
+    """Nothing is said to answer all requests beside pods of nobody."""
     strays = stray_sentence(context)
     answers = _who_answers(context, all_requests="" if strays else " all requests")
-    return answers if strays is None else f"{answers} {strays}"
+    if strays is None:
+        return answers
+    return dataclasses.replace(answers, sentence=f"{answers.sentence} {strays}")
 
 
-def _who_answers(context: ReconcileContext, *, all_requests: str) -> str:
+def serving_sentence(context: ReconcileContext) -> str:
+    """What answers users now."""
+    return who_answers(context).sentence
+
+
+def at_risk(context: ReconcileContext) -> str:
+    """The pods of what serves that do not start or crash, while others answer; mostly empty."""
     release = holder(context)
-    if release is None:
-        if context.stable is None:
-            return "Nothing serves yet."
-        return f"The entry point does not select {short_name(context.stable.name)} and is restored."
-    short = short_name(release.name)
-    health = health_if_it_runs(context, release)
+    health = health_if_it_runs(context, release) if release is not None else None
+    if release is None or health is None or not health.serving or not health.troubled:
+        return ""
+    return f"Of {short_name(release.name)}: {'; '.join(health.troubled[:LINES_SHOWN])}."
+
+
+def _who_answers(context: ReconcileContext, *, all_requests: str) -> Answers:
+    release, candidate, stable = holder(context), context.candidate, context.stable
     rest, share = shares(context)
-    candidate = context.candidate
+    if release is None:
+        if stable is None:
+            return Answers("Nothing serves yet.")
+        missing = f"The entry point does not select {short_name(stable.name)} and is restored."
+        return Answers(missing, hurt=True)
+    short = short_name(release.name)
     if candidate is not None and share == 100 and candidate.name != release.name:
-        return f"{short_name(candidate.name)} still serves{all_requests}."
-    if health is None or not health.serving:
-        selection = entry.selected(context)
-        if selection is not None and selection.beside is not None and share:
-            return (
-                f"{short} cannot answer: what comes is answered by {short_name(selection.beside)}."
-            )
-        if candidate is not None and share:
-            answers = f"{short} cannot answer its {rest}% of the requests"
-            return f"{answers}, {short_name(candidate.name)} answers {share}%."
-        return f"{short} holds the entry point but cannot answer."
-    if candidate is not None and share and candidate.name != release.name:
-        return f"{short} serves {rest}% of the requests, {short_name(candidate.name)} {share}%."
-    return f"{short} serves{all_requests}."
+        return _one(context, candidate, f"still serves{all_requests}", "has all requests")
+    beside = candidate if candidate is not None and candidate.name != release.name else None
+    if not _serves(context, release):
+        return _holder_is_down(context, release, beside)
+    if beside is not None and share and not _serves(context, beside):
+        return _candidate_is_down(context, release, beside)
+    if beside is not None and share:
+        answers = f"{short} serves {rest}% of the requests, {short_name(beside.name)} {share}%."
+        return Answers(answers)
+    return Answers(f"{short} serves{all_requests}.")
+
+
+def _holder_is_down(context: ReconcileContext, release: Release, beside: Release | None) -> Answers:
+    short, (rest, share) = short_name(release.name), shares(context)
+    shared = _shared_with(context)
+    if shared is not None and share:
+        what = f"{short} cannot answer: what comes is answered by {short_name(shared)}."
+    elif beside is not None and share:
+        answers = f"{short} cannot answer its {rest}% of the requests"
+        what = f"{answers}, {short_name(beside.name)} answers {share}%."
+    else:
+        what = f"{short} holds the entry point but cannot answer."
+    return Answers(what, (release,), hurt=True)
+
+
+def _candidate_is_down(context: ReconcileContext, release: Release, beside: Release) -> Answers:
+    """Pods that are not ready get nothing of what both releases' pods share."""
+    short, other, (rest, share) = short_name(release.name), beside.name, shares(context)
+    if _shared_with(context) == other:
+        what = f"{short_name(other)} cannot answer: what comes is answered by {short}."
+        return Answers(what, (beside,))
+    answers = f"{short_name(other)} cannot answer its {share}% of the requests"
+    return Answers(f"{answers}, {short} answers {rest}%.", (beside,), hurt=True)
+
+
+def _shared_with(context: ReconcileContext) -> str | None:
+    """The release whose pods the entry point selects beside those of its holder."""
+    selection = entry.selected(context)
+    return selection.beside if selection is not None else None
+
+
+def _one(context: ReconcileContext, release: Release, serves: str, has: str) -> Answers:
+    short = short_name(release.name)
+    if _serves(context, release):
+        return Answers(f"{short} {serves}.")
+    return Answers(f"{short} {has} but cannot answer.", (release,), hurt=True)
+
+
+def _serves(context: ReconcileContext, release: Release) -> bool:
+    health = health_if_it_runs(context, release)
+    return health is not None and health.serving

@@ -33,18 +33,19 @@ def interval_text(judgement: Judgement, confidence: float, *, signed: bool = Fal
     return f"{percent} from {number(judgement.lower)} to {number(judgement.upper)}"
 
 
-def regression_text(judgement: Judgement, stable: float, confidence: float) -> str:
-    """`vs stable 0.923 -0.2pt, 90% CI [-0.7, +0.3], allowed -1.0 OK`: points of recall.
+def regression_text(judgement: Judgement, name: str, stable: float, confidence: float) -> str:
+    """`vs r1 0.923 -0.2pt, 90% CI [-0.7, +0.3], allowed -1.0 OK`: points of recall.
 
-    The interval is the two-sided one whose lower end is the bound that decides.
+    It names the release, as the line stays on record when another one is stable. The interval is
+    the two-sided one whose lower end is the bound that decides.
     """
     if judgement.value is None:
-        return f"vs stable has no data, allowed {judgement.bound * 100:.1f}"
+        return f"vs {name} has no data, allowed {judgement.bound * 100:.1f}"
     word = word_of(judgement.verdict)
     if judgement.verdict is Verdict.INCONCLUSIVE:
         word += f" (could be {judgement.lower * 100:+.1f})"
     return (
-        f"vs stable {stable:.3f} {judgement.value * 100:+.1f}pt,"
+        f"vs {name} {stable:.3f} {judgement.value * 100:+.1f}pt,"
         f" {(2 * confidence - 1) * 100:g}% CI [{judgement.lower * 100:+.1f},"
         f" {judgement.upper * 100:+.1f}], allowed {judgement.bound * 100:.1f} {word}"
     )

@@ -45,6 +45,22 @@ def own_again(model: Model, release: str) -> str:
     return f"kubectl patch {target} --type=merge -p '{owners}'"
 
 
+def pod_log(model: Model, pod: str, container: str, *, previous: bool = False) -> str:
+    """The kubectl command that shows a container's log, or that of the time before."""
+    which = " --previous" if previous else ""
+    return f"kubectl logs {pod} -n {model.namespace} -c {container}{which}"
+
+
+def describe_pod(model: Model, pod: str) -> str:
+    """The kubectl command that shows why a pod does not start."""
+    return f"kubectl describe pod/{pod} -n {model.namespace}"
+
+
+def pods_of(model: Model, release: str) -> str:
+    """The kubectl command that lists the pods of a release."""
+    return f"kubectl get pods -l {labels.RELEASE}={release} -n {model.namespace}"
+
+
 def delete_release(model: Model, release: str) -> str:
     """The kubectl commands that delete an EmbeddingRelease and what it runs, also where the chart
     guards it."""

@@ -10,13 +10,14 @@ from lockstep_operator.api import kinds
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.context.health import BEING_MADE, ReleaseHealth
+from lockstep_operator.decide.context.health import BEING_MADE, PodTrouble, ReleaseHealth
 from lockstep_operator.decide.context.plan import reference
 from lockstep_operator.decide.context.waits import REMNANT_SECONDS
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.traffic.scaling import live_replicas
 from lockstep_operator.decide.vocabulary.compare import difference, was_applied
 from lockstep_operator.decide.workloads.capacity import encoder_replicas, scaling_bounds
+from lockstep_operator.decide.workloads.unready import unready
 from lockstep_operator.manifests.metadata import Component, entry_label
 
 AUTOSCALER = kinds.AUTOSCALER.kind
@@ -188,7 +189,11 @@ def _look(
         if refusal is None:
             health.add_missing(f"{kind} {name}{_absence(release, live)}")
     elif kind == "Deployment":
-        _count(health, manifest, live, _wanted(context, release, manifest, live))
+        selector = manifest["spec"]["selector"]["matchLabels"]
+        pods = context.snapshot.serving_pods(release.name)
+        own = [p for p in pods if selector.items() <= (p["metadata"].get("labels") or {}).items()]
+        troubles = unready(own, context.snapshot.observed.events)
+        _count(health, manifest, live, _wanted(context, release, manifest, live), troubles)
 
 
 def _absence(release: Release, live: Object | None) -> str:
@@ -209,8 +214,10 @@ def _wanted(context: ReconcileContext, release: Release, manifest: Object, live:
     return replicas if bounds is None else max(replicas, bounds.low)
 
 
-def _count(health: ReleaseHealth, manifest: Object, live: Object, wanted: int) -> None:
-    """Counts the pods of one workload by its own status."""
+def _count(
+    health: ReleaseHealth, manifest: Object, live: Object, wanted: int, troubles: list[PodTrouble]
+) -> None:
+    """Counts the pods of one workload by its own status; `troubles` are those that are not ready."""
     kind, status = manifest["kind"], live.get("status") or {}
     ready = int(status.get("readyReplicas") or 0)
     updated = int(status.get("updatedReplicas") or 0)
@@ -227,6 +234,6 @@ def _count(health: ReleaseHealth, manifest: Object, live: Object, wanted: int) -
     name = manifest["metadata"]["name"]
     if stale or min(ready, updated) < wanted:
         counted = min(ready, updated, wanted)
-        health.add_missing(f"{kind} {name} has {counted} of {wanted} pods ready")
+        health.add_unready(f"{kind} {name} has {counted} of {wanted} pods ready", troubles)
     elif old:
         health.add_missing(f"{kind} {name} keeps {old} of the pods of before its last change")

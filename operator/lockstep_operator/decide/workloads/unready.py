@@ -1,45 +1,45 @@
-"""Why servers of a release do not start, and the field that mends it."""
+"""The pods of a workload that are not ready, and why: they do not start, or they crash."""
 
 from __future__ import annotations
 
-from lockstep_core.protocol import labels
-from lockstep_operator.api.kinds import DEPLOYMENT
-from lockstep_operator.api.objects import Object, Release
-from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.jobs.pod_status import name_of
-from lockstep_operator.decide.jobs.stuck import (
-    Stuck,
-    find_stuck,
-    look_again_in,
-    unfilled,
-    waits_on_node,
-)
+from collections.abc import Iterable
 
-ENCODER_TEMPLATE = "`spec.serving.template`"
+from lockstep_core.protocol.crashes import crash_of
+from lockstep_operator.api.objects import Object
+from lockstep_operator.decide.context.health import PodTrouble
+from lockstep_operator.decide.jobs import pod_status
+from lockstep_operator.decide.jobs.stuck import find_stuck
+from lockstep_operator.decide.snapshot.observed import SeenEvents
+from lockstep_operator.manifests.programs import CONTAINER
+
+_ENDED = ("Succeeded", "Failed")
 
 
-def stuck_server(context: ReconcileContext, release: Release) -> tuple[Stuck, str] | None:
-    """The first server that does not start, pods before Deployments, and what mends it.
+def unready(pods: Iterable[Object], events: SeenEvents) -> list[PodTrouble]:
+    """Those that are not ready, by name, first those that say why.
 
-    Asks for another look where only Events will tell more.
+    One that ended for good (evicted) is replaced by its controller, and is none of them.
     """
-    snapshot = context.snapshot
-    pods = sorted(snapshot.serving_pods(release.name), key=name_of)
-    for pod in pods:
-        stuck = find_stuck([pod], snapshot.observed.events)
-        if waits_on_node(pod) or (stuck is not None and stuck.by_event):
-            since = pod["metadata"].get("creationTimestamp", "")
-            context.wake_in(look_again_in(since, snapshot.now))
-        if stuck is not None:
-            return stuck, stuck.advice(_template(pod))
-    for deployment in snapshot.children(DEPLOYMENT.kind, release.uid):
-        stuck = unfilled(deployment)
-        if stuck is not None:
-            return stuck, stuck.advice(_template(deployment))
-    return None
+    waiting = [pod for pod in pods if not _is_ready(pod) and not _is_over(pod)]
+    troubles = [_trouble(pod, events) for pod in sorted(waiting, key=pod_status.name_of)]
+    return sorted(troubles, key=lambda trouble: not trouble.reason)
 
 
-def _template(server: Object) -> str:
-    """The field that shapes a server, by the labels of its pod or of its Deployment."""
-    index = (server["metadata"].get("labels") or {}).get(labels.INDEX)
-    return f"VectorIndex {index} `spec.template`" if index else ENCODER_TEMPLATE
+def _trouble(pod: Object, events: SeenEvents) -> PodTrouble:
+    name, stuck = pod_status.name_of(pod), find_stuck([pod], events)
+    if stuck is not None:
+        return PodTrouble(name, stuck.sentence())
+    crash = crash_of(pod)
+    if crash is not None:
+        return PodTrouble(name, crash.sentence(), crash.container, crash.restarted)
+    started = (pod.get("status") or {}).get("phase") == "Running"
+    return PodTrouble(name, container=CONTAINER if started else None)
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+
+
+def _is_over(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in _ENDED

@@ -67,6 +67,7 @@ MODEL = EmbeddingModelStatus.model_validate(
                 "reason": "by r2",
                 "startedAt": AT,
                 "finishedAt": AT,
+                "replacedAt": AT,
             }
         ],
         "conditions": [CONDITION],
@@ -103,6 +104,7 @@ RELEASE = EmbeddingReleaseStatus.model_validate(
         "stageStartedAt": AT,
         "startedAt": AT,
         "promotedAt": AT,
+        "firstPromotedAt": AT,
         "finishedAt": AT,
         "outcome": "GateFailed",
         "message": "relevance failed; retry=r3 tries again",
@@ -114,6 +116,7 @@ RELEASE = EmbeddingReleaseStatus.model_validate(
             "disruptions": 1,
         },
         "nextRetryAt": AT,
+        "comparedWith": "glyphs-r1",
         "gatesPassedAt": AT,
         "builtAt": AT,
         "pausedAt": AT,

@@ -61,35 +61,35 @@ OFFLINE = [
         RELEVANCE | {"min": "0.9", "maxRegression": "0.01"},
         facts(0.921, 0.923),
         "Pass",
-        "recall@10 0.921 >= 0.900 OK (95% lower 0.906); vs stable 0.923 -0.2pt, 90% CI"
+        "recall@10 0.921 >= 0.900 OK (95% lower 0.906); vs r1 0.923 -0.2pt, 90% CI"
         " [-0.7, +0.3], allowed -1.0 OK; n=1000",
     ),
     (
         NOT_WORSE,
         facts(0.913, 0.921, spread=0.13),
         "Inconclusive",
-        "recall@10 0.913; vs stable 0.921 -0.8pt, 90% CI [-1.5, -0.1], allowed -1.0 not shown"
+        "recall@10 0.913; vs r1 0.921 -0.8pt, 90% CI [-1.5, -0.1], allowed -1.0 not shown"
         " (could be -1.5); n=1000: about 26,122 would decide; hold out more classes",
     ),
     (
         NOT_WORSE,
         facts(0.884, 0.921),
         "Fail",
-        "recall@10 0.884; vs stable 0.921 -3.7pt, 90% CI [-4.2, -3.2], allowed -1.0 FAIL; n=1000;"
+        "recall@10 0.884; vs r1 0.921 -3.7pt, 90% CI [-4.2, -3.2], allowed -1.0 FAIL; n=1000;"
         " train better, or lower gate relevance in `spec.rollout.gates`",
     ),
     (
         NOT_WORSE,
         facts(0.911, 0.921),
         "Inconclusive",
-        "recall@10 0.911; vs stable 0.921 -1.0pt, 90% CI [-1.5, -0.5], allowed -1.0 not shown"
+        "recall@10 0.911; vs r1 0.921 -1.0pt, 90% CI [-1.5, -0.5], allowed -1.0 not shown"
         " (could be -1.5); n=1000: too few queries to show that it fails; hold out more classes",
     ),
     (
         NOT_WORSE,
         facts(0.921, 0.923, n=200),
         "Inconclusive",
-        "recall@10 0.921; vs stable 0.923 -0.2pt, 90% CI [-1.7, +1.3], allowed -1.0 not shown"
+        "recall@10 0.921; vs r1 0.923 -0.2pt, 90% CI [-1.7, +1.3], allowed -1.0 not shown"
         " (could be -1.7); n=200 of 500 needed (`minSamples`): hold out more classes",
     ),
 ]
@@ -109,7 +109,7 @@ def test_without_a_stable_release_the_other_bounds_decide() -> None:
     assert judged(NOT_WORSE | {"min": "0.95"}, facts(0.921), None).verdict == "Fail"
     alone = judged(NOT_WORSE, facts(0.921), None)
     assert alone.verdict == "Pass"
-    assert alone.line == "recall@10 0.921; no stable release to compare with; n=1000"
+    assert alone.line == "recall@10 0.921; there was no stable release to compare with; n=1000"
 
 
 def test_a_stable_release_that_was_not_measured_is_an_error_and_no_pass() -> None:

@@ -44,7 +44,7 @@ def test_edge_18b_a_gate_that_fails_takes_the_entry_back_and_the_spec_does_not_f
     assert world.record(2)["lastFailure"]["stage"] == "Serving"
     status = world.status
     assert status["phase"] == "Degraded" and world.says("Serving") == ("True", "Serving")
-    assert world.says("Stalled") == ("True", "GateFailed")
+    assert world.says("Stalled") == ("True", "RolledBack")
     assert world.says("GatesPassed") == ("False", "GateFailed")
     message = status["message"]
     assert message.startswith("r2, which the spec asks for, was rolled back. r2 failed after its")
@@ -287,7 +287,7 @@ def test_a_failure_is_not_undone_by_a_spec_that_goes_there_and_back() -> None:
     world.change_model("training.seed", 0).settle().run()
     assert world.entry() == "glyphs-r1" and world.record(2)["outcome"] == "RolledBack"
     world.change_model("training.seed", 7).run()
-    assert world.entry() == "glyphs-r1" and world.says("Stalled") == ("True", "GateFailed")
+    assert world.entry() == "glyphs-r1" and world.says("Stalled") == ("True", "RolledBack")
 
 
 def test_a_release_that_returns_before_its_verdict_is_judged_again() -> None:

@@ -273,8 +273,8 @@ def test_a_record_that_is_refused_is_told_and_nothing_of_the_pass_is() -> None:
     assert [write.of.name for write in plan.records] == ["glyphs-r2"], "it is tried again"
     told = next(w.status for w in plan.projections if w.of.kind == "EmbeddingModel")
     assert told["message"] == (
-        "The API server refused EmbeddingRelease glyphs-r2: denied by policy. r1 serves all"
-        " requests. It is tried again."
+        "The API server refused EmbeddingRelease glyphs-r2: denied by policy. It is tried again."
+        " r1 serves all requests."
     )
     assert told["candidate"] == before, "what was not recorded did not happen"
     ready = next(c for c in told["conditions"] if c["type"] == "Ready")

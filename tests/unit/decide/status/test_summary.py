@@ -229,8 +229,9 @@ GOLDEN = {
     "they are gone while another release comes": (
         unready_while_another_comes,
         "Degraded",
-        "r2 trains, attempt 1 of 3. r1 holds the entry point but cannot answer. Stop:"
-        f" {ASK}abort=r2",
+        "r1 holds the entry point but cannot answer. Deployment glyphs-r1-encoder has 0 of 1 pods"
+        " ready. r2 trains, attempt 1 of 3. No other release is kept whole to go back to. See"
+        f" why: kubectl get pods -l lockstep.dev/release=glyphs-r1 -n shop; Stop: {ASK}abort=r2",
     ),
     "the spec is not one": (
         lambda: worlds.healthy().change_model("training.budget.maxSteps", -1).settle(),

@@ -217,7 +217,7 @@ def _wanted(context: ReconcileContext, release: Release, manifest: Object, live:
 def _count(
     health: ReleaseHealth, manifest: Object, live: Object, wanted: int, troubles: list[PodTrouble]
 ) -> None:
-    """Counts the pods of one workload by its own status; `troubles` are those that are not ready."""
+    """Counts the pods of one workload by its own status; `troubles` are those not ready."""
     kind, status = manifest["kind"], live.get("status") or {}
     ready = int(status.get("readyReplicas") or 0)
     updated = int(status.get("updatedReplicas") or 0)

@@ -92,10 +92,10 @@ Transformer starts from (`training.encoder.base`). Prints its digests as JSON.
   lockstep-train export --store file:///artifacts --folder all-MiniLM-L6-v2 --weights Float16
   lockstep-train export --store file:///artifacts --artifact sha256:... --int8 0.95 --data set.json
 
---weights Float16 is the way to a small artifact: half the bytes, and embeddings at a cosine of
-.9999 and more with those of float32 (else nothing is published). --int8 is also faster, and less
-exact. `set.json` names a data set as `training.data` does; its held-out items measure how many of
-the ten nearest neighbours stay. A smaller model is another space than its original.
+--weights Float16 is the way to a small artifact: half the bytes, and nearly the same embeddings
+(least cosine .99, else nothing is published). --int8 is also faster, and less exact. `set.json`
+names a data set as `training.data` does; its held-out items measure how many of the ten nearest
+neighbours stay. A smaller model is another space than its original.
 
 Every module and key of a folder is honoured, or refused by its name with exit code 3;
 docs/encoders.md lists them.

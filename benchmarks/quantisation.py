@@ -1,4 +1,4 @@
-"""8 bits with a scale for each row, beside one scale over the whole input, on MiniLM.
+"""Smaller graphs beside float32, on MiniLM: weights in float16, 8 bits in two ways, and both.
 
     python -m benchmarks.quantisation [--texts N] [--json FILE]
 
@@ -6,20 +6,25 @@ The weights are all-MiniLM-L6-v2 (a package of 83 MB, fetched once), the texts f
 docstrings of Python's standard library, shuffled. `overlap` is the mean share of a text's ten
 nearest neighbours by the float32 graph that the other graph finds; cosines are with its embeddings.
 Times are process CPU time a text on one thread, the least of several rounds in which the graphs
-take turns; `batch` is the number of texts, of like length, in one call.
+take turns; `batch` is the number of texts, of like length, in one call. `resident` is the memory
+that a new process holds for a loaded graph, without pages that were freed and not given back,
+`peak` the most that it held while loading.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import ctypes
 import dataclasses
 import json
+import multiprocessing
 import platform
 import random
 import sysconfig
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,17 +34,23 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from benchmarks import memory
 from lockstep_core.encoding import INPUT_NAME, as_texts
 from lockstep_core.encoding.ragged import Prepared, Ragged, batches
+from lockstep_trainer.artifact.float16_graph import write_float16
 from lockstep_trainer.artifact.quantisation import neighbour_overlap, write_int8
 from lockstep_trainer.networks.onnx_graph import quiet, write_onnx
 from lockstep_trainer.networks.transformer import published_transformer
 from lockstep_trainer.pretrained.hugging_face import open_folder
 from tests.e2e.support.minilm import minilm
 
-FLOAT32, WHOLE_INPUT, ROWS = "float32", "one scale over the input", "a scale for each row"
-BATCHES = {FLOAT32: (1, 8, 32), WHOLE_INPUT: (1,), ROWS: (1, 8, 32)}
+FLOAT32, FLOAT16 = "float32", "weights in float16"
+WHOLE_INPUT, ROWS = "8 bits, one scale over the input", "8 bits, a scale for each row"
+BOTH = f"{ROWS}, other weights in float16"
+SIZES = (1, 8, 32)
+BATCHES = {FLOAT32: SIZES, FLOAT16: SIZES, WHOLE_INPUT: (1,), ROWS: SIZES, BOTH: SIZES}
 TIMED_TEXTS, ROUNDS = 200, 5
+MIB = 2**20
 PACKAGES = ("onnxruntime", "onnx", "torch", "numpy")
 Floats = NDArray[np.float32]
 
@@ -97,7 +108,9 @@ def graphs(folder: Path, texts: list[str]) -> tuple[dict[str, Path], Prepared]:
             per_channel=True,
             reduce_range=True,
         )
+    write_float16(paths[FLOAT32], paths[FLOAT16])
     write_int8(paths[FLOAT32], paths[ROWS])
+    write_float16(paths[ROWS], paths[BOTH])
     return paths, prepared
 
 
@@ -113,9 +126,10 @@ def measured(paths: dict[str, Path], prepared: Prepared) -> list[dict[str, Any]]
             {
                 "graph": name,
                 "megabytes": round(path.stat().st_size / 1e6, 1),
+                **loaded_alone(path),
                 "overlap": round(neighbour_overlap(exact, found), 4),
-                "meanCosine": round(float(cosines.mean()), 5),
-                "leastCosine": round(float(cosines.min()), 5),
+                "meanCosine": round(min(float(cosines.mean()), 1), 7),
+                "leastCosine": round(min(float(cosines.min()), 1), 7),
                 "movedByItsBatch": float(f"{np.abs(together - found).max():.2g}"),
             }
         )
@@ -129,6 +143,26 @@ def measured(paths: dict[str, Path], prepared: Prepared) -> list[dict[str, Any]]
     for name, row in zip(paths, rows, strict=True):
         row["cpuMilliseconds"] = {str(size): round(times[name, size], 2) for size in BATCHES[name]}
     return rows
+
+
+def loaded_alone(path: Path) -> dict[str, float]:
+    """Megabytes that a process of its own holds for the graph, and held while it loaded it."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_load, path).result()
+
+
+def _load(path: Path) -> dict[str, float]:
+    before = memory.resident_mib()
+    memory.forget_peak()
+    held = session(path)
+    peak = memory.peak_mib() - before
+    ctypes.CDLL(None).malloc_trim(0)
+    resident = memory.resident_mib() - before
+    del held
+    return {
+        "residentMegabytes": round(resident * MIB / 1e6, 1),
+        "peakMegabytes": round(peak * MIB / 1e6, 1),
+    }
 
 
 def prepared_part(prepared: Prepared) -> Prepared:
@@ -157,13 +191,15 @@ def run(
 
 def table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| graph | MB | overlap | mean, least cosine | moved by batch | CPU ms a text, by batch |",
-        "|---|---|---|---|---|---|",
+        "| graph | MB | resident, peak | overlap | mean, least cosine | moved by batch"
+        " | CPU ms a text, by batch |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         times = ", ".join(f"{size}: {spent}" for size, spent in row["cpuMilliseconds"].items())
         lines.append(
-            f"| {row['graph']} | {row['megabytes']} | {row['overlap']} |"
+            f"| {row['graph']} | {row['megabytes']} |"
+            f" {row['residentMegabytes']}, {row['peakMegabytes']} | {row['overlap']} |"
             f" {row['meanCosine']}, {row['leastCosine']} | {row['movedByItsBatch']} | {times} |"
         )
     return "\n".join(lines)

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.quantisation import paragraphs
 from lockstep_core.artifacts import ArtifactStore, ModelManifest
-from lockstep_core.encoding import Encoder, as_texts
+from lockstep_core.encoding import MODEL_FILE, Encoder, as_texts
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_trainer.__main__ import main
+from lockstep_trainer.artifact.quantisation import neighbour_overlap
 from tests.e2e.support.minilm import Unavailable, minilm
 
 # First five numbers of each embedding and the sum of all 384, by transformers 5.24.0 (BertModel,
@@ -60,6 +62,25 @@ def test_published_weights_embed_as_the_reference_does(
     for row, (first, total) in zip(found, REFERENCE.values(), strict=True):
         assert np.abs(row[:5] - first).max() < TOLERANCE
         assert abs(float(row.sum()) - total) < 384**0.5 * TOLERANCE
+    _in_float16(store, weights, encoder, tmp_path / "half", capsys)
     goods = as_texts(["red leather shoes", "crimson footwear", "a pension for the elderly"])
     one, same, other = encoder.encode(goods)
     assert one @ same > 0.5 > one @ other
+
+
+def _in_float16(
+    store: Path, weights: Path, full: Encoder, into: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half the bytes, and the neighbours of the benchmark's texts stay."""
+    export = ["export", "--store", f"file://{store}", "--folder", str(weights)]
+    assert main([*export, "--weights", "Float16"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    opened = ArtifactStore.open(ArtifactsSpec(uri=f"file://{store}"))
+    manifest = opened.fetch(told["artifactDigest"], into, ModelManifest)
+    size, before = (
+        (folder / MODEL_FILE).stat().st_size for folder in (into, into.parent / "model")
+    )
+    assert size < 0.51 * before
+    texts = as_texts(paragraphs(400))
+    found = Encoder.load(into, manifest).encode(texts)
+    assert neighbour_overlap(full.encode(texts), found) >= 0.999

@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class ArtifactKind(StrEnum):
-    """What an encoder's graph computes with: float32 throughout, or matrix products of 8 bits."""
+    """What an encoder's graph computes with: float32 throughout, or matrix products of 8 bits.
+
+    Weights that are stored in float16 are float32 once loaded: a graph of them is of float32.
+    """
 
     FLOAT32 = "Float32"
     INT8 = "Int8"

@@ -245,6 +245,7 @@ _TRAINING = (
     _model("encoder-length-unread", {"spec.training.encoder.maxLength": 64}, "`maxLength`"),
     _model("encoder-overlong-unread", {"spec.training.encoder.overlong": "Refuse"}, "`overlong`"),
     _model("export-int8", {"spec.training.export": {"int8": {"minTop10Overlap": "2"}}}, "Overlap"),
+    _model("export-weights", {"spec.training.export": {"weights": "Int4"}}, "weights", "Float16"),
     _model("loss-name", {"spec.training.loss.name": "Hinge"}, "loss.name", "Triplet"),
     *(
         _model(

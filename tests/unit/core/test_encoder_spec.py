@@ -8,7 +8,7 @@ import pytest
 from cel_expr_python import cel
 from pydantic import ValidationError
 
-from lockstep_core.protocol.training import EncoderSpec, Int8Spec
+from lockstep_core.protocol.training import EncoderSpec, ExportSpec, Int8Spec, Weights
 
 pytestmark = pytest.mark.unit
 
@@ -67,3 +67,12 @@ def test_a_bound_of_8_bits_is_a_share() -> None:
     assert Int8Spec().min_top10_overlap == "0.95"
     with pytest.raises(ValidationError):
         Int8Spec.model_validate({"minTop10Overlap": "1.5"})
+
+
+def test_weights_of_full_precision_are_the_default_whether_said_or_not() -> None:
+    """A trainer of before the field is told nothing of it, and nothing is trained anew."""
+    said = ExportSpec.model_validate({"weights": "Float32"})
+    assert said == ExportSpec() and said.to_wire() == {}
+    assert ExportSpec.model_validate({"weights": "Float16"}).weights is Weights.FLOAT16
+    with pytest.raises(ValidationError, match="weights"):
+        ExportSpec.model_validate({"weights": "float16"})

@@ -100,6 +100,20 @@ def test_validate_describes_a_good_set_and_warns(tmp_path, wire):
     assert not (tmp_path / "termination").exists()
 
 
+def test_a_run_publishes_weights_in_float16_where_its_spec_says_so(tmp_path, wire, store_root):
+    wire["training"] |= {"budget": {"maxSteps": 20}, "export": {"weights": "Float16"}}
+    done = run(tmp_path, "run", LOCKSTEP_CONFIG=json.dumps(wire))
+    assert done.returncode == 0, done.stderr
+    facts = result_of(done, tmp_path).training
+    assert facts is not None
+    store = ArtifactStore.open(ArtifactsSpec(uri=f"file://{store_root}", claim_name="volume"))
+    manifest = store.fetch(facts.artifact_digest, tmp_path / "model", ModelManifest)
+    assert manifest.provenance["weights"] == "Float16" and manifest.kind is None
+    Encoder.load(tmp_path / "model", manifest).check_golden()
+    told = json.loads((tmp_path / "model" / "report.json").read_text())["float16"]
+    assert told["minCosine"] > 0.9999 and told["top10Overlap"] > 0.95
+
+
 def vectors(root: Path, wire: dict[str, Any]) -> None:
     generator = np.random.default_rng(0)
     inputs = generator.normal(size=(60, 5)).astype(np.float32)

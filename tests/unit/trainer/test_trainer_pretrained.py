@@ -221,10 +221,45 @@ def test_an_artifact_is_exported_again_in_8_bits_and_is_another_space(
     assert {"recallAt1", "mapAtR"} <= set(told["encoder"]) & set(told["raw"])
 
 
+def test_published_weights_are_exported_in_float16_without_a_data_set(published, store, tmp_path):
+    digest = published["artifactDigest"]
+    options = ("--artifact", digest, "--weights", "Float16")
+    found = exported("--store", f"file://{store}", *options)
+    assert found["spaceID"] != published["spaceID"] and found["int8Top10Overlap"] is None
+    assert found["float16"]["minCosine"] > 0.99
+    # 16 sentences are too few to tell of neighbours.
+    assert found["float16"]["top10Overlap"] is None
+    manifest, encoder = open_artifact(store, found["artifactDigest"], tmp_path / "half")
+    encoder.check_golden()
+    assert (manifest.kind, encoder.kind) == (None, ArtifactKind.FLOAT32)
+    original, full = open_artifact(store, digest, tmp_path / "full")
+    sizes = [
+        next(each.bytes for each in each_of.files if each.path == "model.onnx")
+        for each_of in (original, manifest)
+    ]
+    assert sizes[1] < sizes[0]
+    texts = phrases(240)
+    rounded = transformer(open_base(tmp_path / "full", original))
+    apart = np.abs(embed(rounded, texts, device=CPU) - encoder.encode(texts)).max()
+    assert 1e-6 < apart < 1e-2
+    with torch.no_grad():
+        for weights in rounded.parameters():
+            if weights.ndim > 1 and weights.numel() >= 256:
+                weights.copy_(weights.half().float())
+    # These layers magnify the last digit of float32, too: see the base and its artifact.
+    assert np.abs(embed(rounded, texts, device=CPU) - encoder.encode(texts)).max() < 1e-5
+    assert neighbour_overlap(full.encode(texts), encoder.encode(texts)) >= 0.99
+    # A base keeps the numbers that it was made of.
+    kept = load_file(tmp_path / "half" / "model.safetensors")
+    before = load_file(tmp_path / "full" / "model.safetensors")
+    assert all(torch.equal(kept[name], before[name]) for name in before)
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
         (["--folder", "/nowhere"], 2, "has no config.json"),
+        (["--folder", "/nowhere", "--data", "x"], 2, "--data is for --int8 and for --weights"),
         (["--artifact", f"sha256:{'1' * 64}"], 6, "is not in the store"),
         (["--artifact", f"sha256:{'1' * 64}", "--pooling", "CLS"], 2, "are for --folder"),
         (["--folder", "/nowhere", "--int8", "0.9"], 2, "--int8 and --data go together"),

@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 
 from lockstep_core.encoding.ragged import Prepared
-from lockstep_core.protocol.training import Int8Spec
+from lockstep_core.protocol.training import Int8Spec, Weights
 from lockstep_core.quality.recall import exact_neighbours
+from lockstep_trainer.artifact.float16_graph import write_float16
 from lockstep_trainer.artifact.int8_graph import quantised_graph
 from lockstep_trainer.networks.onnx_graph import ExportError, Floats, run_onnx, strip
 
@@ -20,8 +21,11 @@ MIN_ITEMS = 100
 """Among few items, the nearest ten are nearly all of them, whatever the encoder."""
 
 
-def quantise(path: Path, prepared: Prepared, spec: Int8Spec) -> float:
-    """Replaces the graph by its quantised form; returns the overlap of neighbours.
+def quantise(
+    path: Path, prepared: Prepared, spec: Int8Spec, weights: Weights = Weights.FLOAT32
+) -> float:
+    """Replaces the graph by its quantised form, what is left of its weights stored as `weights`;
+    returns the overlap of neighbours.
 
     Raises:
         ExportError: fewer than `minTop10Overlap` of the neighbours of the `prepared` items stay, or
@@ -35,6 +39,8 @@ def quantise(path: Path, prepared: Prepared, spec: Int8Spec) -> float:
     with tempfile.TemporaryDirectory(prefix="lockstep-int8-") as folder:
         smaller = Path(folder) / path.name
         write_int8(path, smaller)
+        if weights is Weights.FLOAT16:
+            write_float16(smaller, smaller)
         overlap = neighbour_overlap(run_onnx(path, prepared), run_onnx(smaller, prepared))
         if not overlap >= float(Decimal(spec.min_top10_overlap)):
             raise ExportError(

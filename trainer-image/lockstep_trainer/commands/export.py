@@ -15,7 +15,7 @@ from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.datasets import LabelledDataset
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.storage import ArtifactsSpec
-from lockstep_core.protocol.training import Int8Spec
+from lockstep_core.protocol.training import ExportSpec, Int8Spec, Weights
 from lockstep_core.protocol.training.encoder import BaseSpec, Overlong, Pooling
 from lockstep_trainer.artifact.export import Exported, export
 from lockstep_trainer.artifact.manifest import describe
@@ -41,6 +41,7 @@ class ExportOptions:
     prompt: str | None = None
     overlong: Overlong | None = None
     int8: str | None = None
+    weights: Weights | None = None
     data: Path | None = None
 
 
@@ -69,7 +70,7 @@ def _publish(options: ExportOptions, work: Path) -> dict[str, object]:
     files = work / "files"
     files.mkdir()
     int8 = None if options.int8 is None else Int8Spec(min_top10_overlap=options.int8)
-    exported = export(network, items, files, int8=int8)
+    exported = export(network, items, files, ExportSpec(int8=int8, weights=options.weights))
     manifest = describe(network, exported, files, provenance={"source": source})
     Encoder.load(files, manifest).check_golden()
     return _shown(store.publish(files, manifest), manifest, exported)
@@ -112,4 +113,5 @@ def _shown(digest: Sha256, manifest: ModelManifest, exported: Exported) -> dict[
         "pooling": manifest.pooling,
         "parity": exported.parity.to_wire(),
         "int8Top10Overlap": exported.overlap,
+        "float16": exported.rounding and exported.rounding.to_wire(),
     }

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from lockstep_core.jobs import JobFailure, as_failure
 from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.training import Weights
 from lockstep_trainer.commands.data import bad_config, first_error
 
 
@@ -41,6 +42,7 @@ def _export(options: argparse.Namespace) -> dict[str, object]:
         prompt=options.prompt,
         overlong=options.overlong,
         int8=options.int8,
+        weights=options.weights,
         data=options.data,
     )
     of_folder = (given.pooling, given.max_length, given.overlong, given.prompt)
@@ -49,9 +51,13 @@ def _export(options: argparse.Namespace) -> dict[str, object]:
             "--pooling, --max-length, --overlong and --prompt are for --folder: an artifact says"
             " them"
         )
-    if (given.int8 is None) is not (given.data is None):
+    if given.int8 is not None and given.data is None:
         raise bad_config(
             "--int8 and --data go together: the items of the set measure what int8 costs"
+        )
+    if given.data is not None and given.int8 is None and given.weights is not Weights.FLOAT16:
+        raise bad_config(
+            "--data is for --int8 and for --weights Float16: its items measure what they cost"
         )
     return publish(given)
 

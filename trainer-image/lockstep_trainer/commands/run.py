@@ -155,7 +155,7 @@ def _write(
     files.mkdir()
     unseen, _ = data.held_out()
     try:
-        exported = export(done.network, unseen, files, int8=config.training.export.int8)
+        exported = export(done.network, unseen, files, config.training.export)
     except ExportError as error:
         raise JobFailure(ExitCode.EXPORT_FAILED, "ExportDiffers", str(error)) from error
     report = describe_training(config, data, done, exported)

@@ -46,6 +46,7 @@ def describe_training(
         ],
         "parity": exported.parity.to_wire(),
         "int8Top10Overlap": exported.overlap,
+        "float16": exported.rounding and exported.rounding.to_wire(),
         "versions": versions(),
     }
 

@@ -7,7 +7,7 @@ from lockstep_core.protocol.training.collapse import CollapseAction, CollapseSpe
 from lockstep_core.protocol.training.distributed import DistributedSpec
 from lockstep_core.protocol.training.encoder import EncoderKind, EncoderSpec
 from lockstep_core.protocol.training.evaluation import TrainingEvaluationSpec
-from lockstep_core.protocol.training.export import ExportSpec, Int8Spec
+from lockstep_core.protocol.training.export import ExportSpec, Int8Spec, Weights
 from lockstep_core.protocol.training.loss import AuxiliarySpec, Distance, LossName, LossSpec
 from lockstep_core.protocol.training.mining import (
     MemorySpec,
@@ -53,4 +53,5 @@ __all__ = [
     "TrainingEvaluationSpec",
     "TrainingSpec",
     "WandbSpec",
+    "Weights",
 ]

@@ -16,6 +16,7 @@ from lockstep_core.artifacts import (
     ArtifactStore,
     BuildManifest,
     ModelManifest,
+    StoreError,
 )
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.jobs.failure import damage_of
@@ -44,7 +45,7 @@ def read_all(
 ) -> CheckFacts:
     """Reads every artifact of `config`, and goes on past one that is damaged.
 
-    Raises StoreError where the store does not answer.
+    Raises StoreError where the store does not answer, and where it holds nothing at all.
     """
     started = time.monotonic()
     kinds: dict[Sha256, type[ModelManifest] | type[BuildManifest]] = {
@@ -65,6 +66,12 @@ def read_all(
             damaged.append(told)
         else:
             read += sum(entry.bytes for entry in manifest.files)
+    if len(damaged) == len(kinds) and store.is_empty():
+        # A volume that is not mounted, or another bucket: that says nothing of the files.
+        raise StoreError(
+            f"{config.artifacts.uri} holds no artifact at all: is it the volume or the bucket that"
+            " the release was published to? If all of it is lost, restore it from a copy"
+        )
     return CheckFacts(
         artifacts=len(kinds),
         bytes=read,

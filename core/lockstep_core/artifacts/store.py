@@ -24,13 +24,9 @@ from lockstep_core.artifacts.backend import (
     prefix_of,
 )
 from lockstep_core.artifacts.digests import PREFIX, sha256_bytes, sha256_file
-from lockstep_core.artifacts.errors import (
-    ArtifactDamaged,
-    ArtifactError,
-    mismatch,
-    mismatch_text,
-)
+from lockstep_core.artifacts.errors import ArtifactDamaged, ArtifactError, mismatch, mismatch_text
 from lockstep_core.artifacts.keys import (
+    BLOBS,
     MANIFESTS,
     blob_key,
     manifest_digest,
@@ -179,6 +175,10 @@ class ArtifactStore:
         listed = map(manifest_digest, self._backend.keys_below(MANIFESTS))
         return [digest for digest in listed if digest is not None]
 
+    def is_empty(self) -> bool:
+        """Whether it holds nothing at all, as a volume that is not mounted. Raises StoreError."""
+        return not any(self._backend.keys_below(folder) for folder in (MANIFESTS, BLOBS))
+
     def is_model(self, digest: Sha256) -> bool:
         """Whether it calls itself a model, whole or not; raises ArtifactError and StoreError."""
         schema = ModelManifest.model_fields["schema_"].default
@@ -228,7 +228,10 @@ class ArtifactStore:
             return
         expected, found = entry.sha256, f"{actual} ({size} bytes)"
         if size > entry.bytes:
-            expected, found = f"{expected} ({entry.bytes} bytes)", f"{actual} after {size} bytes and more"
+            expected, found = (
+                f"{expected} ({entry.bytes} bytes)",
+                f"{actual} after {size} bytes and more",
+            )
         told = mismatch_text(what, expected=expected, actual=found)
         raise ArtifactDamaged(told, artifact, entry.path)
 

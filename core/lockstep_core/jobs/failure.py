@@ -43,8 +43,9 @@ def damage_of(error: ArtifactDamaged, characters: int = 0) -> Damage:
     """The damage as it is reported, with so many characters of its message."""
     file = error.file if error.file is None or len(error.file) <= 256 else error.file[:255] + "…"
     text = str(error).encode("utf-8", "replace").decode()
-    cut = text if len(text) <= characters else text[: max(0, characters - 1)] + "…" * bool(characters)
-    return Damage(artifact=error.artifact, file=file, message=cut)
+    if len(text) > characters:
+        text = text[: characters - 1] + "…" if characters else ""
+    return Damage(artifact=error.artifact, file=file, message=text)
 
 
 def as_failure(error: Exception) -> JobFailure:

@@ -59,9 +59,7 @@ def run_job(
     return emit(result)
 
 
-def _run(
-    program: Program, config: C, work: Work[C], stopping: Stopping, kept: bool
-) -> Result:
+def _run(program: Program, config: C, work: Work[C], stopping: Stopping, kept: bool) -> Result:
     reporter = Reporter(program.value, config.release)
     reporter.serve(PROGRESS_PORT)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.stored import lost_models
 from lockstep_operator.decide.snapshot.desired import Desired
 from lockstep_operator.decide.snapshot.snapshot import Problem
 from lockstep_operator.decide.stage_table import facts_of
@@ -59,19 +60,38 @@ def rolled_back(context: ReconcileContext, desired: Desired) -> Release | None:
     )
 
 
+def is_remade(context: ReconcileContext, desired: Desired) -> bool:
+    """Whether what serves is to be made again: a person asked, and a check since then found its
+    files damaged still. It happens once; a release that fails at it is retried as any other."""
+    stable = context.stable
+    if stable is None or not stable.status.damaged or context.candidate is not None:
+        return False
+    status, check = stable.status, stable.status.check
+    asked, checked = status.remake_asked_at, check.checked_at if check else None
+    if asked is None or checked is None or checked < asked or not is_asked(context, stable):
+        return False
+    number = stable.spec.number
+    later = (release for release in context.releases if release.spec.number > number)
+    return not any(desired.is_release(release) for release in later)
+
+
 def may_return(release: Release, desired: Desired) -> bool:
     return desired.is_release(release) and release.status.outcome != Outcome.ROLLED_BACK
 
 
 def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
-    """A release whose model is of the desired space and passed its gates: stable, else newest."""
-    stable = context.stable
+    """A release whose model is of the desired space and passed its gates: stable, else newest.
+
+    None whose model is known to be damaged in the store.
+    """
+    stable, lost = context.stable, lost_models(context)
     matching = [
         release
         for release in context.releases
         if release.spec.space_hash == desired.space_hash
         and is_same_store(release.spec.artifacts, desired.artifacts)
         and release.status.training is not None
+        and release.status.training.artifact_digest not in lost
         and release.status.gates_passed_at is not None
     ]
     preferred = [r for r in matching if stable is not None and r.name == stable.name]

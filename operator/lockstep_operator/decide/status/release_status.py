@@ -10,6 +10,7 @@ from lockstep_operator.decide.context.transitions import Note
 from lockstep_operator.decide.gates import overall
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.status.kstatus import kstatus
+from lockstep_operator.decide.status.stored import damage_note
 from lockstep_operator.decide.vocabulary.conditions import State, conditions
 from lockstep_operator.decide.vocabulary.formatting import UNMEASURED
 from lockstep_operator.decide.vocabulary.reasons import Reason
@@ -46,10 +47,11 @@ def _note_stable(context: ReconcileContext) -> None:
         return
     health = health_of(context, stable)
     if health.ready:
-        context.say(stable.name, Stage.SERVING, "answers all requests", ready=True)
+        said = f"answers all requests{damage_note(stable)}"
+        context.say(stable.name, Stage.SERVING, said, ready=True)
         return
     reason = Reason.ROLLING_IN_PLACE if health.rolling else Reason.PODS_NOT_READY
-    context.say(stable.name, reason, f"serves, but {health.sentence()}")
+    context.say(stable.name, reason, f"serves, but {health.sentence()}{damage_note(stable)}")
 
 
 def _note_retained(context: ReconcileContext) -> None:
@@ -57,7 +59,10 @@ def _note_retained(context: ReconcileContext) -> None:
         health = health_of(context, release)
         but = f", but not whole: {health.sentence()}" if health.missing else ""
         context.say(
-            release.name, Stage.RETAINED, f"is kept for a rollback{but}", ready=health.ready
+            release.name,
+            Stage.RETAINED,
+            f"is kept for a rollback{but}{damage_note(release)}",
+            ready=health.ready,
         )
 
 

@@ -13,6 +13,7 @@ from lockstep_operator.decide.status.intruders import with_intruders
 from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.sentences import refused, stalled
 from lockstep_operator.decide.status.served_summary import served
+from lockstep_operator.decide.status.stored import refusals_of_checks
 from lockstep_operator.decide.status.unserved_summary import unserved
 from lockstep_operator.decide.status.what_serves import serving_sentence
 from lockstep_operator.decide.vocabulary.reasons import Reason
@@ -50,7 +51,8 @@ def _name_taken(context: ReconcileContext) -> Summary | None:
 def _at_rest(context: ReconcileContext) -> Summary:
     """What serves, or why nothing more does; a write that was refused where nothing is stalled."""
     summary = _resting(context)
-    refusals = context.snapshot.observed.refusals
+    aside = refusals_of_checks(context)
+    refusals = [r for r in context.snapshot.observed.refusals if r not in aside]
     return refused(context, refusals[0]) if refusals and not summary.stalled else summary
 
 

@@ -52,7 +52,9 @@ def _failed(context: ReconcileContext, serving: str) -> Summary | None:
         what += f": {failure.message}"
     waits = context.change_waits
     other = f"Another change of the spec is seen: {waits}." if waits else ""
-    again = f"Or mend the cause and try again: {ask(context.model, Verb.RETRY, newest.name)}"
+    lost = ", ".join(damaged.what for damaged in newest.status.damaged or ())
+    how = f"Or make its {lost} again" if lost else "Or mend the cause and try again"
+    again = f"{how}: {ask(context.model, Verb.RETRY, newest.name)}"
     findings = training_text(newest.status.training)
     mend = change_what_failed(context, newest)
     return stalled(reason, f"{what}.", findings, serving, other, mend, again)

@@ -192,11 +192,11 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
         return _refused(f"{short} is not the newest release: {short_name(newest.name)} is")
     if context.candidate is not None:
         return _refused(f"{short_name(context.candidate.name)} is on its way: wait, or abort it")
-    again = remade(release)
-    if again is not None:
-        apply(context, release.name, tried_again(*again))
-        lost = ", ".join(damaged.what for damaged in status.damaged or ())
-        told = f"accepted: {short} is tried again from {again[0]}, which makes its {lost} again"
+    lost = remade(release)
+    if lost is not None:
+        apply(context, release.name, tried_again(*lost))
+        what = ", ".join(damaged.what for damaged in status.damaged or ())
+        told = f"accepted: {short} is tried again from {lost[0]}, which makes its {what} again"
         return told, Reason.RETRY_REQUESTED
     fields: dict[str, object] = {"attempts": fresh(release, status.failed_stage)}
     if status.failed_stage is Stage.EVALUATING and must_measure(context, release):

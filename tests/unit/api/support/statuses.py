@@ -116,6 +116,16 @@ RELEASE = EmbeddingReleaseStatus.model_validate(
         "nextRetryAt": AT,
         "gatesPassedAt": AT,
         "builtAt": AT,
+        "check": {"askedAt": AT, "triedAt": AT, "checkedAt": AT, "trouble": "StoreUnavailable: 74"},
+        "damaged": [
+            {
+                "artifact": samples.digest("d"),
+                "file": "vectors.npy",
+                "message": "is corrupt",
+                "index": "catalogue",
+            }
+        ],
+        "remakeAskedAt": AT,
         "pausedAt": AT,
         "pauseReason": "UserPaused",
         "pausedSeconds": 12,

@@ -97,4 +97,5 @@ def _remembered(name: str, make: Callable[[], World]) -> World:
     world.objects, world.heard = dict(world.objects), dict(world.heard)
     world.events, world.writes = list(world.events), list(world.writes)
     world.routed, world.measurements = dict(world.routed), dict(world.measurements)
+    world.rotten = set(world.rotten)
     return world

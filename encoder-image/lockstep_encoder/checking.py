@@ -26,7 +26,7 @@ from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import MAX_DAMAGED, CheckFacts, Damage, Program
 
 # Three of them fit into a termination message with their digests.
-MESSAGE_CHARACTERS = 600
+MESSAGE_BYTES = 400
 
 
 def check(config_path: Path | None) -> int:
@@ -60,9 +60,9 @@ def read_all(
         try:
             manifest = store.verify(digest, kind)
         except ArtifactDamaged as error:
-            damaged.append(damage_of(error, MESSAGE_CHARACTERS))
+            damaged.append(damage_of(error, MESSAGE_BYTES))
         except ArtifactError as error:
-            told = damage_of(ArtifactDamaged(str(error), digest), MESSAGE_CHARACTERS)
+            told = damage_of(ArtifactDamaged(str(error), digest), MESSAGE_BYTES)
             damaged.append(told)
         else:
             read += sum(entry.bytes for entry in manifest.files)

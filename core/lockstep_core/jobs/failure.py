@@ -8,6 +8,9 @@ from lockstep_core.encoding import EncodingError, SelfCheckError
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import Damage
 
+# Of the name of a file in a result, which has to fit into a termination message.
+FILE_BYTES = 256
+
 
 class JobFailure(Exception):
     """Work that cannot end well, with the exit code, a CamelCase reason and what to do.
@@ -39,13 +42,14 @@ _TABLE: tuple[tuple[type[Exception], ExitCode, str], ...] = (
 )
 
 
-def damage_of(error: ArtifactDamaged, characters: int = 0) -> Damage:
-    """The damage as it is reported, with so many characters of its message."""
-    file = error.file if error.file is None or len(error.file) <= 256 else error.file[:255] + "…"
-    text = str(error).encode("utf-8", "replace").decode()
-    if len(text) > characters:
-        text = text[: characters - 1] + "…" if characters else ""
-    return Damage(artifact=error.artifact, file=file, message=text)
+def damage_of(error: ArtifactDamaged, message_bytes: int = 0) -> Damage:
+    """The damage as it is reported, with so many bytes of its message at most."""
+    file = None if error.file is None else _cut(error.file, FILE_BYTES)
+    return Damage(artifact=error.artifact, file=file, message=_cut(str(error), message_bytes))
+
+
+def _cut(text: str, limit: int) -> str:
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
 
 
 def as_failure(error: Exception) -> JobFailure:

@@ -1,4 +1,4 @@
-"""`lockstep-encoder check` over real artifacts in real stores: what is whole, lost, or not known."""
+"""`lockstep-encoder check` over real artifacts in real stores: whole, lost, or not known."""
 
 from __future__ import annotations
 

@@ -161,7 +161,6 @@ def _return_to(context: ReconcileContext, release: Release) -> Answer:
 
 def _retry(context: ReconcileContext, release: Release) -> Answer:
     status, short = release.status, short_name(release.name)
-    accepted = f"accepted: {short} is tried again from {status.failed_stage or status.stage}"
     if status.pause_reason == Reason.GATE_INCONCLUSIVE:
         if status.step is not None and status.stage is Stage.CANARY:
             # Another analysis: what was measured for the one before does not count.
@@ -171,7 +170,8 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
             anew_attempts = fresh(release, Stage.EVALUATING)
             context.change(release.name, evaluation=None, attempts=anew_attempts)
         resume(context, release.name)
-        return accepted, Reason.RETRY_REQUESTED
+        told = f"accepted: {short} is tried again from {status.failed_stage or status.stage}"
+        return told, Reason.RETRY_REQUESTED
     if status.damaged and is_checked(release):
         return make_again(context, release)
     watch = status.watch
@@ -182,6 +182,12 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
         again = Watch(started_at=context.now, replaced=watch.replaced)
         context.change(release.name, watch=again, gates=_offline(context, release))
         return f"accepted: {short} is judged anew", Reason.RETRY_REQUESTED
+    return _retry_ended(context, release)
+
+
+def _retry_ended(context: ReconcileContext, release: Release) -> Answer:
+    """What failed or was aborted: from the stage where it ended, or that makes what it lost."""
+    status, short = release.status, short_name(release.name)
     aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
     if not (status.stage is Stage.FAILED or aborted) or status.failed_stage is None:
         return _refused(
@@ -206,7 +212,8 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
         fields["gates"] = _offline(context, release)
     assert failed_at.retry_from is not None
     apply(context, release.name, tried_again(failed_at.retry_from, fields))
-    return accepted, Reason.RETRY_REQUESTED
+    told = f"accepted: {short} is tried again from {status.failed_stage}"
+    return told, Reason.RETRY_REQUESTED
 
 
 def _offline(context: ReconcileContext, release: Release) -> list[GateVerdict] | None:

@@ -36,7 +36,7 @@ def follow(context: ReconcileContext) -> Object | None:
     _replace_lost_stable(context)
     if not isinstance(desired, Desired) or _is_switching(context):
         return None
-    remade = is_remade(context, desired)
+    remade = is_remade(context)
     if is_settled(context, desired) and not remade:
         return None
     if context.model.spec.rollout.paused:
@@ -169,7 +169,7 @@ def _cause(context: ReconcileContext, desired: Desired) -> Cause:
         return Cause.FIRST
     if before.spec.artifacts != desired.artifacts:
         return Cause.STORE_CHANGED
-    if is_remade(context, desired):
+    if is_remade(context):
         return Cause.ARTIFACTS_DAMAGED
     same = desired.has_model_of(before)
     return Cause.INDEX_CHANGED if same else Cause.MODEL_CHANGED

@@ -15,7 +15,7 @@ from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.health import ReleaseHealth
 from lockstep_operator.decide.context.stored import damage_text, has_lost_model, wanted_check
 from lockstep_operator.decide.jobs import attempts
-from lockstep_operator.decide.releases.wanted import is_asked
+from lockstep_operator.decide.releases.wanted import is_asked, made_in_place
 from lockstep_operator.decide.stage_table import Retried, facts_of
 from lockstep_operator.decide.vocabulary.hints import Verb, ask
 from lockstep_operator.decide.vocabulary.reasons import Reason
@@ -62,6 +62,10 @@ def make_again(context: ReconcileContext, release: Release) -> tuple[str, Reason
     are damaged still, another release is made in its place (`releases.model`), and it goes on
     serving until that is promoted."""
     short, serves = short_name(release.name), facts_of(release.status.stage).serves
+    other = made_in_place(context, release) if serves else None
+    if other is not None:
+        why = f"{short_name(other.name)} was made in its place and ended: retry that"
+        return f"refused: {why}", Reason.VERB_REFUSED
     check = (release.status.check or ArtifactCheck()).replace(asked_at=context.now)
     told = f"accepted: the stored files of {short} are read again"
     if serves and is_asked(context, release):

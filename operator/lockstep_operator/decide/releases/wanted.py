@@ -60,19 +60,28 @@ def rolled_back(context: ReconcileContext, desired: Desired) -> Release | None:
     )
 
 
-def is_remade(context: ReconcileContext, desired: Desired) -> bool:
-    """Whether what serves is to be made again: a person asked, and a check since then found its
-    files damaged still. It happens once; a release that fails at it is retried as any other."""
+def is_remade(context: ReconcileContext) -> bool:
+    """Whether what serves is to be made again: a person asked while it served, and a check since
+    then found its files damaged still. A release that fails at it is retried as any other."""
     stable = context.stable
     if stable is None or not stable.status.damaged or context.candidate is not None:
         return False
     status, check = stable.status, stable.status.check
     asked, checked = status.remake_asked_at, check.checked_at if check else None
-    if asked is None or checked is None or checked < asked or not is_asked(context, stable):
+    if asked is None or checked is None or not asked <= checked:
         return False
-    number = stable.spec.number
-    later = (release for release in context.releases if release.spec.number > number)
-    return not any(desired.is_release(release) for release in later)
+    before = asked < (status.promoted_at or "")
+    return not before and is_asked(context, stable) and made_in_place(context, stable) is None
+
+
+def made_in_place(context: ReconcileContext, stable: Release) -> Release | None:
+    """The release that was made of the spec of `stable` again, and that failed or was aborted."""
+    newest, desired = context.newest, context.desired
+    if newest is None or isinstance(desired, Problem) or newest.spec.number <= stable.spec.number:
+        return None
+    aborted = newest.status.outcome == Outcome.ABORTED
+    ended = newest.status.stage is Stage.FAILED or aborted
+    return newest if ended and desired.is_release(newest) else None
 
 
 def may_return(release: Release, desired: Desired) -> bool:

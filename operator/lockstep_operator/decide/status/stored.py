@@ -7,7 +7,7 @@ from lockstep_operator.api.status import ConditionStatus
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.stored import damage_text, is_checked
 from lockstep_operator.decide.releases.remaking import lost_text
-from lockstep_operator.decide.releases.wanted import is_asked
+from lockstep_operator.decide.releases.wanted import is_asked, made_in_place
 from lockstep_operator.decide.snapshot.observed import Refusal
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.vocabulary.conditions import State
@@ -72,5 +72,7 @@ def _sentence(context: ReconcileContext, release: Release) -> str:
     if not is_asked(context, release):
         mend = "Apply its spec, then retry it, or restore the file."
     else:
-        mend = f"Make them again beside it: {ask(context.model, Verb.RETRY, release.name)}"
+        other = made_in_place(context, release)
+        name = release.name if other is None else other.name
+        mend = f"Make them again beside it: {ask(context.model, Verb.RETRY, name)}"
     return f"{short}: {damage_text(release)}. {pods} {mend}"

@@ -238,6 +238,23 @@ def test_what_serves_from_lost_files_is_told_and_another_release_takes_its_place
     assert not world.has_release(3)
 
 
+def test_a_release_that_fails_in_place_of_another_is_the_one_to_retry() -> None:
+    world = worlds.healthy()
+    world.rotten.add(build_of(world, 1))
+    world.pass_time(DUE).run().pass_time(5).annotate("retry", "r1").settle().end_jobs()
+    world.settle()
+    world.end_job("glyphs-r2-build-glyphs-1", code=3)
+    world.settle()
+    assert world.stage(2) == "Failed" and world.entry() == "glyphs-r1"
+    assert "lockstep.dev/retry=r2" in world.status["message"]
+    world.pass_time(60).annotate("retry", "r1.2").run()
+    assert world.handled("retry") == "refused: r2 was made in its place and ended: retry that"
+    assert world.annotate("retry", "r2").run().entry() == "glyphs-r2"
+    # A person who goes back asks for nothing, though the files may be lost there still.
+    world.annotate("rollback", "r1").run()
+    assert world.entry() == "glyphs-r1" and not world.has_release(3)
+
+
 def test_a_lost_model_is_not_reused_by_the_release_that_takes_its_place() -> None:
     world = worlds.healthy()
     world.rotten.add(model_of(world, 1))

@@ -12,6 +12,7 @@ from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
 from lockstep_core.serving.options import add_server_options, server_options
 from lockstep_core.threads import add_threads_option
+from lockstep_encoder.checking import check
 from lockstep_encoder.evaluate import evaluate
 from lockstep_encoder.importing import import_model
 from lockstep_encoder.inspecting import inspect
@@ -80,6 +81,20 @@ exit codes: 0 taken over; 2 bad config; 6 artifact missing, corrupt or of anothe
 vectors differ, or the model does not load; 70 internal; 74 store out of reach; 75 stopped
 """
 
+CHECK_HELP = f"""\
+Read every byte of a release's model and index builds in the store, and report which of them are
+missing or damaged. Nothing is written, and nothing that serves is touched.
+
+The config (JSON) comes from {CONFIG_VARIABLE} or --config:
+  {{"release": "glyphs-r1", "releaseUID": "any", "artifacts": {{"uri": "file:///artifacts",
+    "claimName": "any"}}, "artifactDigest": "sha256:...", "builds": ["sha256:..."]}}
+"""
+
+CHECK_EXITS = """\
+exit codes: 0 read, whole or not: the result says which; 2 bad config; 70 internal; 74 store out of
+reach, which says nothing of the files; 75 stopped
+"""
+
 INSPECT_HELP = """\
 Print the model artifacts of a store as JSON: digest (what `spec.artifact.digest` takes), spaceID,
 dimension and manifest. Every byte is checked. Credentials come from the environment (AWS_*,
@@ -97,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Serves, measures or imports one release of an encoder.",
     )
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="serve|evaluate|replay|import|inspect"
+        dest="command", required=True, metavar="serve|evaluate|replay|import|check|inspect"
     )
     serve = _command(commands, "serve", "answer embeddings and searches", SERVE_HELP, SERVE_EXITS)
     evaluate = _command(
@@ -107,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     take_over = _command(
         commands, "import", "take a model artifact of another store over", IMPORT_HELP, IMPORT_EXITS
     )
+    _command(commands, "check", "read what a release is stored as", CHECK_HELP, CHECK_EXITS)
     for command in (serve, evaluate, take_over):
         add_threads_option(command, "threads of one inference")
     _add_serve(serve)
@@ -170,6 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return import_model(given.config, threads=given.threads)
     if given.command == "evaluate":
         return evaluate(given.config, threads=given.threads)
+    if given.command == "check":
+        return check(given.config)
     if given.command == "replay":
         return replay(given.config)
     return serve(

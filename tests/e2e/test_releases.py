@@ -133,6 +133,25 @@ def test_corrupt_artifact_is_refused_and_named(world: World) -> None:
     status = world.until_failed(number)
     assert "model.onnx" in str(status["message"])
     assert_still_serves(world, status, number)
+    (damaged,) = (world.release(number) or {})["status"]["damaged"]
+    assert (damaged["artifact"], damaged["file"]) == (f"sha256:{digest}", "model.onnx")
+
+
+def test_what_was_refused_is_trained_again_on_retry_and_serves(world: World) -> None:
+    """The result of the first training is in the store, and its artifact is not whole."""
+    number = 5
+    world.annotate("retry", f"r{number}")
+    status = world.until_healthy(number)
+    release = world.release(number)
+    assert release is not None
+    assert "damaged" not in release["status"]
+    assert "makes its model again" in str(status["lastHandled"])
+    jobs = world.kube.list(world.namespace, "jobs", f"lockstep.dev/release=glyphs-r{number}")
+    trained = [j for j in jobs if j["metadata"]["labels"]["lockstep.dev/component"] == "train"]
+    assert len(trained) == 2
+    # Release 1 is kept: its spec brings it back for the tests that follow.
+    world.patch("em", {"training": {"seed": 0}})
+    world.until_healthy(1)
 
 
 def test_degraded_index_is_stopped_at_verifying(world: World) -> None:

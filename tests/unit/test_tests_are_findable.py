@@ -21,6 +21,7 @@ MANY = 2
 # module decides is only seen together with what it does to pods, traffic and statuses.
 SHOWN_ELSEWHERE = {
     "context/pauses": "lives/test_edges_of_people.py",
+    "context/stored": "lives/test_lost_artifacts.py",
     "gates/live": "gates/test_analysis.py",
     "gates/verdicts": "gates/test_recall.py",
     "gates/shares": "gates/test_latency.py",
@@ -28,6 +29,7 @@ SHOWN_ELSEWHERE = {
     "releases/model": "lives/test_edges_of_other_specs.py",
     "releases/wanted": "lives/test_edges_of_other_specs.py",
     "releases/retention": "lives/test_edges_of_people.py",
+    "releases/retries": "lives/test_edges_of_retries.py",
     "snapshot/desired": "lives/test_edges_of_specs.py",
     "snapshot/snapshot": "lives/test_edges_of_the_cluster.py",
     "stages/ending": "lives/test_edges_of_people.py",
@@ -35,6 +37,7 @@ SHOWN_ELSEWHERE = {
     "stages/watched": "lives/test_after_promotion.py",
     "status/release_status": "status/test_summary.py",
     "status/sentences": "status/test_summary.py",
+    "status/stored": "lives/test_lost_artifacts.py",
     "status/what_serves": "status/test_model_status.py",
     "traffic/entry": "lives/test_edges_of_the_canary.py",
     "traffic/steps": "lives/test_edges_of_the_canary.py",

@@ -7,7 +7,12 @@ from lockstep_core.artifacts.digests import (
     sha256_stream,
     space_id,
 )
-from lockstep_core.artifacts.errors import ArtifactError, StoreError, StoreUnsuitable
+from lockstep_core.artifacts.errors import (
+    ArtifactDamaged,
+    ArtifactError,
+    StoreError,
+    StoreUnsuitable,
+)
 from lockstep_core.artifacts.manifest import (
     BuildManifest,
     FileEntry,
@@ -22,6 +27,7 @@ from lockstep_core.artifacts.manifest import (
 from lockstep_core.artifacts.store import ArtifactStore
 
 __all__ = [
+    "ArtifactDamaged",
     "ArtifactError",
     "ArtifactStore",
     "BuildManifest",

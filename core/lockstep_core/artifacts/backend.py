@@ -271,6 +271,9 @@ class Backend:
 
     def sizes_below(self, prefix: str) -> list[tuple[str, int]]:
         """As `keys_below`, each with the bytes of its object."""
-        with failures(f"list {prefix}"):
-            pages = obstore.list(self._store, prefix)
-            return sorted((item["path"], item["size"]) for page in pages for item in page)
+        try:
+            with failures(f"list {prefix}"):
+                pages = obstore.list(self._store, prefix)
+                return sorted((item["path"], item["size"]) for page in pages for item in page)
+        except Absent as error:
+            raise StoreError(f"cannot list {prefix}: {error}") from error

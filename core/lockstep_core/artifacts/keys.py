@@ -19,13 +19,14 @@ from lockstep_core.artifacts.errors import ArtifactError, StoreError
 from lockstep_core.protocol.base import Sha256
 
 MANIFESTS = "manifests/sha256"
+BLOBS = "blobs/sha256"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def blob_key(digest: Sha256) -> str:
     """Raises ArtifactError for what is no digest."""
-    return f"blobs/sha256/{_hex(digest)}"
+    return f"{BLOBS}/{_hex(digest)}"
 
 
 def manifest_key(digest: Sha256) -> str:

@@ -24,8 +24,9 @@ from lockstep_core.artifacts.backend import (
     prefix_of,
 )
 from lockstep_core.artifacts.digests import PREFIX, sha256_bytes, sha256_file
-from lockstep_core.artifacts.errors import ArtifactError, mismatch
+from lockstep_core.artifacts.errors import ArtifactDamaged, ArtifactError, mismatch, mismatch_text
 from lockstep_core.artifacts.keys import (
+    BLOBS,
     MANIFESTS,
     blob_key,
     manifest_digest,
@@ -174,6 +175,10 @@ class ArtifactStore:
         listed = map(manifest_digest, self._backend.keys_below(MANIFESTS))
         return [digest for digest in listed if digest is not None]
 
+    def is_empty(self) -> bool:
+        """Whether it holds nothing at all, as a volume that is not mounted. Raises StoreError."""
+        return not any(self._backend.keys_below(folder) for folder in (MANIFESTS, BLOBS))
+
     def is_model(self, digest: Sha256) -> bool:
         """Whether it calls itself a model, whole or not; raises ArtifactError and StoreError."""
         schema = ModelManifest.model_fields["schema_"].default
@@ -184,11 +189,14 @@ class ArtifactStore:
         try:
             data = self._backend.read(key, MANIFEST_LIMIT)
         except Absent as error:
-            raise ArtifactError(
-                f"artifact {digest} is not in the store ({error}): {self._lost}"
-            ) from error
+            told = f"artifact {digest} is not in the store ({error}): {self._lost}"
+            raise ArtifactDamaged(told, digest) from error
+        except ArtifactError as error:
+            raise ArtifactDamaged(f"manifest of artifact {digest}: {error}", digest) from error
         if (actual := sha256_bytes(data)) != digest:
-            raise mismatch(f"manifest of artifact {digest} ({key})", expected=digest, actual=actual)
+            what = f"manifest of artifact {digest} ({key})"
+            told = mismatch_text(what, expected=digest, actual=actual)
+            raise ArtifactDamaged(told, digest)
         return data
 
     def _manifest(self, digest: Sha256, kind: type[M]) -> M:
@@ -213,18 +221,19 @@ class ArtifactStore:
                     break
                 yield block
         except Absent as error:
-            raise ArtifactError(
-                f"{what} ({entry.sha256}) is missing from the store: {error}. Publish it again."
-            ) from error
+            told = f"{what} ({entry.sha256}) is missing from the store: {error}. Publish it again."
+            raise ArtifactDamaged(told, artifact, entry.path) from error
         actual = PREFIX + digest.hexdigest()
+        if size == entry.bytes and actual == entry.sha256:
+            return
+        expected, found = entry.sha256, f"{actual} ({size} bytes)"
         if size > entry.bytes:
-            raise mismatch(
-                what,
-                expected=f"{entry.sha256} ({entry.bytes} bytes)",
-                actual=f"{actual} after {size} bytes and more",
+            expected, found = (
+                f"{expected} ({entry.bytes} bytes)",
+                f"{actual} after {size} bytes and more",
             )
-        if actual != entry.sha256:
-            raise mismatch(what, expected=entry.sha256, actual=f"{actual} ({size} bytes)")
+        told = mismatch_text(what, expected=expected, actual=found)
+        raise ArtifactDamaged(told, artifact, entry.path)
 
     def put_result(
         self, release_uid: str, key: str, result: Result, *, replace: bool = False

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from lockstep_core.artifacts import ArtifactError, StoreError, StoreUnsuitable
+from lockstep_core.artifacts import ArtifactDamaged, ArtifactError, StoreError, StoreUnsuitable
 from lockstep_core.datasets import DatasetError
 from lockstep_core.encoding import EncodingError, SelfCheckError
 from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.result import Damage
+
+# Of the name of a file in a result, which has to fit into a termination message.
+FILE_BYTES = 256
 
 
 class JobFailure(Exception):
-    """Work that cannot end well, with the exit code, a CamelCase reason and what to do."""
+    """Work that cannot end well, with the exit code, a CamelCase reason and what to do.
 
-    def __init__(self, code: ExitCode, reason: str, message: str) -> None:
+    `damage` names the artifact that was refused, where that is why.
+    """
+
+    def __init__(
+        self, code: ExitCode, reason: str, message: str, damage: Damage | None = None
+    ) -> None:
         super().__init__(code, reason, message)
         self.code = code
         self.reason = reason
         self.message = message
+        self.damage = damage
 
     def __str__(self) -> str:
         return self.message
@@ -32,13 +42,24 @@ _TABLE: tuple[tuple[type[Exception], ExitCode, str], ...] = (
 )
 
 
+def damage_of(error: ArtifactDamaged, message_bytes: int = 0) -> Damage:
+    """The damage as it is reported, with so many bytes of its message at most."""
+    file = None if error.file is None else _cut(error.file, FILE_BYTES)
+    return Damage(artifact=error.artifact, file=file, message=_cut(str(error), message_bytes))
+
+
+def _cut(text: str, limit: int) -> str:
+    return text.encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+
+
 def as_failure(error: Exception) -> JobFailure:
     """What `error` means. Anything that is not in the table is a defect: Internal, retried."""
     if isinstance(error, JobFailure):
         return error
     for kind, code, reason in _TABLE:
         if isinstance(error, kind):
-            return JobFailure(code, reason, str(error))
+            damage = damage_of(error) if isinstance(error, ArtifactDamaged) else None
+            return JobFailure(code, reason, str(error), damage)
     if isinstance(error, MemoryError):
         fix = "raise the memory limit of the pod, or use a smaller batch, model or data set"
         return JobFailure(ExitCode.OUT_OF_MEMORY, "OutOfMemory", f"out of memory ({error}): {fix}")

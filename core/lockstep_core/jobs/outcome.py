@@ -11,6 +11,7 @@ from lockstep_core.protocol.environment import TERMINATION_PATH, TERMINATION_PAT
 from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.result import (
     BuildFacts,
+    CheckFacts,
     EvaluationFacts,
     Program,
     ReplayFacts,
@@ -20,7 +21,7 @@ from lockstep_core.protocol.result import (
 
 log = logging.getLogger(__name__)
 
-Facts = TrainingFacts | EvaluationFacts | BuildFacts | ReplayFacts
+Facts = TrainingFacts | EvaluationFacts | BuildFacts | ReplayFacts | CheckFacts
 MESSAGE_CHARACTERS = 1500
 
 
@@ -35,6 +36,7 @@ def success(program: Program, facts: Facts) -> Result:
         evaluation=facts if isinstance(facts, EvaluationFacts) else None,
         build=facts if isinstance(facts, BuildFacts) else None,
         replay=facts if isinstance(facts, ReplayFacts) else None,
+        check=facts if isinstance(facts, CheckFacts) else None,
     )
     try:
         result.to_json()
@@ -54,6 +56,7 @@ def failed(program: Program, failure: JobFailure) -> Result:
             exit_code=failure.code,
             reason=failure.reason,
             message=text if len(text) <= length else text[: length - 1] + "…",
+            damage=failure.damage,
         )
         try:
             result.to_json()

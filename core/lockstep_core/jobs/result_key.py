@@ -46,6 +46,7 @@ def is_success_of(result: Result, program: Program) -> bool:
         Program.EVALUATE: result.evaluation,
         Program.BUILD: result.build,
         Program.REPLAY: result.replay,
+        Program.CHECK: result.check,
     }
     ended_well = result.program is program and result.exit_code is ExitCode.OK
     return ended_well and facts.get(program) is not None

@@ -37,8 +37,11 @@ def run_job(
     config_type: type[C],
     work: Work[C],
     config_file: Path | None = None,
+    kept: bool = True,
 ) -> int:
     """Runs `work` once per release uid and `result_key` and returns the exit code.
+
+    Without `kept` it runs `work` each time, and writes nothing into the store.
 
     The config is read from `config_file`, else from `LOCKSTEP_CONFIG`. If an earlier run reported
     success and its artifact still verifies, that report is given again (reason `AlreadyDone`).
@@ -48,7 +51,7 @@ def run_job(
     stopping = Stopping()
     stopping.listen()
     try:
-        result = _run(program, load_config(config_type, config_file), work, stopping)
+        result = _run(program, load_config(config_type, config_file), work, stopping, kept)
     except Exception as error:
         failure = as_failure(error)
         log.error("%s: %s", failure.reason, failure.message, exc_info=error)
@@ -56,18 +59,20 @@ def run_job(
     return emit(result)
 
 
-def _run(program: Program, config: C, work: Work[C], stopping: Stopping) -> Result:
+def _run(program: Program, config: C, work: Work[C], stopping: Stopping, kept: bool) -> Result:
     reporter = Reporter(program.value, config.release)
     reporter.serve(PROGRESS_PORT)
     try:
         store = ArtifactStore.open(config.artifacts)
         name = result_key(program, config)
-        earlier = store.get_result(config.release_uid, name)
+        earlier = store.get_result(config.release_uid, name) if kept else None
         if earlier is not None and _still_holds(earlier, program, store, reporter.warn):
             return earlier.replace(reason="AlreadyDone")
         stopping.check()
         result = success(program, work(config, store, reporter, stopping))
-        _keep(store, config.release_uid, name, result, reporter, replace=earlier is not None)
+        if kept:
+            replace = earlier is not None
+            _keep(store, config.release_uid, name, result, reporter, replace=replace)
         reporter.report(Phase.DONE)
         return result
     finally:

@@ -93,6 +93,16 @@ class ReplayConfig(JobConfig):
     seed: int = Field(default=0, ge=0)
 
 
+class CheckConfig(JobConfig):
+    """`lockstep-encoder check`: read every byte of what a release serves from.
+
+    `builds` are the digests of its index builds, in any order.
+    """
+
+    artifact_digest: Sha256
+    builds: tuple[Sha256, ...] = Field(default=(), max_length=32)
+
+
 class IndexEndpoint(Contract):
     """One index of a release, as its encoder reaches it."""
 

@@ -16,6 +16,8 @@ from lockstep_core.protocol.environment import TERMINATION_LIMIT
 from lockstep_core.protocol.exitcodes import ExitCode
 
 RESULT_SCHEMA = "lockstep.dev/result/v1"
+# As many as fit into a termination message.
+MAX_DAMAGED = 3
 
 
 class Program(StrEnum):
@@ -24,6 +26,7 @@ class Program(StrEnum):
     EVALUATE = "Evaluate"
     BUILD = "Build"
     REPLAY = "Replay"
+    CHECK = "Check"
     SERVE_ENCODER = "ServeEncoder"
     SERVE_INDEX = "ServeIndex"
 
@@ -138,6 +141,28 @@ class ReplayFacts(Contract):
     seconds: float = Field(ge=0)
 
 
+class Damage(Contract):
+    """An artifact that was published and is not whole any more: which file of it, and what is
+    wrong. `file` is None for its manifest."""
+
+    artifact: Sha256
+    file: Annotated[str, StringConstraints(max_length=256)] | None = None
+    message: Annotated[str, StringConstraints(max_length=640)] = ""
+
+
+class CheckFacts(Contract):
+    """What a check of stored artifacts read: how many, how many bytes, which are damaged.
+
+    `damaged` holds the first `MAX_DAMAGED`; `more` counts the rest.
+    """
+
+    artifacts: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    damaged: tuple[Damage, ...] = Field(default=(), max_length=MAX_DAMAGED)
+    more: int = Field(default=0, ge=0)
+    seconds: float = Field(ge=0)
+
+
 Reason = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z]{0,63}$")]
 
 
@@ -153,6 +178,10 @@ class Result(Contract):
     evaluation: EvaluationFacts | None = None
     build: BuildFacts | None = None
     replay: ReplayFacts | None = None
+    check: CheckFacts | None = None
+    damage: Damage | None = Field(
+        default=None, description="The artifact that was refused, where that is why it ended."
+    )
 
     def to_json(self) -> str:
         """Compact JSON, at most `TERMINATION_LIMIT` bytes; raises ValueError when larger."""

@@ -22,6 +22,7 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.importing import EvaluationSpec
 from lockstep_operator.api.pods import ImageReference
 from lockstep_operator.api.status import Condition, Failure, GateVerdict, Time
+from lockstep_operator.api.stored import ArtifactCheck, DamagedArtifact
 
 
 class Cause(StrEnum):
@@ -31,6 +32,7 @@ class Cause(StrEnum):
     MODEL_CHANGED = "ModelChanged"
     INDEX_CHANGED = "IndexChanged"
     STORE_CHANGED = "StoreChanged"
+    ARTIFACTS_DAMAGED = "ArtifactsDamaged"
 
 
 Hash = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -254,6 +256,17 @@ class EmbeddingReleaseStatus(Contract):
         default=None, description="When the gates were passed, or waived by `promote`."
     )
     built_at: Time | None = Field(default=None, description="When the last index was built.")
+    check: ArtifactCheck | None = None
+    damaged: list[DamagedArtifact] | None = Field(
+        default=None,
+        description="Artifacts that a pod or a Job refused, or that a check found missing or"
+        " corrupt. A retry makes them again.",
+    )
+    remake_asked_at: Time | None = Field(
+        default=None,
+        description="When a person asked for another release in place of this one, whose files are"
+        " damaged.",
+    )
     last_failure: Failure | None = None
     conditions: list[Condition] | None = Field(
         default=None,

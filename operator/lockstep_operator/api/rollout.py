@@ -45,6 +45,10 @@ class RollbackWindow(Contract):
     )
 
 
+# Seconds; a check in less than that would read the store without end.
+SHORTEST_CHECK = 600
+
+
 class RolloutSpec(Contract):
     """How a candidate becomes stable. A change here applies at once: no new release."""
 
@@ -74,6 +78,13 @@ class RolloutSpec(Contract):
                 ".afterPromotion",
             ),
             *STEP_RULES,
+            rule(
+                "!has(self.checkArtifactsSeconds) || self.checkArtifactsSeconds == 0"
+                f" || self.checkArtifactsSeconds >= {SHORTEST_CHECK}",
+                f"`checkArtifactsSeconds` must be 0 or at least {SHORTEST_CHECK}: each check reads"
+                " every byte that a release serves from",
+                ".checkArtifactsSeconds",
+            ),
             rule(
                 "!has(self.holdAtStep) || (has(self.steps)"
                 " && self.holdAtStep <= self.steps.size())",
@@ -158,4 +169,12 @@ class RolloutSpec(Contract):
     )
     rollback_window: RollbackWindow = Field(
         default_factory=RollbackWindow, description="How long a replaced release stays warm."
+    )
+    check_artifacts_seconds: int = Field(
+        default=86_400,
+        ge=0,
+        le=31_536_000,
+        description="Seconds between two checks of the stored files of what serves and of what is"
+        " kept for a rollback: a Job reads every byte of them. 0: none by a schedule; one is still"
+        " made when a kept release takes over, when a pod refuses its files, and on `retry`.",
     )

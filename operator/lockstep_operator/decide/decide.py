@@ -10,6 +10,7 @@ from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import update_pause
 from lockstep_operator.decide.context.plan import Plan, StatusWrite
 from lockstep_operator.decide.policies.rules import plan_policies
+from lockstep_operator.decide.releases.checks import plan_checks, read_checks
 from lockstep_operator.decide.releases.model import follow
 from lockstep_operator.decide.releases.retention import plan_removals, retain_replaced, retire
 from lockstep_operator.decide.releases.verbs import handle_verbs
@@ -65,6 +66,7 @@ def _move_records(context: ReconcileContext) -> Object | None:
 
     Returns an EmbeddingRelease to create, in a pass that changes no record.
     """
+    read_checks(context)
     handle_verbs(context)
     to_create = follow(context)
     if to_create is not None and not context.changed():
@@ -109,6 +111,7 @@ def _creation(context: ReconcileContext, manifest: Object) -> Plan:
 def _plan(context: ReconcileContext) -> Plan:
     """Second phase: children, traffic and removals, once, by the final records. Third: statuses."""
     plan_children(context)
+    plan_checks(context)
     plan_traffic(context)
     plan_removals(context)
     plan_policies(context)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.config import (
     BuildConfig,
+    CheckConfig,
     EvaluateConfig,
     ImportConfig,
     ReplayConfig,
@@ -16,7 +17,7 @@ from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gates import REPLAYED_QUERIES, Gate
 from lockstep_operator.api.objects import Index, Model, Release
-from lockstep_operator.api.release import FrozenIndex
+from lockstep_operator.api.release import FrozenIndex, Images
 from lockstep_operator.manifests.facts import build_facts, held_out, is_same_store, training_facts
 from lockstep_operator.manifests.names import encoder_name
 
@@ -27,7 +28,7 @@ class JobInputs:
 
     `stable` is compared with, where there is one. `index` is the index of the Job, as the release
     froze it; `recipe` gives its pod alone (None: the VectorIndex was deleted, defaults). `gate` and
-    `analysis` are what a replay measures for.
+    `analysis` are what a replay measures for. `images` stand in for those that the release froze.
     """
 
     model: Model
@@ -38,6 +39,7 @@ class JobInputs:
     recipe: Index | None = None
     gate: Gate | None = None
     analysis: str = ""
+    images: Images | None = None
 
 
 def train_config(inputs: JobInputs) -> TrainConfig:
@@ -155,10 +157,25 @@ def replay_config(inputs: JobInputs) -> ReplayConfig:
     )
 
 
+def check_config(inputs: JobInputs) -> CheckConfig:
+    """The model and all builds that the release has. Raises ValueError while it has no model."""
+    release = inputs.release
+    return CheckConfig(
+        release=release.name,
+        release_uid=release.uid,
+        attempt=inputs.attempt,
+        artifacts=release.spec.artifacts,
+        artifact_digest=training_facts(release).artifact_digest,
+        builds=tuple(build.build_digest for build in release.status.builds or ()),
+    )
+
+
 def _comparable(stable: Release | None, release: Release) -> Sha256 | None:
-    """The stable model, where a pod of `release` reaches it."""
+    """The stable model, where a pod of `release` reaches it, and it is whole."""
     if stable is None or not is_same_store(stable.spec.artifacts, release.spec.artifacts):
         return None
+    if any(damaged.index is None for damaged in stable.status.damaged or ()):
+        return None  # it cannot be read: a gate that compares with it is left to a person
     return training_facts(stable).artifact_digest
 
 

@@ -7,17 +7,18 @@ function that makes its config.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.result import Program
 from lockstep_operator.api.index import BuildSpec
 from lockstep_operator.api.objects import Index, Model, Object
-from lockstep_operator.api.pods import PodTemplate
+from lockstep_operator.api.pods import PodTemplate, Resources
 from lockstep_operator.manifests.job_configs import (
     JobInputs,
     build_config,
+    check_config,
     evaluate_config,
     import_config,
     replay_config,
@@ -78,6 +79,13 @@ def _of_rollout(model: Model, index: str | None, recipe: Index | None) -> JobSet
     )
 
 
+def _of_check(model: Model, index: str | None, recipe: Index | None) -> JobSettings:
+    """Where the encoder's pods run, without their devices and by the program's own image."""
+    serving = _of_serving(model, index, recipe)
+    plain = serving.template.replace(image=None, resources=Resources())
+    return replace(serving, template=plain)
+
+
 def _no_environment(inputs: JobInputs) -> Mapping[str, str]:
     return {}
 
@@ -110,7 +118,8 @@ class JobRow:
     busy with. `attempts` is the field of `status.attempts` that holds the current attempt, or the
     one of each index (`per_index`); None where its Jobs alone are counted. `check` is a command
     that must end well first. `requests` hold where the template sets none. `grace_seconds`: time
-    to finish a step and to save what was done. `finish` is the last touch on the Job.
+    to finish a step and to save what was done. `writes`: it may write into the store. `finish` is
+    the last touch on the Job.
     """
 
     program: Program
@@ -122,6 +131,7 @@ class JobRow:
     config: Callable[[JobInputs], Contract]
     settings: Callable[[Model, str | None, Index | None], JobSettings]
     per_index: bool = False
+    writes: bool = True
     check: tuple[str, ...] = ()
     grace_seconds: int = 30
     environment: Callable[[JobInputs], Mapping[str, str]] = _no_environment
@@ -189,5 +199,17 @@ JOBS: Mapping[JobKind, JobRow] = {
         config=replay_config,
         settings=_of_rollout,
         finish=_marked,
+    ),
+    # What a release serves from, read byte by byte where it is stored.
+    JobKind.CHECK: JobRow(
+        program=Program.CHECK,
+        doing="is checked",
+        attempts=None,
+        image=ENCODER,
+        command=("lockstep-encoder", "check"),
+        requests={"cpu": "50m", "memory": "128Mi"},
+        config=check_config,
+        settings=_of_check,
+        writes=False,
     ),
 }

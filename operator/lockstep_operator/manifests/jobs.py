@@ -65,10 +65,10 @@ def _program(row: JobRow, inputs: JobInputs) -> ProgramSpec:
     release = inputs.release
     return ProgramSpec(
         command=row.command,
-        image=row.image.of(release.spec.images),
+        image=row.image.of(inputs.images or release.spec.images),
         config=row.config(inputs),
         artifacts=release.spec.artifacts,
-        writes_artifacts=True,
+        writes_artifacts=row.writes,
         port=(PROGRESS_PORT_NAME, PROGRESS_PORT),
         requests=row.requests,
         grace_seconds=row.grace_seconds,

@@ -23,6 +23,7 @@ class JobKind(StrEnum):
     EVALUATE = "evaluate"
     BUILD = "build"
     REPLAY = "replay"
+    CHECK = "check"
 
 
 def release_name(model: str, number: int) -> str:

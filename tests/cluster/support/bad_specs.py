@@ -491,6 +491,12 @@ _ROLLOUT = (
     _model("progress", {"spec.rollout.progressDeadlineSeconds": 0}, "progressDeadline", "1"),
     _model("window", {"spec.rollout.rollbackWindow.releases": 6}, "rollbackWindow.releases", "5"),
     _model("window-seconds", {"spec.rollout.rollbackWindow.seconds": -1}, "seconds", "0"),
+    _model(
+        "check-too-often",
+        {"spec.rollout.checkArtifactsSeconds": 599},
+        "`checkArtifactsSeconds` must be 0 or at least 600",
+    ),
+    _model("check-never", {"spec.rollout.checkArtifactsSeconds": -1}, "checkArtifactsSeconds", "0"),
     _model("history", {"spec.revisionHistoryLimit": 0}, "revisionHistoryLimit", "1"),
 )
 

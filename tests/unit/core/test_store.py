@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import lockstep_core.artifacts.backend as backend_module
 from lockstep_core.artifacts import (
+    ArtifactDamaged,
     ArtifactError,
     ArtifactStore,
     BuildManifest,
@@ -352,3 +353,40 @@ def test_an_unreadable_result_is_none_and_is_replaced(
 def test_a_result_has_a_plain_name(store: ArtifactStore, uid: str, key: str) -> None:
     with pytest.raises(StoreError, match="cannot name a result"):
         store.put_result(uid, key, result(""))
+
+
+@pytest.mark.parametrize("path", [None, *MODEL_FILES])
+@pytest.mark.parametrize("harm", [truncated, extended, Path.unlink])
+def test_damage_names_artifact_and_file_and_publishing_mends_it(
+    store: ArtifactStore,
+    volume: Path,
+    model_directory: Path,
+    model: ModelManifest,
+    path: str | None,
+    harm: Callable[[Path], None],
+) -> None:
+    """What a retry rests on: whose artifact it is, and that making it again makes it whole."""
+    digest = store.publish(model_directory, model)
+    harm(manifest_file(volume, digest) if path is None else blob(volume, model, path))
+    with pytest.raises(ArtifactDamaged) as caught:
+        store.verify(digest, ModelManifest)
+    assert (caught.value.artifact, caught.value.file) == (digest, path)
+    assert store.publish(model_directory, model) == digest
+    assert store.verify(digest, ModelManifest) == model
+
+
+def test_an_artifact_of_another_kind_is_not_damaged(
+    store: ArtifactStore, model_directory: Path, model: ModelManifest
+) -> None:
+    digest = store.publish(model_directory, model)
+    with pytest.raises(ArtifactError) as caught:
+        store.verify(digest, BuildManifest)
+    assert not isinstance(caught.value, ArtifactDamaged)
+
+
+def test_a_store_is_empty_until_something_is_published(
+    store: ArtifactStore, model_directory: Path, model: ModelManifest
+) -> None:
+    assert store.is_empty()
+    store.publish(model_directory, model)
+    assert not store.is_empty()

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from lockstep_core.protocol.result import Damage
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.traffic import Traffic
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Word
@@ -54,7 +55,7 @@ class Enter(Generic[S_co]):
 class Fail:
     """It needs a person, or another spec. What serves is not touched.
 
-    `stage` is where it failed; None: where it is.
+    `stage` is where it failed; None: where it is. `damage`: the artifact that was refused.
     """
 
     reason: str
@@ -62,6 +63,7 @@ class Fail:
     exit_code: int | None = None
     pod: str | None = None
     stage: Stage | None = None
+    damage: Damage | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class RollBack:
     exit_code: int | None = None
     pod: str | None = None
     outcome: Outcome = Outcome.FAILED
+    damage: Damage | None = None
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,11 @@ def backoff_seconds(uid: str, key: str, attempt: int) -> float:
     together, and a decision made again is the same decision.
     """
     wait = min(BASE_SECONDS * 2.0 ** min(attempt - 1, 16), LIMIT_SECONDS)
-    digest = hashlib.sha256(f"{uid}/{key}/{attempt}".encode()).digest()
-    share = int.from_bytes(digest[:4], "big") / 2**32
+    share = spread(uid, f"{key}/{attempt}") / JITTER
     return min(LIMIT_SECONDS, wait * (1 + JITTER * (2 * share - 1)))
+
+
+def spread(uid: str, key: str) -> float:
+    """A share from 0 to `JITTER`, the same each time: what is due at once is not begun at once."""
+    digest = hashlib.sha256(f"{uid}/{key}".encode()).digest()
+    return JITTER * int.from_bytes(digest[:4], "big") / 2**32

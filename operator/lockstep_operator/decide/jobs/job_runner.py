@@ -172,7 +172,8 @@ def _failed(
     if report.retry is Retry.NEVER or (counted and spent + 1 >= limit):
         tried = f" (attempt {spent + 1} of {limit})" if counted else ""
         message = f"{_message(task, report)}{tried}"
-        return Fail(report.reason, message, report.exit_code, report.pod)
+        damage = report.result.damage if report.result else None
+        return Fail(report.reason, message, report.exit_code, report.pod, damage=damage)
     recorded = attempts.fail_one(
         attempts.recorded_attempts(release.status), task.kind, task.index, attempt, counted=counted
     )

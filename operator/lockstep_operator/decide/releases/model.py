@@ -12,7 +12,12 @@ from lockstep_operator.api.release import Cause, EmbeddingReleaseSpec, ReusedMod
 from lockstep_operator.api.rollout import Supersede
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.transitions import End
-from lockstep_operator.decide.releases.wanted import is_settled, may_return, reusable
+from lockstep_operator.decide.releases.wanted import (
+    is_remade,
+    is_settled,
+    may_return,
+    reusable,
+)
 from lockstep_operator.decide.snapshot.desired import Desired
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.stages.apply import apply
@@ -29,18 +34,23 @@ def follow(context: ReconcileContext) -> Object | None:
     desired = context.desired
     _drop_strays(context)
     _replace_lost_stable(context)
-    if not isinstance(desired, Desired) or _is_switching(context) or is_settled(context, desired):
+    if not isinstance(desired, Desired) or _is_switching(context):
+        return None
+    remade = is_remade(context)
+    if is_settled(context, desired) and not remade:
         return None
     if context.model.spec.rollout.paused:
         context.change_waits = "`spec.rollout.paused` is true"
         return None
+    if remade:
+        return _next_release(context, desired)
     stable, candidate = context.stable, context.candidate
     if stable is not None and (desired.is_release(stable) or desired.is_within(stable)):
         if candidate is not None:
             _withdraw(context, candidate, stable)
         return None
     kept = next((r for r in context.retained if may_return(r, desired)), None)
-    if kept is not None:
+    if kept is not None and not _is_lost(context, kept):
         _return_by_spec(context, kept)
         return None
     if candidate is not None:
@@ -82,6 +92,11 @@ def _return_by_spec(context: ReconcileContext, kept: Release) -> None:
     return_to(context, kept)
     message = f"the spec is what {short_name(kept.name)} is: it returns without a new release"
     context.event(Reason.REVERTED, message)
+
+
+def _is_lost(context: ReconcileContext, kept: Release) -> bool:
+    """Whether its pods cannot be had again: then what the spec asks for is made anew."""
+    return bool(kept.status.damaged) and not health_of(context, kept).ready
 
 
 def _supersede(context: ReconcileContext, candidate: Release, desired: Desired) -> None:
@@ -154,6 +169,8 @@ def _cause(context: ReconcileContext, desired: Desired) -> Cause:
         return Cause.FIRST
     if before.spec.artifacts != desired.artifacts:
         return Cause.STORE_CHANGED
+    if is_remade(context):
+        return Cause.ARTIFACTS_DAMAGED
     same = desired.has_model_of(before)
     return Cause.INDEX_CHANGED if same else Cause.MODEL_CHANGED
 

@@ -13,13 +13,14 @@ from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api.gate_rows import GatePhase
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Attempts, Stage, Watch
+from lockstep_operator.api.release import Stage, Watch
 from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import resume
-from lockstep_operator.decide.context.transitions import Enter
-from lockstep_operator.decide.jobs import attempts
-from lockstep_operator.decide.stage_table import Retried, facts_of
+from lockstep_operator.decide.context.stored import is_checked
+from lockstep_operator.decide.releases.remaking import at_risk, make_again, not_whole, remade
+from lockstep_operator.decide.releases.retries import fresh, must_measure, tried_again
+from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.stages.apply import apply
 from lockstep_operator.decide.stages.ending import give_up
 from lockstep_operator.decide.stages.returning import return_to, stop_return
@@ -28,7 +29,7 @@ from lockstep_operator.decide.traffic.steps import describe, plan_of
 from lockstep_operator.decide.vocabulary.hints import Verb, annotation, number_of
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
 from lockstep_operator.decide.workloads.children import health_of
-from lockstep_operator.manifests import JobKind, release_name, short_name
+from lockstep_operator.manifests import release_name, short_name
 
 VERB_LIMIT, VALUE_LIMIT, OUTCOME_LIMIT = 32, 128, 512
 # Annotations that are no verb and are told: a status has a bound.
@@ -152,24 +153,27 @@ def _give_up(context: ReconcileContext, candidate: Release, why: str) -> bool:
 def _return_to(context: ReconcileContext, release: Release) -> Answer:
     short, health = short_name(release.name), health_of(context, release)
     if not health.ready:
-        return _refused(f"{short} is kept, but it is not whole now: {health.sentence()}")
+        return _refused(not_whole(context, release, health))
     return_to(context, release)
-    return f"accepted: the entry point moves to {short}", Reason.ROLLBACK_REQUESTED
+    risk = at_risk(release)
+    return f"accepted: the entry point moves to {short}{risk}", Reason.ROLLBACK_REQUESTED
 
 
 def _retry(context: ReconcileContext, release: Release) -> Answer:
     status, short = release.status, short_name(release.name)
-    accepted = f"accepted: {short} is tried again from {status.failed_stage or status.stage}"
     if status.pause_reason == Reason.GATE_INCONCLUSIVE:
         if status.step is not None and status.stage is Stage.CANARY:
             # Another analysis: what was measured for the one before does not count.
             anew = status.step.replace(started_at=context.now)
             context.change(release.name, step=anew, gates=_offline(context, release))
         else:
-            fresh = _fresh(release, Stage.EVALUATING)
-            context.change(release.name, evaluation=None, attempts=fresh)
+            anew_attempts = fresh(release, Stage.EVALUATING)
+            context.change(release.name, evaluation=None, attempts=anew_attempts)
         resume(context, release.name)
-        return accepted, Reason.RETRY_REQUESTED
+        told = f"accepted: {short} is tried again from {status.failed_stage or status.stage}"
+        return told, Reason.RETRY_REQUESTED
+    if status.damaged and is_checked(release):
+        return make_again(context, release)
     watch = status.watch
     if status.stage is Stage.SERVING and watch is not None and watch.verdict:
         if not _stays(context):
@@ -178,6 +182,12 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
         again = Watch(started_at=context.now, replaced=watch.replaced)
         context.change(release.name, watch=again, gates=_offline(context, release))
         return f"accepted: {short} is judged anew", Reason.RETRY_REQUESTED
+    return _retry_ended(context, release)
+
+
+def _retry_ended(context: ReconcileContext, release: Release) -> Answer:
+    """What failed or was aborted: from the stage where it ended, or that makes what it lost."""
+    status, short = release.status, short_name(release.name)
     aborted = status.stage is Stage.SUPERSEDED and status.outcome == Outcome.ABORTED
     if not (status.stage is Stage.FAILED or aborted) or status.failed_stage is None:
         return _refused(
@@ -188,40 +198,28 @@ def _retry(context: ReconcileContext, release: Release) -> Answer:
         return _refused(f"{short} is not the newest release: {short_name(newest.name)} is")
     if context.candidate is not None:
         return _refused(f"{short_name(context.candidate.name)} is on its way: wait, or abort it")
-    fields: dict[str, object] = {"attempts": _fresh(release, status.failed_stage)}
-    if status.failed_stage is Stage.EVALUATING and _must_measure(context, release):
+    lost = remade(release)
+    if lost is not None:
+        apply(context, release.name, tried_again(*lost))
+        what = ", ".join(damaged.what for damaged in status.damaged or ())
+        told = f"accepted: {short} is tried again from {lost[0]}, which makes its {what} again"
+        return told, Reason.RETRY_REQUESTED
+    fields: dict[str, object] = {"attempts": fresh(release, status.failed_stage)}
+    if status.failed_stage is Stage.EVALUATING and must_measure(context, release):
         fields["evaluation"] = None
     failed_at = facts_of(status.failed_stage)
     if failed_at.may_take_share:
         fields["gates"] = _offline(context, release)
     assert failed_at.retry_from is not None
     apply(context, release.name, tried_again(failed_at.retry_from, fields))
-    return accepted, Reason.RETRY_REQUESTED
-
-
-def tried_again(stage: Retried, record: dict[str, object]) -> Enter[Retried]:
-    """It has not ended any more."""
-    anew = {"outcome": None, "finished_at": None, "failed_stage": None}
-    return Enter(stage, {**anew, **record})
-
-
-def _fresh(release: Release, stage: Stage) -> Attempts:
-    """No failures counted, and new names for the Jobs of the stage that starts again."""
-    return attempts.start_again(release.status, facts_of(stage).job or JobKind.BUILD)
+    told = f"accepted: {short} is tried again from {status.failed_stage}"
+    return told, Reason.RETRY_REQUESTED
 
 
 def _offline(context: ReconcileContext, release: Release) -> list[GateVerdict] | None:
     """The verdicts that stand: what was measured live is measured anew."""
     live = {gate.name for gate in context.model.spec.rollout.gates if gate.phase is GatePhase.LIVE}
     return [verdict for verdict in release.status.gates or () if verdict.name not in live] or None
-
-
-def _must_measure(context: ReconcileContext, release: Release) -> bool:
-    """Whether a gate asks for a recall@k that the evaluation did not measure."""
-    facts = release.status.evaluation
-    measured = {recall.k for recall in facts.recall} if facts else set()
-    gates = (g for g in context.model.spec.rollout.gates if g.needs_recall)
-    return any(gate.neighbours not in measured for gate in gates)
 
 
 def _stays(context: ReconcileContext) -> bool:

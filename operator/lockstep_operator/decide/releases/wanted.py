@@ -5,6 +5,7 @@ from __future__ import annotations
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.stored import lost_models
 from lockstep_operator.decide.snapshot.desired import Desired
 from lockstep_operator.decide.snapshot.snapshot import Problem
 from lockstep_operator.decide.stage_table import facts_of
@@ -66,19 +67,47 @@ def _left_since(context: ReconcileContext, moment: str) -> list[Release]:
     ]
 
 
+def is_remade(context: ReconcileContext) -> bool:
+    """Whether what serves is to be made again: a person asked while it served, and a check since
+    then found its files damaged still. A release that fails at it is retried as any other."""
+    stable = context.stable
+    if stable is None or not stable.status.damaged or context.candidate is not None:
+        return False
+    status, check = stable.status, stable.status.check
+    asked, checked = status.remake_asked_at, check.checked_at if check else None
+    if asked is None or checked is None or not asked <= checked:
+        return False
+    before = asked < (status.promoted_at or "")
+    return not before and is_asked(context, stable) and made_in_place(context, stable) is None
+
+
+def made_in_place(context: ReconcileContext, stable: Release) -> Release | None:
+    """The release that was made of the spec of `stable` again, and that failed or was aborted."""
+    newest, desired = context.newest, context.desired
+    if newest is None or isinstance(desired, Problem) or newest.spec.number <= stable.spec.number:
+        return None
+    aborted = newest.status.outcome == Outcome.ABORTED
+    ended = newest.status.stage is Stage.FAILED or aborted
+    return newest if ended and desired.is_release(newest) else None
+
+
 def may_return(release: Release, desired: Desired) -> bool:
     return desired.is_release(release) and release.status.outcome != Outcome.ROLLED_BACK
 
 
 def reusable(context: ReconcileContext, desired: Desired) -> Release | None:
-    """A release whose model is of the desired space and passed its gates: stable, else newest."""
-    stable = context.stable
+    """A release whose model is of the desired space and passed its gates: stable, else newest.
+
+    None whose model is known to be damaged in the store.
+    """
+    stable, lost = context.stable, lost_models(context)
     matching = [
         release
         for release in context.releases
         if release.spec.space_hash == desired.space_hash
         and is_same_store(release.spec.artifacts, desired.artifacts)
         and release.status.training is not None
+        and release.status.training.artifact_digest not in lost
         and release.status.gates_passed_at is not None
     ]
     preferred = [r for r in matching if stable is not None and r.name == stable.name]

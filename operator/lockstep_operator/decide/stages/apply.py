@@ -5,6 +5,7 @@ from __future__ import annotations
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Ending, Stage, Weights
 from lockstep_operator.decide.context.context import MESSAGE_LIMIT, ReconcileContext
+from lockstep_operator.decide.context.stored import MESSAGE_CHARACTERS, named_in, note_refused
 from lockstep_operator.decide.context.traffic import Traffic
 from lockstep_operator.decide.context.transitions import End, Enter, Fail, RollBack, Transition
 from lockstep_operator.decide.traffic.routers.choice import router_of
@@ -47,6 +48,7 @@ def _end(context: ReconcileContext, name: str, asked: End) -> None:
 
 def _fail(context: ReconcileContext, name: str, asked: Fail) -> None:
     """Failed, with what happened and where to look."""
+    _note_damage(context, name, asked)
     stage = asked.stage or context.release(name).status.stage
     assert stage is not None
     failure = context.failure(
@@ -66,8 +68,16 @@ def _fail(context: ReconcileContext, name: str, asked: Fail) -> None:
     context.event(Reason.RELEASE_FAILED, f"{short_name(name)} {message}", warning=True)
 
 
+def _note_damage(context: ReconcileContext, name: str, asked: Fail | RollBack) -> None:
+    """Which artifact was refused is a fact of the release: a retry makes it again."""
+    damage = asked.damage or named_in(context.release(name), asked.reason, asked.message)
+    if damage is not None:
+        note_refused(context, name, damage.replace(message=asked.message[:MESSAGE_CHARACTERS]))
+
+
 def _roll_back(context: ReconcileContext, name: str, asked: RollBack) -> None:
     """RollingBack, with how it ends once it has no requests any more."""
+    _note_damage(context, name, asked)
     release = context.release(name)
     assert release.status.stage is not None
     ending = Ending(

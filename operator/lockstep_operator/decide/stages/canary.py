@@ -80,7 +80,10 @@ def _must_stop(context: ReconcileContext, release: Release) -> RollBack | None:
         return RollBack(Reason.NAME_CONFLICT, health.conflict)
     crash = fatal_crash(context, release)
     if crash is not None and crash.result is not None:
-        return RollBack(crash.result.reason, crash.result.message, crash.exit_code, crash.pod)
+        result = crash.result
+        return RollBack(
+            result.reason, result.message, crash.exit_code, crash.pod, damage=result.damage
+        )
     if health.serving:
         return None
     return RollBack(Reason.PODS_NOT_READY, f"answers no more: {health.sentence()}")

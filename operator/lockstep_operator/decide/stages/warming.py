@@ -36,7 +36,8 @@ def warming(
         return Fail(Reason.NAME_CONFLICT, health.conflict)
     crash = fatal_crash(context, release)
     if crash is not None and crash.result is not None:
-        return Fail(crash.result.reason, crash.result.message, crash.exit_code, crash.pod)
+        result = crash.result
+        return Fail(result.reason, result.message, crash.exit_code, crash.pod, damage=result.damage)
     if not health.ready:
         return _wait(context, release, health)
     refused = feasibility.problem(context) if canary else None

@@ -13,6 +13,7 @@ from lockstep_operator.decide.snapshot.snapshot import Problem
 from lockstep_operator.decide.stages.watched import has_failed, is_turned_down
 from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.release_status import gates_state
+from lockstep_operator.decide.status.stored import stored_state
 from lockstep_operator.decide.status.what_serves import (
     at_risk,
     health_if_it_runs,
@@ -54,6 +55,7 @@ def states_of(context: ReconcileContext, summary: Summary) -> list[State]:
     states = [*summary.states(), _serving(context), _paired(context), _gates(context)]
     if context.model.spec.indexing is Indexing.REQUIRED:
         states.append(_index_fresh(context))
+    states += [stored] if (stored := stored_state(context)) else []
     if context.model.spec.rollout.steps or feasibility.problem(context) is not None:
         states.append(_steps_accepted(context))
     return states

@@ -11,6 +11,7 @@ from lockstep_operator.decide.gates import of_then, overall
 from lockstep_operator.decide.stage_table import facts_of
 from lockstep_operator.decide.stages.watched import has_failed
 from lockstep_operator.decide.status.kstatus import kstatus
+from lockstep_operator.decide.status.stored import damage_note
 from lockstep_operator.decide.vocabulary.conditions import State, conditions
 from lockstep_operator.decide.vocabulary.formatting import UNMEASURED
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason, Word
@@ -47,18 +48,20 @@ def _note_stable(context: ReconcileContext) -> None:
         return
     health = health_of(context, stable)
     if health.ready:
-        context.say(stable.name, Stage.SERVING, "answers all requests", ready=True)
+        said = f"answers all requests{damage_note(stable)}"
+        context.say(stable.name, Stage.SERVING, said, ready=True)
         return
     reason = Reason.ROLLING_IN_PLACE if health.rolling else Reason.PODS_NOT_READY
-    context.say(stable.name, reason, f"serves, but {health.sentence()}")
+    context.say(stable.name, reason, f"serves, but {health.sentence()}{damage_note(stable)}")
 
 
 def _note_retained(context: ReconcileContext) -> None:
     for release in context.retained:
         health = health_of(context, release)
         but = f", but not whole: {health.sentence()}" if health.missing else ""
-        reason, message = _why_it_is_kept(release)
-        context.say(release.name, reason, f"{message}{but}", ready=health.ready)
+        reason, why = _why_it_is_kept(release)
+        message = f"{why}{but}{damage_note(release)}"
+        context.say(release.name, reason, message, ready=health.ready)
 
 
 def _why_it_is_kept(release: Release) -> tuple[Word, str]:

@@ -10,6 +10,7 @@ from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.stages.watched import after_promotion, has_failed
 from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.sentences import change_the_spec
+from lockstep_operator.decide.status.stored import damage_of_stable
 from lockstep_operator.decide.status.telling import stalled, tell, ways_back
 from lockstep_operator.decide.traffic.traffic import selected_release
 from lockstep_operator.decide.vocabulary.formatting import training_short
@@ -97,4 +98,4 @@ def _side_notes(context: ReconcileContext, stable: Release) -> list[str]:
         notes.append(f"It still carries {', '.join(deleted)}, whose VectorIndex was deleted.")
     if findings := training_short(stable.status.training):
         notes.append(f"Its training told {findings}: see `status.training` of {stable.name}.")
-    return notes
+    return [*notes, *damage_of_stable(context, stable)]

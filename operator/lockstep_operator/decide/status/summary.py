@@ -12,6 +12,7 @@ from lockstep_operator.decide.status.candidate_summary import with_candidate
 from lockstep_operator.decide.status.intruders import with_intruders
 from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.served_summary import served
+from lockstep_operator.decide.status.stored import refusals_of_checks
 from lockstep_operator.decide.status.telling import refused, stalled, tell
 from lockstep_operator.decide.status.unserved_summary import unserved
 from lockstep_operator.decide.vocabulary.reasons import Reason
@@ -49,7 +50,8 @@ def _name_taken(context: ReconcileContext) -> Summary | None:
 def _at_rest(context: ReconcileContext) -> Summary:
     """What serves, or why nothing more does; a write that was refused where nothing is stalled."""
     summary = _resting(context)
-    refusals = context.snapshot.observed.refusals
+    aside = refusals_of_checks(context)
+    refusals = [r for r in context.snapshot.observed.refusals if r not in aside]
     return refused(context, refusals[0]) if refusals and not summary.stalled else summary
 
 

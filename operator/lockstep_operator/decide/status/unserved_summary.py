@@ -158,7 +158,9 @@ def _again(context: ReconcileContext, failed: Release) -> list[str]:
     """A retry builds and judges for long: no help while users get no answers."""
     if is_hurt(context):
         return []
-    return [f"Or mend the cause and try again: {ask(context.model, Verb.RETRY, failed.name)}"]
+    lost = ", ".join(damaged.what for damaged in failed.status.damaged or ())
+    how = f"Or make its {lost} again" if lost else "Or mend the cause and try again"
+    return [f"{how}: {ask(context.model, Verb.RETRY, failed.name)}"]
 
 
 def _phase(context: ReconcileContext, calm: Phase) -> Phase:

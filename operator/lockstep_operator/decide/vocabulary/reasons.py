@@ -67,6 +67,13 @@ class Reason(StrEnum):
     NAME_CONFLICT = "NameConflict"  # an object of that name belongs to someone else
     WRITE_REFUSED = "WriteRefused"  # the API server refused a write (quota, admission)
 
+    ARTIFACT_REFUSED = "ArtifactRefused"  # a program's own: a file is missing or corrupt
+
+    # What is stored.
+    ARTIFACTS_WHOLE = "ArtifactsWhole"  # every byte was read
+    ARTIFACTS_DAMAGED = "ArtifactsDamaged"  # the next pod that starts refuses them
+    ARTIFACTS_UNCHECKED = "ArtifactsUnchecked"  # the last check gave no verdict
+
     # The desired state.
     NO_INDEX = "NoIndex"  # `indexing: Required` and no VectorIndex
     NO_RELEASE = "NoRelease"

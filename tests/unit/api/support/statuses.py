@@ -119,6 +119,16 @@ RELEASE = EmbeddingReleaseStatus.model_validate(
         "comparedWith": "glyphs-r1",
         "gatesPassedAt": AT,
         "builtAt": AT,
+        "check": {"askedAt": AT, "triedAt": AT, "checkedAt": AT, "trouble": "StoreUnavailable: 74"},
+        "damaged": [
+            {
+                "artifact": samples.digest("d"),
+                "file": "vectors.npy",
+                "message": "is corrupt",
+                "index": "catalogue",
+            }
+        ],
+        "remakeAskedAt": AT,
         "pausedAt": AT,
         "pauseReason": "UserPaused",
         "pausedSeconds": 12,

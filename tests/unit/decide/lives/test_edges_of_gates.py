@@ -50,6 +50,7 @@ def test_edge_8_inconclusive_pauses_for_a_person() -> None:
     assert "n=200 of 300 needed (`minSamples`)" in world.status["message"]
     for verb in ("promote", "retry", "abort"):
         assert f"lockstep.dev/{verb}=r2" in world.status["message"]
+    world.change_model("rollout.checkArtifactsSeconds", 0).settle()
     writes = len(world.writes)
     world.pass_time(100_000).settle()
     assert len(world.writes) == writes

@@ -71,7 +71,7 @@ def test_edge_21_retry_of_what_did_not_fail_is_refused(value: str, told: str) ->
 def test_edge_22_a_new_spec_trains_at_once_after_a_failure() -> None:
     world = worlds.second("Training")
     world.end_job("glyphs-r2-train-1", code=2)
-    world.settle()
+    world.change_model("rollout.checkArtifactsSeconds", 0).settle()
     writes = len(world.writes)
     assert len(world.pass_time(10**6).settle().writes) == writes, "a failure never loops"
     world.change_model("training.seed", 8).settle()

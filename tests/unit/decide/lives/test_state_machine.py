@@ -80,6 +80,7 @@ class Releases(RuleBasedStateMachine):
     def begin(self, start: str) -> None:
         self.world = STARTS[start]()
         self.facts: dict[str, dict[str, Any]] = {}
+        self.lost: dict[str, set[str]] = {}
         self.falling: dict[str, int] = {}
         self.tokens = 0
         # No cluster loses its Gateway API in these runs.
@@ -178,7 +179,7 @@ class Releases(RuleBasedStateMachine):
 
     # -- controllers, kubelets, nodes
 
-    @rule(which=pick, code=st.sampled_from([0, 0, 0, 0, 70, 75, 3]), tell=st.booleans())
+    @rule(which=pick, code=st.sampled_from([0, 0, 0, 0, 70, 75, 3, 74]), tell=st.booleans())
     def a_job_ends(self, which: int, code: int, tell: bool) -> None:
         jobs = self.world.jobs()
         if jobs:
@@ -209,6 +210,30 @@ class Releases(RuleBasedStateMachine):
         children = [key for key in sorted(self.world.objects) if key[0] in kinds]
         if children:
             self.world.remove(*children[which % len(children)], tell=tell)
+
+    @rule(which=pick, model=st.booleans(), seen=st.booleans(), tell=st.booleans())
+    def files_are_lost(self, which: int, model: bool, seen: bool, tell: bool) -> None:
+        """Of the model or of a build; a pod may start just then, and refuses them."""
+        releases = self._releases()
+        name, raw = releases[which % len(releases)] if releases else ("", {"status": {}})
+        facts, builds = raw["status"].get("training"), raw["status"].get("builds")
+        if facts is None or not (model or builds):
+            return
+        digest = facts["artifactDigest"] if model or not builds else builds[0]["buildDigest"]
+        self.world.rotten = {*self.world.rotten, digest}
+        runs = ("Deployment", f"{name}-encoder") in self.world.objects
+        if seen and runs and ("Pod", f"{name}-refuses") not in self.world.objects:
+            self.world.refuse(name, digest, tell=tell)
+
+    @rule()
+    def files_are_restored(self) -> None:
+        self.world.rotten = set()
+        self._let_pods_that_refuse_go()
+
+    def _let_pods_that_refuse_go(self) -> None:
+        for kind, name in sorted(self.world.objects):
+            if kind == "Pod" and name.endswith("-refuses"):
+                self.world.remove(kind, name)
 
     @rule(
         word=st.sampled_from(["acts", "acts", "acts", "is behind", "refuses"]), tell=st.booleans()
@@ -326,13 +351,20 @@ class Releases(RuleBasedStateMachine):
 
     @invariant()
     def facts_are_written_once(self) -> None:
+        """But for those of an artifact that was lost, and of what follows from it."""
         for _, raw in self._releases():
             uid, status = raw["metadata"]["uid"], raw["status"]
-            facts = self.facts.setdefault(uid, {})
+            facts, lost = self.facts.setdefault(uid, {}), self.lost.setdefault(uid, set())
+            for damaged in status.get("damaged") or []:
+                lost |= {f"build {damaged['index']}"} if "index" in damaged else set(facts)
             builds = {f"build {b['index']}": b for b in status.get("builds") or []}
             now = {"training": status.get("training"), **builds}
-            for key, value in facts.items():
-                assert now.get(key) == value, f"{key} changed"
+            for key, value in list(facts.items()):
+                if key in lost and now.get(key) is None:
+                    del facts[key]
+                    lost.discard(key)
+                else:
+                    assert now.get(key) == value, f"{key} changed"
             facts.update({key: value for key, value in now.items() if value is not None})
 
     @invariant()
@@ -380,6 +412,7 @@ class Releases(RuleBasedStateMachine):
         if not hasattr(self, "world"):
             return
         world = self.world
+        self._let_pods_that_refuse_go()
         world.restart()
         world.samples, world.tended = 4623, True
         world.annotate("pause", None)

@@ -39,6 +39,30 @@ class Jobs(ApiServer, Programs):
         self.create(pod, tell=tell)
         return name
 
+    def refuse(self, release: str, digest: str, *, old: bool = False, tell: bool = True) -> None:
+        """A server of the release ends by an artifact that is damaged in the store from now on; an
+        `old` program names it in its message alone."""
+        told: Object = {
+            "schema": "lockstep.dev/result/v1",
+            "program": "ServeEncoder",
+            "exitCode": 6,
+            "reason": "ArtifactRefused",
+            "message": f"model.onnx of artifact {digest} is corrupt",
+        }
+        if not old:
+            told["damage"] = {"artifact": digest, "file": "model.onnx"}
+        labels = {"lockstep.dev/release": release, "lockstep.dev/component": "encoder"}
+        ended = {"terminated": {"exitCode": 6, "message": json.dumps(told)}}
+        container = {"name": "main", "image": "encoder:1", "ready": False, "state": ended}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": f"{release}-refuses", "labels": labels},
+            "status": {"phase": "Running", "containerStatuses": [container]},
+        }
+        self.create(pod, tell=tell)
+        self.rotten.add(digest)
+
     def pod_of(self, job: str) -> str | None:
         uid = self.objects["Job", job]["metadata"]["uid"]
         for (kind, name), raw in sorted(self.objects.items()):

@@ -98,4 +98,5 @@ def _remembered(name: str, make: Callable[[], World]) -> World:
     world.events, world.writes = list(world.events), list(world.writes)
     world.routed, world.measurements = dict(world.routed), dict(world.measurements)
     world.said = dict(world.said)
+    world.rotten = set(world.rotten)
     return world

@@ -41,6 +41,8 @@ class State:
     recall: float = 0.99
     samples: int = 4623
     build_changes: dict[str, Any] = field(default_factory=dict)
+    # Digests of artifacts that are damaged in the store: what makes one again mends it.
+    rotten: set[str] = field(default_factory=set)
     # The operator dies instead of making the write of this number, once.
     kill_at: int | None = None
     was_killed: bool = False

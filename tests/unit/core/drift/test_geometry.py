@@ -47,7 +47,8 @@ def test_gauges_are_those_of_their_formulae(there: World, features: Features) ->
 def test_effective_rank_of_known_shapes() -> None:
     rng = np.random.default_rng(0)
     assert effective_rank(rng.standard_normal((4000, 8))) == pytest.approx(8, rel=0.01)
-    assert effective_rank(rng.standard_normal((20, 64))) == pytest.approx(19, rel=0.1)
+    # More dimensions than rows: 20 rows span 19 once their mean is taken off.
+    assert 15 < effective_rank(rng.standard_normal((20, 64))) < 19
     assert effective_rank(np.ones((30, 8))) == 1
 
 

@@ -24,8 +24,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "core"))
-
 from lockstep_core.drift.accumulator import Accumulator
 from lockstep_core.drift.baseline_making import from_embeddings
 from lockstep_core.drift.features import of_embeddings

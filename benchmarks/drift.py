@@ -58,7 +58,8 @@ def main() -> int:
 def draw(n: int, dim: int, rng: np.random.Generator) -> Rows:
     """Unit vectors around a common mean."""
     x = rng.standard_normal((n, dim)) + 0.6
-    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    rows: Rows = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    return rows
 
 
 def least_cpu(work: Callable[[], object], repeats: int) -> float:

@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,13 @@ def measure(runs: int) -> dict[str, Any]:
         "wobble, tolerance of sampling error": alarms(iid, wobble, runs),
     }
     for by in (0.03, 0.05, 0.1):
-        shifted = fresh(features, lambda r, by=by: here.shifted(here.draw(N, r), by), rng)
+        shifted = fresh(features, partial(shift, here, by), rng)
         found[f"shift {by}"] = delays(iid, quiet, shifted, max(1, runs // 4))
     return found | {"epsilons": [round(iid.epsilon_auto, 4), round(wobbly.epsilon_auto, 4)]}
+
+
+def shift(here: world.World, by: float, rng: np.random.Generator) -> world.Rows:
+    return here.shifted(here.draw(N, rng), by)
 
 
 def fresh(

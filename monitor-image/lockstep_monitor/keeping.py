@@ -17,7 +17,7 @@ FOLDER = "windows"
 
 
 class Kept:
-    """Below `directory`. Nothing of it raises: a monitor without files goes on, and remembers less."""
+    """Below `directory`. Nothing of it raises: without files a monitor remembers less."""
 
     def __init__(self, directory: Path, features_digest: str) -> None:
         self._folder = directory / FOLDER

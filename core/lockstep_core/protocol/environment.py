@@ -16,6 +16,13 @@ DEFAULT_INDEX_VARIABLE = "LOCKSTEP_DEFAULT_INDEX"
 As above no field of the config.
 """
 
+MONITOR_VARIABLE = "LOCKSTEP_MONITOR"
+"""What an encoder is told of the monitor beside it (`TapConfig`), and the config of a monitor
+(`MonitorConfig`), JSON.
+
+As above no field of the encoder's config.
+"""
+
 TERMINATION_PATH = "/dev/termination-log"
 TERMINATION_PATH_VARIABLE = "LOCKSTEP_TERMINATION_PATH"
 TERMINATION_LIMIT = 4096
@@ -25,6 +32,10 @@ SERVING_PORT = 8080
 
 PROGRESS_PORT = 9100
 """HTTP of a Job's pod: /progress (JSON) and /metrics."""
+
+MONITOR_PORT = 9102
+"""HTTP of the monitor beside an encoder: /v1/sketch, /v1/baseline, /v1/bets, /v1/report, /metrics
+and /healthz."""
 
 RENDEZVOUS_PORT = 29500
 """TCP of pod 0 of a training with several pods: where its processes meet."""

@@ -77,7 +77,7 @@ def index_recall(
 def measure_recall(
     searcher: Searcher, stored: StoredVectors, k: int, *, seed: int, limit: int = MAX_QUERIES
 ) -> IndexRecall:
-    """Asks index and exact search for the k nearest others of up to `limit` of the `stored` vectors.
+    """Asks index and exact search for the k nearest others of up to `limit` `stored` vectors.
 
     They are the distinct vectors that the searcher numbers; only of a build that holds equal ones
     as often as they occur they are rows. The vector itself counts on neither side: every index

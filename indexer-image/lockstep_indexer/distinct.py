@@ -68,13 +68,16 @@ class RowGroups:
         nearest then these are the k nearest rows: a vector comes before another at the same
         distance when its first row does, so no row of a later one is among the first k.
         """
-        sizes = self.offsets[found + 1] - self.offsets[found]
+        starts = self.offsets[found]
+        sizes = self.offsets[found + 1] - starts
+        if sizes.max(initial=1) == 1:
+            # Most searches meet no repeats. Vectors are in the order of their rows, and k of them.
+            return self.rows[starts].astype(np.int64), distances
         before = np.cumsum(sizes, axis=1) - sizes
         taken = np.clip(k - before, 0, sizes)
-        # Each row of the answer: which vector gives it, and the how manieth of its rows it is.
-        givers = np.repeat(found.ravel(), taken.ravel()).reshape(len(found), k)
-        place = np.arange(k) - np.repeat(before.ravel(), taken.ravel()).reshape(len(found), k)
-        rows = self.rows[self.offsets[givers] + place].astype(np.int64)
+        # Row j of an answer is the (j - before)th row of the vector that gives it.
+        place = np.repeat((starts - before).ravel(), taken.ravel()).reshape(len(found), k)
+        rows = self.rows[place + np.arange(k)].astype(np.int64)
         apart = np.repeat(distances.ravel(), taken.ravel()).reshape(len(found), k)
         for query in np.flatnonzero((np.diff(distances, axis=1) == 0).any(axis=1)):
             rows[query] = self._merged(found[query], distances[query], k)
@@ -86,6 +89,8 @@ class RowGroups:
         ends = np.append(np.flatnonzero(np.diff(distances)) + 1, len(found))
         for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):
             left = k - len(chosen)
+            if not left:
+                break
             equal = [self.of(vector)[:left].tolist() for vector in found[start:end]]
             chosen += islice(heapq.merge(*equal), left)
         return chosen

@@ -98,8 +98,8 @@ def searching(
 def recall_and_cost(
     corpus: Repeated, search: Callable[[Vectors], NDArray[np.int64]]
 ) -> tuple[NDArray[np.float64], float]:
-    """Recall of each query, and the CPU microseconds of one, asked alone: the least of the rounds."""
-    spent = np.inf
+    """Recall of each query, and the CPU microseconds of one, alone, in the best round."""
+    spent = float("inf")
     for _ in range(ROUNDS):
         begun = time.process_time()
         found = np.concatenate([search(query[None]) for query in corpus.queries])

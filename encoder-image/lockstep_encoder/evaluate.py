@@ -17,6 +17,7 @@ from lockstep_core.datasets import (
     Dataset,
     DatasetError,
     Strings,
+    distinct_items,
     flatten_raw,
     load_dataset,
     split,
@@ -50,7 +51,7 @@ def measure(
     *,
     threads: int,
 ) -> EvaluationFacts:
-    """Facts about the candidate on the held-out items; see `recall_facts` for the comparisons.
+    """Facts about the candidate on the distinct held-out items, compared as in `recall_facts`.
 
     Raises DatasetError, ArtifactError, StoreError, SelfCheckError or EncodingError.
     """
@@ -60,7 +61,8 @@ def measure(
         stopping.check()
         reading = encoder.input.reading
         dataset = load_dataset(config.data, store, Path(folder), reading=reading)
-        _, held_out = split(dataset, config.data.split)
+        held_out = split(dataset, config.data.split)[1]
+        held_out = distinct_items(dataset.inputs, dataset.labels, held_out)
         inputs, labels = dataset.inputs[held_out], dataset.labels[held_out]
         stopping.check()
         candidate = _encode(encoder, inputs, reporter, stopping)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lockstep_core.artifacts import ArtifactStore
-from lockstep_core.datasets import contents, load_dataset, split
+from lockstep_core.datasets import contents, distinct_items, load_dataset, split
 from lockstep_core.datasets.dataset import Dataset, Inputs, Strings
 from lockstep_core.jobs import Reporter, Stopping, run_job
 from lockstep_core.protocol.config import ReplayConfig
@@ -90,9 +90,10 @@ def choose(data: Dataset, corpus: Dataset, config: ReplayConfig) -> Queries:
     """A seeded choice of held-out items, with what the corpus holds for each of them.
 
     A row with the same bytes is the query itself, whatever its id: a data set and the corpus may
-    share items. It would be its own nearest neighbour and measure nothing.
+    share items. It would be its own nearest neighbour and measure nothing. For the same reason held
+    out items that are equal, of one label, are one query.
     """
-    _, held_out = split(data, config.data.split)
+    held_out = distinct_items(data.inputs, data.labels, split(data, config.data.split)[1])
     size = min(config.max_samples, len(held_out))
     rows = np.sort(np.random.default_rng(config.seed).choice(held_out, size=size, replace=False))
     inputs, labels = data.inputs[rows], data.labels[rows]
@@ -113,9 +114,12 @@ def choose(data: Dataset, corpus: Dataset, config: ReplayConfig) -> Queries:
 def recall_of(
     hits: Sequence[Neighbour], label: str, copies: frozenset[str], relevant: int, k: int
 ) -> float:
-    """|relevant in the top k| / min(k, |relevant|), copies of the query left out; NaN where the
-    index holds nothing relevant."""
-    if relevant <= 0:
+    """|relevant in the top k| / min(k, |relevant|), copies of the query left out.
+
+    NaN where the index holds nothing relevant, and where a search cannot return k rows beside the
+    copies: what lies behind them was not asked for, so it was not missed.
+    """
+    if relevant <= 0 or k + len(copies) > MAX_K:
         return math.nan
     others = [hit for hit in hits if hit.id not in copies][:k]
     return min(1.0, sum(hit.label == label for hit in others) / min(k, relevant))

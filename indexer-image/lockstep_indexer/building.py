@@ -182,7 +182,7 @@ def _facts(
         build_digest=digest,
         space_id=manifest.space_id,
         source_digest=manifest.source_digest,
-        rows=opened.build.searcher.rows,
+        rows=opened.build.rows,
         expected_rows=expected_rows,
         dimension=manifest.dimension,
         bytes=sum(entry.bytes for entry in manifest.files),

@@ -24,12 +24,21 @@ def rescore(queries: Vectors, stored: StoredVectors, rows: Rows) -> tuple[Rows, 
 
     Equal distances go by row number. Row -1 (a place that was not filled) comes last, at infinity.
     """
+    ordered, distances = measured(queries, stored, rows)
+    return ordered, distances.astype(np.float32)
+
+
+def measured(
+    queries: Vectors, stored: StoredVectors, rows: Rows
+) -> tuple[Rows, NDArray[np.float64]]:
+    """As `rescore`, with distances in which only what is equally far is equal."""
     distances = np.full(rows.shape, np.inf)
     for query, chosen, out in zip(queries, rows, distances, strict=True):
         filled = chosen >= 0
         difference = np.asarray(stored[chosen[filled]], dtype=np.float64) - query
         out[filled] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
-    return _sorted(rows, distances)
+    order = np.lexsort((rows, distances))
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(distances, order, axis=1)
 
 
 def exact_search(
@@ -39,12 +48,20 @@ def exact_search(
 
     `exclude` (n,) names one row per query that does not count.
     """
+    rows, distances = exact_measured(queries, stored, k, exclude=exclude)
+    return rows, distances.astype(np.float32)
+
+
+def exact_measured(
+    queries: Vectors, stored: StoredVectors, k: int, *, exclude: Rows | None = None
+) -> tuple[Rows, NDArray[np.float64]]:
+    """As `exact_search`, with distances in which only what is equally far is equal."""
     candidates: list[Rows] = []
     for start in range(0, len(stored), CHUNK_ROWS):
         chunk = restore(stored[start : start + CHUNK_ROWS])
         rows, _ = exact_neighbours(queries, chunk, k, exclude=_within(exclude, start, len(chunk)))
         candidates.append(np.where(rows >= 0, rows + start, -1))
-    rows, distances = rescore(queries, stored, np.concatenate(candidates, axis=1))
+    rows, distances = measured(queries, stored, np.concatenate(candidates, axis=1))
     return rows[:, :k], distances[:, :k]
 
 
@@ -53,9 +70,3 @@ def _within(exclude: Rows | None, start: int, size: int) -> Rows | None:
         return None
     inside = (exclude >= start) & (exclude < start + size)
     return np.where(inside, exclude - start, -1)
-
-
-def _sorted(rows: Rows, distances: NDArray[np.float64]) -> tuple[Rows, Distances]:
-    order = np.lexsort((rows, distances))
-    chosen = np.take_along_axis(distances, order, axis=1).astype(np.float32)
-    return np.take_along_axis(rows, order, axis=1), chosen

@@ -18,6 +18,7 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import SampleStatistics
 from lockstep_core.quality.statistics import summarise
+from lockstep_indexer.distinct import RowGroups, find_groups, keep_distinct, write_groups
 from lockstep_indexer.engines import engine_of
 from lockstep_indexer.measure import IndexRecall, measure_recall
 from lockstep_indexer.opened_build import (
@@ -26,11 +27,12 @@ from lockstep_indexer.opened_build import (
     INDEX_FILE,
     LABELS,
     REPORT_FILE,
-    ROLES,
+    VECTORS_FILE,
     Golden,
     OpenedBuild,
     golden_difference,
     open_build,
+    roles_of,
     search_whole,
     write_golden,
 )
@@ -43,7 +45,8 @@ Advance = Callable[[Phase, int, int], None]
 
 @dataclass(frozen=True)
 class Corpus:
-    """The embedded corpus; `vectors` are already in their file of the build's folder."""
+    """The embedded corpus; `vectors`, one a row, are already in their file of the build's
+    folder."""
 
     ids: list[str]
     labels: list[str]
@@ -62,35 +65,44 @@ def seal(
     """Writes the build into `directory`, publishes it and returns its digest.
 
     Everything in it follows from the inputs, the seed and the engine: no time, no name of a
-    release. The same inputs therefore have the same digest.
+    release. The same inputs therefore have the same digest. The file of the vectors keeps each
+    distinct one once.
     """
-    rows = len(corpus.vectors)
+    vectors, groups = corpus.vectors, find_groups(corpus.vectors)
+    if groups is not None:
+        vectors = keep_distinct(directory / VECTORS_FILE, vectors, groups)
+        write_groups(directory, groups)
     searcher = engine_of(config.recipe).build(
-        corpus.vectors,
+        vectors,
         seed=config.seed,
-        on_rows=lambda done: advance(Phase.INDEXING, done, rows),
+        on_rows=lambda done: advance(Phase.INDEXING, done, len(vectors)),
     )
     searcher.write(directory / INDEX_FILE)
     write_column(directory, IDS, corpus.ids)
     write_column(directory, LABELS, corpus.labels)
-    answers = search_whole(searcher, corpus.vectors, golden_queries, GOLDEN_K)
+    answers = search_whole(searcher, vectors, golden_queries, GOLDEN_K, groups=groups)
     write_golden(directory, Golden(golden_queries, *answers))
     advance(Phase.EVALUATING, 0, 0)
-    recall = measure_recall(searcher, corpus.vectors, config.objectives.recall.k, seed=config.seed)
-    write_report(directory / REPORT_FILE, config, corpus, recall)
+    recall = measure_recall(searcher, vectors, config.objectives.recall.k, seed=config.seed)
+    write_report(directory / REPORT_FILE, config, corpus, len(vectors), recall)
     advance(Phase.PUBLISHING, 0, 0)
-    return store.publish(directory, _manifest(config, corpus, recall, directory))
+    return store.publish(directory, _manifest(config, corpus, groups, recall, directory))
 
 
 def _manifest(
-    config: BuildConfig, corpus: Corpus, recall: IndexRecall, directory: Path
+    config: BuildConfig,
+    corpus: Corpus,
+    groups: RowGroups | None,
+    recall: IndexRecall,
+    directory: Path,
 ) -> BuildManifest:
     return BuildManifest(
-        files=describe_files(directory, ROLES),
+        files=describe_files(directory, roles_of(shared=groups is not None)),
         space_id=config.space_id,
         artifact_digest=config.artifact_digest,
         source_digest=corpus.digest,
         rows=len(corpus.vectors),
+        distinct_vectors=None if groups is None else len(groups),
         dimension=corpus.vectors.shape[1],
         index=config.index,
         recipe=config.recipe,
@@ -101,18 +113,16 @@ def _manifest(
     )
 
 
-def write_report(path: Path, config: BuildConfig, corpus: Corpus, recall: IndexRecall) -> None:
+def write_report(
+    path: Path, config: BuildConfig, corpus: Corpus, distinct: int, recall: IndexRecall
+) -> None:
     """What a person asks about a build: how far apart neighbours are, twins, the worst queries."""
     nearest = recall.exact_distances[:, 0]
-    # Of the bytes of whole rows: comparing floats row by row would sort by every column.
-    whole = np.ascontiguousarray(corpus.vectors).view(
-        np.dtype((np.void, corpus.vectors.strides[0]))
-    )
     report: dict[str, Any] = {
         "index": config.index,
         "rows": len(corpus.vectors),
         "classes": len(set(corpus.labels)),
-        "repeatedVectors": len(corpus.vectors) - len(np.unique(whole)),
+        "repeatedVectors": len(corpus.vectors) - distinct,
         "recall": {
             "k": recall.k,
             **summarise(recall.per_query).to_wire(),

@@ -49,7 +49,7 @@ class Cost:
 
 def measure_cost(build: OpenedBuild, clock: Clock = time.perf_counter) -> Cost:
     """Median seconds of a query. It also warms up what a first search would have to fetch."""
-    step = max(1, build.manifest.rows // WARM_UP_QUERIES)
+    step = max(1, len(build.vectors) // WARM_UP_QUERIES)
     queries = restore(build.vectors[::step][:WARM_UP_QUERIES])
 
     def median(exact: bool, count: int) -> float:

@@ -95,9 +95,11 @@ def _prepare(config: IndexServerConfig, directory: Path) -> tuple[OpenedBuild, C
     check_golden(build)
     cost = measure_cost(build)
     logger.info(
-        "opened build %s: %d rows in %.2f s; a search takes %.3f ms, an exact one %.3f ms",
+        "opened build %s: %d rows, %d vectors in %.2f s; a search takes %.3f ms, an"
+        " exact one %.3f ms",
         config.build_digest,
-        build.manifest.rows,
+        build.rows,
+        build.searcher.rows,
         time.perf_counter() - begun,
         cost.approximate * 1e3,
         cost.exact * 1e3,

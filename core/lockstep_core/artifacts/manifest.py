@@ -253,6 +253,9 @@ class BuildManifest(Manifest):
     artifact_digest: Sha256
     source_digest: Sha256
     rows: int = Field(ge=0)
+    # Absent where each row has a vector of its own, and of builds that hold equal ones as often as
+    # they occur.
+    distinct_vectors: int | None = Field(default=None, ge=1)
     dimension: int = Field(ge=1, le=65536)
     metric: Literal["Euclidean"] = "Euclidean"
     index: KindName
@@ -260,6 +263,11 @@ class BuildManifest(Manifest):
     recall_k: int = Field(ge=1)
     recall: SampleStatistics
     seed: int = Field(ge=0)
+
+    @property
+    def vectors(self) -> int:
+        """How many vectors the index holds."""
+        return self.rows if self.distinct_vectors is None else self.distinct_vectors
 
 
 def model_digest(files: Iterable[FileEntry]) -> Sha256:

@@ -1,7 +1,7 @@
 """Labelled sets of items: loading, checking and splitting them."""
 
 from lockstep_core.datasets.baseline import flatten_raw
-from lockstep_core.datasets.contents import contents
+from lockstep_core.datasets.contents import contents, distinct_items
 from lockstep_core.datasets.dataset import Dataset, Inputs, Strings, Texts, is_text
 from lockstep_core.datasets.loading import load_dataset, read_dataset
 from lockstep_core.datasets.problems import DatasetError, Problem
@@ -23,6 +23,7 @@ __all__ = [
     "Strings",
     "Texts",
     "contents",
+    "distinct_items",
     "flatten_raw",
     "is_text",
     "load_dataset",

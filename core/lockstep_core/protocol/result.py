@@ -127,8 +127,8 @@ class BuildFacts(Contract):
 class ReplayFacts(Contract):
     """Relevance recall@k of held-out queries, as the servers of a release answered them.
 
-    `sent` queries were answered; those of a class that the index does not hold measure nothing, so
-    `recall` may be of fewer.
+    `sent` queries were answered; those of a class that the index does not hold measure nothing, nor
+    those with more copies there than a search returns, so `recall` may be of fewer.
     """
 
     index: str

@@ -95,13 +95,32 @@ def test_a_retry_measures_what_lies_there_now(
     images, labels = letters()
     np.savez(
         store_root / "letters.npz",
-        inputs=np.concatenate([images, images]),
+        inputs=np.concatenate([images, 255 - images]),
         labels=np.concatenate([labels, labels]),
     )
     again = _run(config, tmp_path, attempt=2)
     assert first is not None and again.evaluation is not None
     assert again.reason == "Succeeded" and again.evaluation.items == 2 * first.items
     assert again.evaluation.dataset_digest != first.dataset_digest
+
+
+def test_equal_items_of_one_label_are_one_item(
+    config: EvaluateConfig, store_root: Path, tmp_path: Path
+) -> None:
+    """A copy of an item is found by any encoder: recall must not rise by it."""
+    own = {"releaseUID": "uid-copies"}
+    first = _run(config, tmp_path, **own).evaluation
+    images, labels = letters()
+    same = np.repeat(np.arange(0, len(images), 6), 40)
+    np.savez(
+        store_root / "letters.npz",
+        inputs=np.concatenate([images, images[same]]),
+        labels=np.concatenate([labels, labels[same]]),
+    )
+    again = _run(config, tmp_path, attempt=2, **own).evaluation
+    assert first is not None and again is not None
+    assert again.dataset_digest != first.dataset_digest
+    assert (again.items, again.recall) == (first.items, first.recall)
 
 
 def test_without_a_stable_release_there_is_nothing_to_compare_with(

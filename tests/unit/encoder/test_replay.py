@@ -26,7 +26,7 @@ from lockstep_core.protocol.config import (
 from lockstep_core.protocol.datasets import DatasetFormat, DatasetSpec, LabelledDataset, SplitSpec
 from lockstep_core.protocol.environment import TERMINATION_PATH_VARIABLE
 from lockstep_core.protocol.exitcodes import ExitCode
-from lockstep_core.protocol.http import Neighbour
+from lockstep_core.protocol.http import MAX_K, Neighbour
 from lockstep_core.protocol.indexing import IndexSpec, IndexType, ObjectivesSpec
 from lockstep_core.protocol.result import Program, Result
 from lockstep_core.quality.recall import relevance_recall
@@ -227,3 +227,32 @@ def test_the_recall_of_a_query_leaves_its_copies_out() -> None:
     assert recall_of(hits, "A", copies, relevant=2, k=3) == 1.0
     assert recall_of(hits, "A", frozenset(), relevant=1, k=2) == 1.0
     assert math.isnan(recall_of(hits, "A", copies, relevant=0, k=2))
+
+
+@pytest.mark.parametrize(("copies", "measured"), [(998, True), (999, False), (5000, False)])
+def test_a_query_with_more_copies_than_a_search_returns_measures_nothing(
+    copies: int, measured: bool
+) -> None:
+    """Its copies fill the answer: what lies behind them is unknown, and no miss."""
+    names = [f"copy-{row}" for row in range(copies)]
+    others = [f"other-{row}" for row in range(2)]
+    hits = [Neighbour(id=name, label="A", distance=0.0) for name in (names + others)[:MAX_K]]
+    recall = recall_of(hits, "A", frozenset(names), relevant=2, k=2)
+    assert recall == 1.0 if measured else math.isnan(recall)
+
+
+def test_equal_queries_of_one_label_are_one_query(
+    store_root: Path, model: PublishedModel, build: tuple[str, str], tmp_path: Path
+) -> None:
+    images, labels = letters()
+    inputs = np.concatenate([images, images[:1].repeat(50, axis=0)])
+    more = np.append(labels, labels[:1].repeat(50))
+    np.savez(store_root / "copies.npz", inputs=inputs, labels=more)
+    source = DatasetSpec(uri=f"file://{store_root}/copies.npz", format=DatasetFormat.NPZ)
+    config = config_of(store_root, model, build, "http://nobody")
+    store = ArtifactStore.open(artifacts(store_root))
+    plain = load_dataset(config.data, store, tmp_path)
+    copied = load_dataset(source, store, tmp_path)
+    one, other = choose(plain, plain, config), choose(copied, plain, config)
+    assert np.array_equal(one.inputs, other.inputs)
+    assert np.array_equal(one.relevant, other.relevant)

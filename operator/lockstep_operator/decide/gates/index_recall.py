@@ -33,13 +33,21 @@ def index_recall_text(frozen: FrozenIndex, build: BuildFacts) -> str:
     return f"recall@{build.recall_k} {shown} (95% lower {judgement.lower:.3f}; n={judgement.n})"
 
 
-def index_recall_advice(frozen: FrozenIndex) -> str:
+def index_recall_advice(frozen: FrozenIndex, build: BuildFacts) -> str:
     """What a person can change about a build that misses its objective.
 
-    Exact search misses only among rows so near to one another that the rounding of float32 orders
-    their distances otherwise than the measurement does; equal rows are no miss.
+    Equal vectors count once, so of a corpus with few different ones a graph may miss nothing and
+    still have too few samples to show it. Exact search misses only among rows so near to one
+    another that the rounding of float32 orders their distances otherwise than the measurement does;
+    equal rows are no miss.
     """
     advice = frozen.index.recall_advice(frozen.name)
+    if not frozen.index.traits.exact and build.recall.mean == 1:
+        return (
+            f"it missed nothing, but {build.recall.n} different vectors are too few to show it: set"
+            f" `spec.index.type` of VectorIndex {frozen.name} to Flat, which needs no samples, or"
+            " lower its `spec.objectives.recall.min`"
+        )
     if not frozen.index.traits.exact:
         return advice
     return (

@@ -35,9 +35,12 @@ def _advice(gate: Gate, judgement: Judgement, facts: ReplayFacts) -> str:
     if judgement.verdict is Verdict.PASS:
         return ""
     if judgement.reason in (Why.NO_DATA, Why.TOO_FEW_SAMPLES):
-        unlabelled = facts.sent - facts.recall.n
-        why = f"; {unlabelled} queries have no item of their class in the index"
-        return f" of {gate.samples_needed} needed (`minSamples`){why if unlabelled else ''}"
+        unmeasured = facts.sent - facts.recall.n
+        why = (
+            f"; {unmeasured} queries have no item of their class in the index, or more copies of"
+            " themselves there than a search returns"
+        )
+        return f" of {gate.samples_needed} needed (`minSamples`){why if unmeasured else ''}"
     enough = needed(judgement)
     if enough is None:
         return ": too few queries to show that it fails"

@@ -48,6 +48,6 @@ def _fault(frozen: FrozenIndex, build: BuildFacts, space: str) -> tuple[Reason, 
         )
         return Reason.ROWS_MISSING, message
     if index_recall(frozen, build).verdict is not Verdict.PASS:
-        message = f"{index_recall_text(frozen, build)}; {index_recall_advice(frozen)}"
+        message = f"{index_recall_text(frozen, build)}; {index_recall_advice(frozen, build)}"
         return Reason.INDEX_RECALL_LOW, message
     return None

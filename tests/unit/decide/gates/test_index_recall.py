@@ -73,8 +73,19 @@ def test_a_graph_is_told_to_be_searched_wider() -> None:
     )
 
 
+def test_a_graph_of_too_few_different_vectors_is_told_so() -> None:
+    said = index_recall_advice(frozen("HNSW"), build(1.0, 0.0, n=40))
+    assert said == (
+        "it missed nothing, but 40 different vectors are too few to show it: set"
+        " `spec.index.type` of VectorIndex glyphs to Flat, which needs no samples, or lower its"
+        " `spec.objectives.recall.min`"
+    )
+    assert index_recall(frozen("HNSW"), build(1.0, 0.0, n=40)).verdict is Verdict.INCONCLUSIVE
+    assert index_recall(frozen("Flat"), build(1.0, 0.0, n=1)).verdict is Verdict.PASS
+
+
 def test_an_exact_index_is_told_what_exact_search_can_miss() -> None:
-    assert "efSearch" not in index_recall_advice(frozen("Flat"))
+    assert "efSearch" not in index_recall_advice(frozen("Flat"), build(0.94, 0.1))
     assert failed("Flat") == (
         "index glyphs: recall@10 0.930 < 0.950 FAIL (95% lower 0.930; n=1000); a Flat index"
         " searches exactly, and misses only among near-duplicates, whose distances float32 cannot"

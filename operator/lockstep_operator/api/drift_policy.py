@@ -1,0 +1,348 @@
+"""DriftPolicy: how the live embeddings of a model are watched, and what is done when they drift.
+
+It owns nothing but a ConfigMap, in which the operator keeps what it has learned.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from lockstep_core.protocol.base import Contract, KindName, rule, validations
+from lockstep_core.protocol.drift import BaselineKind
+from lockstep_core.protocol.labels import GROUP
+from lockstep_core.protocol.monitoring import TrafficRole
+from lockstep_operator.api.objects import Object, Resource
+from lockstep_operator.api.objects import parse as parse_as
+from lockstep_operator.api.status import Condition, Time
+
+APPROVE = f"{GROUP}/approve"
+"""Annotation of a DriftPolicy: the id of the request that a person approves."""
+REBASELINE = f"{GROUP}/rebaseline"
+"""Annotation of a DriftPolicy: the release whose traffic is to be learned anew."""
+AUTO = "Auto"
+MAX_ACTIONS, MAX_WINDOWS, ACTIONS_TOLD = 8, 4, 10
+ACTIONS_PER_DAY = 3
+DAY = 86_400
+
+
+class TargetReference(Contract):
+    """An EmbeddingModel in the same namespace."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "self.name == oldSelf.name",
+                "`targetRef.name` must not change: make another DriftPolicy for another model",
+                ".name",
+            )
+        )
+    )
+
+    name: KindName = Field(description="Name of the EmbeddingModel, in the same namespace.")
+
+
+class Trigger(StrEnum):
+    """What is seen. `Evidence`: the bets against "no drift beyond the tolerance" won as much as the
+    budget of false alarms asks. `LowerBound`: the 95% lower bound of the distance is above the
+    tolerance. `Geometry`: the shape of the embeddings left its band three windows in a row.
+    `Invalid`: embeddings that are no numbers, or have no direction."""
+
+    EVIDENCE = "Evidence"
+    LOWER_BOUND = "LowerBound"
+    GEOMETRY = "Geometry"
+    INVALID = "Invalid"
+
+
+class Deed(StrEnum):
+    """What is done. Tests hold this list against what the operator carries out."""
+
+    ALERT = "Alert"
+    PAUSE = "Pause"
+    ROLLBACK = "Rollback"
+    RETRAIN = "Retrain"
+    REBUILD = "Rebuild"
+
+
+class Approval(StrEnum):
+    HUMAN = "Human"
+    NONE = "None"
+
+
+AT_ONCE = (Deed.ALERT, Deed.PAUSE)
+"""Deeds that ask nobody: they change nothing that serves, and end with the drift."""
+
+
+class ActionRule(Contract):
+    """One deed, and what it answers to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                f"!has(self.approval) || !(self.do in {[deed.value for deed in AT_ONCE]})",
+                "`approval` must not be set with `do: Alert` or `do: Pause`: they ask nobody",
+                ".approval",
+            ),
+            rule(
+                f"!has(self.cooldownSeconds) || !(self.do in {[deed.value for deed in AT_ONCE]})",
+                "`cooldownSeconds` must not be set with `do: Alert` or `do: Pause`: they last as"
+                " long as the drift does, and are not repeated in it",
+                ".cooldownSeconds",
+            ),
+        )
+    )
+
+    when: Trigger = Field(
+        description="What is seen: `Evidence` (drift beyond the tolerance, within the budget of"
+        " false alarms), `LowerBound` (the 95% lower bound of one window is above the tolerance),"
+        " `Geometry` (three windows in a row of another shape), `Invalid` (embeddings that are"
+        " no numbers)."
+    )
+    do: Deed = Field(
+        description="`Alert`: an Event, a condition and the status. `Pause`: a release that is on"
+        " its way is held until the drift is over. `Rollback`: the release before takes the entry"
+        " point back, where the drift began with the one that serves. `Retrain`: a release that"
+        " trains on the data set as it is now; the same data end as NothingNew, before a step."
+        " `Rebuild`: a release of the same model whose indexes read their corpus anew."
+    )
+    approval: Approval | None = Field(
+        default=None,
+        description="Who lets it happen: `Human` (the default) waits for the annotation that the"
+        " status names, `None` does it at once.",
+    )
+    cooldown_seconds: int | None = Field(
+        default=None,
+        ge=600,
+        le=31_536_000,
+        description="Seconds before the same is asked for again; 21600 by default.",
+    )
+
+    @property
+    def asks_a_person(self) -> bool:
+        return self.do not in AT_ONCE and self.approval is not Approval.NONE
+
+    @property
+    def cooldown(self) -> int:
+        return self.cooldown_seconds if self.cooldown_seconds is not None else 21_600
+
+
+class WindowSpec(Contract):
+    """A span of time over which the sketches are added up."""
+
+    seconds: int = Field(
+        ge=10,
+        le=604_800,
+        description="Length: a multiple of `spec.monitoring.windowSeconds` of the model.",
+    )
+
+
+class FalseAlarmBudget(Contract):
+    """How rarely an alarm may be false while nothing drifts beyond the tolerance."""
+
+    count: int = Field(default=1, ge=1, le=100, description="False alarms that are bearable.")
+    per_seconds: int = Field(
+        default=2_592_000,
+        ge=3_600,
+        le=31_536_000,
+        description="The time in which they are: 2592000 is 30 days.",
+    )
+
+
+class LimitsSpec(Contract):
+    """What bounds the deeds of one policy, whatever is seen."""
+
+    actions_per_day: int = Field(
+        default=ACTIONS_PER_DAY,
+        ge=1,
+        le=24,
+        description="Rollbacks, trainings and rebuilds of this policy in 24 hours.",
+    )
+
+
+Tolerance = Annotated[str, StringConstraints(pattern=r"^(Auto|[01](\.[0-9]{1,6})?)$", max_length=8)]
+_HELD_OUT_NEEDED = "self.actions.all(a, a.do != 'Rollback' || a.when == 'Invalid')"
+
+
+class DriftPolicySpec(Contract):
+    """What is watched, how it is judged, and what is done."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.tolerance) || self.tolerance == 'Auto' || double(self.tolerance) > 0.0",
+                "`tolerance` must be above 0, or Auto: beside a baseline of finitely many"
+                " embeddings every stream differs a little, and with 0 the evidence grows without"
+                " end",
+                ".tolerance",
+            ),
+            rule(
+                "!has(self.baselineWindows) || !has(self.baseline) || self.baseline == 'Traffic'",
+                "`baselineWindows` must not be set with `baseline: HeldOut`: nothing is learned"
+                " from traffic",
+                ".baselineWindows",
+            ),
+            rule(
+                "!has(self.baseline) || self.baseline == 'Traffic' || !has(self.roles)"
+                " || !(self.roles.exists(r, r == 'Embedding'))",
+                "`roles` must be [Query] with `baseline: HeldOut`: there is one such baseline, and"
+                " it is compared with searches",
+                ".roles",
+            ),
+            rule(
+                "!has(self.windows) || self.windows.all(w, self.windows.filter(v,"
+                " v.seconds == w.seconds).size() == 1)",
+                "`windows` must have different `seconds`",
+                ".windows",
+            ),
+            rule(
+                "!has(self.actions) || self.actions.all(a, self.actions.filter(b,"
+                " b.when == a.when && b.do == a.do).size() == 1)",
+                "`actions` must name each pair of `when` and `do` once",
+                ".actions",
+            ),
+            rule(
+                "!has(self.actions) || (has(self.baseline) && self.baseline == 'HeldOut')"
+                f" || {_HELD_OUT_NEEDED}",
+                "`do: Rollback` needs `baseline: HeldOut`, or `when: Invalid`: beside a baseline of"
+                " its own traffic the release cannot be what changed, and the one before would meet"
+                " the same traffic",
+                ".actions",
+            ),
+        )
+    )
+
+    target_ref: TargetReference = Field(description="The model whose embeddings are watched.")
+    roles: list[TrafficRole] = Field(
+        default_factory=lambda: [TrafficRole.QUERY],
+        min_length=1,
+        max_length=2,
+        description="What is watched: `Query` (items of searches), `Embedding` (items of"
+        " `/v1/embeddings`).",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    baseline: BaselineKind = Field(
+        default=BaselineKind.TRAFFIC,
+        description="What is compared with: `Traffic`, the first windows of the release that"
+        " serves; `HeldOut`, the held-out embeddings of its own artifact.",
+    )
+    baseline_windows: int | None = Field(
+        default=None,
+        ge=6,
+        le=64,
+        description="Windows with `minSamples` from which the baseline of traffic is learned; 24 by"
+        " default. They should cover a whole cycle of the traffic, or `tolerance` be set by hand.",
+    )
+    tolerance: Tolerance = Field(
+        default=AUTO,
+        description="Distance (MMD, 0 to 1.4) that is no drift yet: a decimal string such as"
+        ' `"0.030"`, or `Auto`: what the windows of the baseline differ by.',
+    )
+    windows: list[WindowSpec] = Field(
+        default_factory=list,
+        max_length=MAX_WINDOWS,
+        description="Spans whose distance is told; the first is the one that `LowerBound` judges."
+        " None: the window of the monitors alone. Evidence grows with each window of the monitors.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    false_alarm_budget: FalseAlarmBudget = Field(
+        default_factory=FalseAlarmBudget, description="How rarely an alarm may be false."
+    )
+    min_samples: int = Field(
+        default=200,
+        ge=20,
+        le=1_000_000,
+        description="Embeddings of a window, of all pods together, below which it is not judged.",
+    )
+    actions: list[ActionRule] = Field(
+        default_factory=lambda: [ActionRule(when=Trigger.EVIDENCE, do=Deed.ALERT)],
+        max_length=MAX_ACTIONS,
+        description="What is done when. Of several that apply the first one is done, beside all"
+        " Alerts and Pauses.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    limits: LimitsSpec = Field(
+        default_factory=LimitsSpec, description="What bounds the deeds of this policy."
+    )
+
+    def triggers_of(self, deed: Deed) -> set[Trigger]:
+        """What leads to a deed."""
+        return {action.when for action in self.actions if action.do is deed}
+
+
+class State(StrEnum):
+    """What a policy is doing, in one word."""
+
+    UNMONITORED = "Unmonitored"  # there is nothing to watch; the message says why
+    NO_DATA = "NoData"  # the monitors answer, and too little or nothing reaches them
+    LEARNING = "Learning"
+    QUIET = "Quiet"
+    DRIFTING = "Drifting"
+    WAITING_FOR_APPROVAL = "WaitingForApproval"
+    ACTING = "Acting"
+
+
+class Request(Contract):
+    """A deed that was asked for and is not done yet: recorded before it is done."""
+
+    id: Annotated[str, StringConstraints(max_length=64)] = Field(
+        description="What the annotation `lockstep.dev/approve` names."
+    )
+    do: Deed
+    when: Trigger
+    release: str = Field(description="The release that drifts.")
+    asked_at: Time
+    approval: Approval
+    approved_by: str | None = Field(default=None, max_length=256)
+    approved_at: Time | None = None
+
+    @property
+    def may_be_done(self) -> bool:
+        return self.approval is Approval.NONE or self.approved_at is not None
+
+
+class ActionTaken(Contract):
+    """What became of a request."""
+
+    id: str
+    do: Deed
+    at: Time
+    approved_by: str | None = None
+    outcome: Annotated[str, StringConstraints(max_length=512)]
+    release: str | None = Field(default=None, description="The release that was made for it.")
+
+
+class DriftPolicyStatus(Contract):
+    """What is seen, in a line, and what is done about it."""
+
+    observed_generation: int = -1
+    phase: str | None = None
+    state: State | None = None
+    message: str | None = None
+    release: str | None = Field(default=None, description="The release that is watched.")
+    value: str | None = Field(default=None, description="MMD of the last window, the worst role.")
+    tolerance: str | None = None
+    since: Time | None = Field(default=None, description="Since when it is in this state.")
+    rebaselined: str | None = Field(
+        default=None, max_length=128, description="The value of the annotation that was acted on."
+    )
+    request: Request | None = None
+    actions: list[ActionTaken] | None = Field(
+        default=None,
+        max_length=ACTIONS_TOLD,
+        description="The last of them, the newest first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    conditions: list[Condition] | None = Field(
+        default=None,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+
+
+DriftPolicy = Resource[DriftPolicySpec, DriftPolicyStatus]
+
+
+def parse(raw: Object) -> DriftPolicy:
+    """Raises `pydantic.ValidationError` when the spec is not one that this version understands."""
+    return parse_as(raw, DriftPolicySpec, DriftPolicyStatus)

@@ -1,0 +1,122 @@
+"""What a DriftPolicy watches: the monitors of the release that serves, or why there are none."""
+
+from __future__ import annotations
+
+from lockstep_core.protocol import labels
+from lockstep_core.protocol.drift import BaselineKind, Parameters
+from lockstep_core.protocol.environment import MONITOR_PORT
+from lockstep_operator.api.drift_policy import AUTO, REBASELINE, DriftPolicy
+from lockstep_operator.api.objects import Object, Release
+from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.snapshot.drift import DriftWatch
+from lockstep_operator.decide.snapshot.measurements import Target
+from lockstep_operator.decide.vocabulary.hints import number_of
+from lockstep_operator.manifests import short_name
+
+BASELINE_WINDOWS = 24
+EPOCH_LIMIT = 128
+
+
+def watch_of(context: ReconcileContext, policy: DriftPolicy) -> DriftWatch | str:
+    """What is to be watched, or the sentence that says why nothing is."""
+    stable = context.stable
+    if stable is None or stable.status.training is None:
+        return "no release serves yet"
+    if wrong := _unwatched(context, stable) or wrong_windows(context, policy):
+        return wrong
+    pods = [pod for pod in context.snapshot.serving_pods(stable.name) if _has_monitor(pod)]
+    targets = tuple(sorted((_target(pod) for pod in pods), key=lambda target: target.pod))
+    if not targets:
+        return f"no encoder pod of {short_name(stable.name)} with a monitor is ready"
+    return DriftWatch(
+        policy=policy.name,
+        uid=policy.uid,
+        space=stable.status.training.space_id,
+        targets=targets,
+        parameters=parameters_of(context, policy, stable),
+    )
+
+
+def parameters_of(context: ReconcileContext, policy: DriftPolicy, stable: Release) -> Parameters:
+    spec, seconds = policy.spec, context.model.spec.monitoring.window_seconds
+    budget = spec.false_alarm_budget
+    windows = tuple(window.seconds // seconds for window in spec.windows) or (1,)
+    return Parameters(
+        release=stable.name,
+        roles=tuple(sorted(set(spec.roles))),
+        baseline=spec.baseline,
+        window_seconds=seconds,
+        baseline_windows=spec.baseline_windows or BASELINE_WINDOWS,
+        tolerance=None if spec.tolerance == AUTO else float(spec.tolerance),
+        spans=windows,
+        budget_windows=max(10.0, budget.per_seconds / seconds / budget.count),
+        min_samples=spec.min_samples,
+        epoch=epoch_of(policy, stable) or "",
+    )
+
+
+def epoch_of(policy: DriftPolicy, stable: Release) -> str | None:
+    """The annotation by which a person asked to learn anew what this release meets.
+
+    One that was acted on stands when the annotation goes: its going is no wish.
+    """
+    asked = policy.annotations.get(REBASELINE, "")[:EPOCH_LIMIT]
+    candidates = (asked, policy.status.rebaselined or "")
+    numbers = ((token, number_of(token, stable.spec.model)) for token in candidates)
+    return next((token for token, number in numbers if number == stable.spec.number), None)
+
+
+def refused_epoch(policy: DriftPolicy, stable: Release | None) -> str | None:
+    """Why the annotation does nothing, if it does nothing."""
+    asked = policy.annotations.get(REBASELINE, "")[:EPOCH_LIMIT]
+    if not asked or stable is None or asked == policy.status.rebaselined:
+        return None
+    if number_of(asked, stable.spec.model) == stable.spec.number:
+        return None
+    short = short_name(stable.name)
+    return f"{REBASELINE}={asked} does nothing: {short} serves, and its traffic alone can be learned"
+
+
+def wrong_windows(context: ReconcileContext, policy: DriftPolicy) -> str | None:
+    """Spans that are not made of whole windows of the monitors."""
+    seconds = context.model.spec.monitoring.window_seconds
+    for window in policy.spec.windows:
+        if window.seconds % seconds:
+            return (
+                f"`spec.windows` has {window.seconds} seconds, which is no multiple of"
+                f" `spec.monitoring.windowSeconds` ({seconds}) of EmbeddingModel"
+                f" {context.model.name}: change one of them"
+            )
+    return None
+
+
+def learns_from_traffic(policy: DriftPolicy) -> bool:
+    return policy.spec.baseline is BaselineKind.TRAFFIC
+
+
+def _unwatched(context: ReconcileContext, stable: Release) -> str | None:
+    short = short_name(stable.name)
+    if not context.model.spec.monitoring.enabled:
+        return f"`spec.monitoring.enabled` of EmbeddingModel {context.model.name} is false: set it"
+    if stable.spec.images.monitor is None:
+        return (
+            f"{short} was made without the monitor's image, so its pods have no monitor: the next"
+            " release has one, where the operator has `--monitor-image`"
+        )
+    return None
+
+
+def _has_monitor(pod: Object) -> bool:
+    """A ready encoder pod; that it carries a monitor is a matter of its release."""
+    status = pod.get("status") or {}
+    conditions = status.get("conditions") or []
+    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
+    of = (pod["metadata"].get("labels") or {}).get(labels.COMPONENT)
+    return ready and bool(status.get("podIP")) and bool(of == "encoder")
+
+
+def _target(pod: Object) -> Target:
+    address = pod["status"]["podIP"]
+    host = f"[{address}]" if ":" in address else address
+    metadata = pod["metadata"]
+    return Target(metadata["uid"], metadata["name"], f"http://{host}:{MONITOR_PORT}")

@@ -52,7 +52,7 @@ up: ## A real cluster: kind where Docker runs, else our own
 down: ## Take the cluster down; nothing is left running or mounted
 	@$(DEVCLUSTER) down
 
-IMAGES := operator encoder indexer trainer
+IMAGES := operator encoder monitor indexer trainer
 
 .PHONY: images
 images: disk-images up ## Build the images from their Dockerfiles onto the cluster's node
@@ -75,7 +75,7 @@ lint: $(VENV)/.dev ## Style, types, import rules, generated files
 	@echo "== lint"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy core operator trainer-image encoder-image indexer-image kubectl-lockstep devcluster examples benchmarks gitops/argo-cd/configmap.py
+	@$(BIN)/mypy core operator trainer-image encoder-image monitor-image indexer-image kubectl-lockstep devcluster examples benchmarks gitops/argo-cd/configmap.py
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m lockstep_operator.api.crd --check
 	@$(BIN)/python gitops/argo-cd/configmap.py --check

@@ -23,6 +23,9 @@ SOCKET_NAME = "monitor.sock"
 HANDOVER_NAME = "model.json"
 """What the encoder serves: `Handover`, JSON."""
 MODEL_FOLDER = "model"
+MAX_HANDOVER_BYTES = 24 * 1024 * 1024
+"""Of the files that the encoder leaves in the folder, which the kubelet bounds: a pod that exceeds
+it is evicted. 1024 features of 12,000 numbers take it."""
 
 FEATURES_PATH = "drift/features.safetensors"
 """In a model artifact: what embeddings are summed up with."""

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from lockstep_core.protocol.base import Contract, KindName, rule, validations
+from lockstep_core.protocol.monitoring import DEFAULT_MAX_PER_SECOND, DEFAULT_WINDOW_SECONDS
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gate_rows import is_none_of, named
@@ -74,6 +75,28 @@ class ServingSpec(Contract):
     )
     template: PodTemplate = Field(
         default_factory=PodTemplate, description="Pod of the encoder (and of evaluation Jobs)."
+    )
+
+
+class MonitoringSpec(Contract):
+    """The monitor beside every encoder. A change here rolls in place: no new release."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Whether encoders hand a sample of their embeddings to a monitor in their pod,"
+        " which sums it up for drift.",
+    )
+    max_per_second: int = Field(
+        default=DEFAULT_MAX_PER_SECOND,
+        ge=1,
+        le=1000,
+        description="Embeddings that a pod samples in a second, at most.",
+    )
+    window_seconds: int = Field(
+        default=DEFAULT_WINDOW_SECONDS,
+        ge=10,
+        le=3600,
+        description="Length of the windows that embeddings are summed up in.",
     )
 
 
@@ -168,6 +191,9 @@ class EmbeddingModelSpec(Contract):
         " several. Unset: the one that served before the others came.",
     )
     serving: ServingSpec = Field(default_factory=ServingSpec, description="How to serve it.")
+    monitoring: MonitoringSpec = Field(
+        default_factory=MonitoringSpec, description="How to watch what it embeds."
+    )
     rollout: RolloutSpec = Field(default_factory=RolloutSpec, description="How to release it.")
     revision_history_limit: int = Field(
         default=5, ge=1, le=50, description="Ended releases that are kept as a record."

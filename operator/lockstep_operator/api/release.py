@@ -61,6 +61,7 @@ class Images(Contract):
     trainer: ImageReference
     encoder: ImageReference
     indexer: ImageReference
+    monitor: ImageReference | None = None
 
 
 class EmbeddingReleaseSpec(Contract):

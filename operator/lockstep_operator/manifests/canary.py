@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 from lockstep_core.protocol.config import CanaryConfig
 from lockstep_core.protocol.environment import CANARY_VARIABLE
 from lockstep_operator.api.objects import Object
+from lockstep_operator.manifests.pods import as_variable
 
 
 def canary_environment(entry_url: str, beside: str) -> dict[str, str]:
     """The environment of a candidate of the release `beside`, whose entry point is `entry_url`."""
     config = CanaryConfig(beside=beside, entry_url=entry_url)
-    return {CANARY_VARIABLE: json.dumps(config.to_wire(), sort_keys=True, separators=(",", ":"))}
+    return {CANARY_VARIABLE: as_variable(config)}
 
 
 def follows_index(deployment: Object) -> bool:

@@ -22,12 +22,25 @@ PROGRESS_PORT_NAME = "progress"
 
 
 @dataclass(frozen=True)
+class SharedFolder:
+    """An empty folder of the pod, at `path` in the program and in each sidecar that names it.
+
+    `size` bounds it: the kubelet evicts a pod that exceeds it.
+    """
+
+    name: str
+    path: str
+    size: str
+
+
+@dataclass(frozen=True)
 class Sidecar:
     """A container beside the program, ready before it starts and ended after it.
 
     `name` is that of its container (`ProgramImage.container`). It has the identity and the
     restrictions of every container of ours, and neither the config nor the store of the program.
-    `probes` as of a container; a `startupProbe` holds the program back.
+    `probes` as of a container; a `startupProbe` holds the program back. `folders` are what it
+    shares with the program.
     """
 
     name: str
@@ -37,6 +50,7 @@ class Sidecar:
     port: tuple[str, int] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, Any] = field(default_factory=dict)
+    folders: tuple[SharedFolder, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +73,11 @@ class ProgramSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     probes: Mapping[str, Any] = field(default_factory=dict)
     sidecars: tuple[Sidecar, ...] = ()
+
+    @property
+    def folders(self) -> tuple[SharedFolder, ...]:
+        """What the program shares with its sidecars, each once."""
+        return tuple(dict.fromkeys(each for sidecar in self.sidecars for each in sidecar.folders))
 
 
 def pod_template(
@@ -83,7 +102,11 @@ def pod_template(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(program, template)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}, *_volumes(program.artifacts)],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {}},
+            *_volumes(program.artifacts),
+            *({"name": each.name, "emptyDir": {"sizeLimit": each.size}} for each in program.folders),
+        ],
     }
     # The check ends before anything else of the pod begins.
     before = [_check(program, template)] if program.check else []
@@ -102,7 +125,10 @@ def _container(program: ProgramSpec, template: PodTemplate) -> Object:
         **_process(program, template, CONTAINER, program.command),
         "ports": [_port(*program.port)],
         "resources": resources(template.resources, program.requests),
-        "volumeMounts": _mounts(program.artifacts, program.writes_artifacts),
+        "volumeMounts": [
+            *_mounts(program.artifacts, program.writes_artifacts),
+            *_shared(program.folders),
+        ],
         **program.probes,
     }
 
@@ -134,7 +160,7 @@ def _sidecar(sidecar: Sidecar) -> Object:
         "securityContext": _restricted(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "resources": resources(Resources(), sidecar.requests),
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *_shared(sidecar.folders)],
         **sidecar.probes,
     }
     if sidecar.port is not None:
@@ -174,6 +200,10 @@ def _restricted() -> Object:
     }
 
 
+def _shared(folders: Sequence[SharedFolder]) -> list[Object]:
+    return [{"name": each.name, "mountPath": each.path} for each in folders]
+
+
 def _port(name: str, number: int) -> Object:
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
@@ -182,11 +212,16 @@ def _plain(environment: Mapping[str, str]) -> list[Object]:
     return [{"name": name, "value": value} for name, value in environment.items()]
 
 
+def as_variable(config: Contract) -> str:
+    """What a program is told, as the value of an environment variable: equal for equal configs."""
+    return json.dumps(config.to_wire(), sort_keys=True, separators=(",", ":"))
+
+
 def _environment(config: Contract) -> list[Object]:
     return [
         {
             "name": CONFIG_VARIABLE,
-            "value": json.dumps(config.to_wire(), sort_keys=True, separators=(",", ":")),
+            "value": as_variable(config),
         },
         # The root file system is read-only: libraries that keep a cache keep it here.
         {"name": "HOME", "value": "/tmp"},

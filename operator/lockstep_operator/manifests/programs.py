@@ -56,4 +56,6 @@ TRAINER = ProgramImage("trainer", "new releases train with", required=True)
 ENCODER = ProgramImage("encoder", "serves and evaluates encoders", required=True)
 INDEXER = ProgramImage("indexer", "builds and serves indexes", required=True)
 
-PROGRAMS = (TRAINER, ENCODER, INDEXER)
+MONITOR = ProgramImage("monitor", "watches the embeddings of encoders", container="monitor")
+
+PROGRAMS = (TRAINER, ENCODER, INDEXER, MONITOR)

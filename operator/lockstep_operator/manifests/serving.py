@@ -21,6 +21,7 @@ from lockstep_operator.manifests.metadata import (
     selector_labels,
     standard_labels,
 )
+from lockstep_operator.manifests.monitoring import monitor_sidecars, tap_environment
 from lockstep_operator.manifests.names import encoder_name, index_name
 from lockstep_operator.manifests.pods import HTTP_PORT, ProgramSpec
 from lockstep_operator.manifests.programs import ENCODER, INDEXER
@@ -82,6 +83,7 @@ def _encoder(model: Model, release: Release, beside: str | None) -> ProgramSpec:
         requests=ENCODER_REQUESTS,
         environment=_environment(model, release, beside),
         probes=probes(),
+        sidecars=monitor_sidecars(model, release),
     )
 
 
@@ -93,7 +95,7 @@ def _environment(model: Model, release: Release, beside: str | None) -> dict[str
     default = release.spec.answers_by_default(model.spec.default_index)
     if len(release.spec.indexes) > 1 and default is not None:
         variables[DEFAULT_INDEX_VARIABLE] = default
-    return variables
+    return variables | tap_environment(model, release)
 
 
 def encoder_config(release: Release) -> EncoderConfig:

@@ -81,8 +81,8 @@ class RoleReport:
 
     `samples` are those of the last window, `invalid` those of it that were no embeddings. While
     `tolerance` is None the baseline is being learned: `learned` of `needed` windows. `measured` is
-    empty where too few came. `began` is the window in which the evidence began to grow;
-    `with_release`: that was within the first windows that were judged of the release.
+    empty where too few came. `began` is the window in which the evidence began to grow. `trouble`
+    says why no baseline can be had, in words that stay the same.
     """
 
     role: TrafficRole
@@ -99,7 +99,7 @@ class RoleReport:
     geometry_streak: int = 0
     seen: frozenset[Seen] = frozenset()
     began: int | None = None
-    with_release: bool = False
+    trouble: str = ""
 
     @property
     def judged(self) -> Measured | None:
@@ -111,8 +111,8 @@ class RoleReport:
 class DriftReport:
     """What is known of a policy after a window.
 
-    `problem` says in words that stay the same why nothing could be watched. `pods` are those that
-    were asked, `answered` those that gave sketches.
+    `problem` says in words that stay the same why nothing came; without `watchable` nothing can
+    come. `pods` are those that were asked, `answered` those that gave sketches.
     """
 
     release: str
@@ -120,6 +120,7 @@ class DriftReport:
     window_seconds: int
     roles: tuple[RoleReport, ...] = ()
     problem: str = ""
+    watchable: bool = True
     pods: int = 0
     answered: int = 0
 

@@ -309,6 +309,7 @@ class ActionTaken(Contract):
     do: Deed
     at: Time
     approved_by: str | None = None
+    done: bool = Field(description="False: it was withdrawn before anything was done.")
     outcome: Annotated[str, StringConstraints(max_length=512)]
     release: str | None = Field(default=None, description="The release that was made for it.")
 
@@ -326,6 +327,9 @@ class DriftPolicyStatus(Contract):
     since: Time | None = Field(default=None, description="Since when it is in this state.")
     rebaselined: str | None = Field(
         default=None, max_length=128, description="The value of the annotation that was acted on."
+    )
+    pauses: Trigger | None = Field(
+        default=None, description="What holds a release that is on its way, where `Pause` is asked."
     )
     request: Request | None = None
     actions: list[ActionTaken] | None = Field(

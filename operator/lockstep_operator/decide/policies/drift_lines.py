@@ -1,4 +1,4 @@
-"""A report of the tracker as a person reads it: value, bound, verdict, evidence, what could be seen.
+"""A report of the tracker as a person reads it: value, bound, verdict, evidence.
 
 Distances have three decimals and evidence one: a quiet stream looks the same from window to window
 but for what really moves.
@@ -44,9 +44,10 @@ def role_line(spec: DriftPolicySpec, report: DriftReport, role: RoleReport) -> s
         )
         if role.judged is not None:
             parts.append(f"detects >= {role.judged.min_detectable:.3f}")
+    parts += [role.trouble] if role.trouble else []
     parts += [_shape(one) for one in role.out_of_band if Seen.GEOMETRY in role.seen]
     if role.invalid:
-        parts.append(f"{role.invalid} embeddings of the last window are no numbers, or have none")
+        parts.append(f"{role.invalid} embeddings of the last window are invalid")
     return "; ".join(parts)
 
 

@@ -74,7 +74,9 @@ def refused_epoch(policy: DriftPolicy, stable: Release | None) -> str | None:
     if number_of(asked, stable.spec.model) == stable.spec.number:
         return None
     short = short_name(stable.name)
-    return f"{REBASELINE}={asked} does nothing: {short} serves, and its traffic alone can be learned"
+    return (
+        f"{REBASELINE}={asked} does nothing: {short} serves, and its traffic alone can be learned"
+    )
 
 
 def wrong_windows(context: ReconcileContext, policy: DriftPolicy) -> str | None:

@@ -1,4 +1,4 @@
-"""What is watched of the live embeddings of a model: asked for in a plan, and carried out beside it.
+"""What is watched of the live embeddings of a model: asked for in a plan, done beside it.
 
 What comes back is a `DriftReport` for each policy, in the next snapshot.
 """
@@ -16,7 +16,7 @@ class DriftWatch:
     """One policy over the monitors of the release that serves.
 
     `targets` are its ready encoder pods. `space` is that of the release: a monitor of another one
-    is refused. `tolerance_text` and the rest of the numbers of a policy are in `parameters`.
+    is refused.
     """
 
     policy: str

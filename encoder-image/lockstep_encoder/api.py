@@ -22,6 +22,7 @@ from lockstep_core.protocol.http import (
     SearchRequest,
     SearchResponse,
 )
+from lockstep_core.protocol.monitoring import TrafficRole
 from lockstep_core.serving.admission import Admission, deadline_of, expired
 from lockstep_core.serving.errors import RequestError, read
 from lockstep_core.serving.identity import answer_in_space
@@ -35,6 +36,7 @@ from lockstep_encoder.index_client import (
 )
 from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_encoder.model import Model
+from lockstep_encoder.tap import Tap
 
 APIS = {"/v1/embeddings": "embeddings", "/v1/search": "search", "/v1/models": "models"}
 
@@ -52,6 +54,7 @@ class Api:
         client: IndexClient,
         indexes: dict[str, IndexEndpoint],
         default_index: str | None = None,
+        tap: Tap | None = None,
         clock: Callable[[], float],
     ) -> None:
         self._model = model
@@ -60,6 +63,7 @@ class Api:
         self._client = client
         self._indexes = indexes
         self._default_index = default_index
+        self._tap = tap
         self._clock = clock
         self._created = int(time.time())
 
@@ -88,6 +92,7 @@ class Api:
         embedded, units = await self._embedder.embed(
             request, asked.input, deadline, limit=self._embedder.max_items
         )
+        self._show(request, TrafficRole.EMBEDDING, embedded)
         space, vectors = self._shortened(embedded, asked.dimensions)
         if asked.encoding_format == "base64":
             rows = np.ascontiguousarray(vectors, dtype="<f4")
@@ -127,6 +132,7 @@ class Api:
         _check_build(index, request.headers.get(headers.EXPECTED_BUILD))
         deadline = deadline_of(request.headers, self._clock())
         embedded, _ = await self._embedder.embed(request, asked.input, deadline, limit=MAX_QUERIES)
+        self._show(request, TrafficRole.QUERY, embedded)
         begun = self._clock()
         answer = await self._ask_index(index, embedded, asked.k, deadline)
         response = SearchResponse.model_construct(
@@ -142,6 +148,11 @@ class Api:
         # The results are the index server's own dicts: a warning for each would flood the log.
         body = response.model_dump(by_alias=True, warnings=False)
         return _json(body, {**identity, "server-timing": timing})
+
+    def _show(self, request: Request, role: TrafficRole, embedded: Embedded) -> None:
+        """To the monitor, whole: a prefix is of another space. A replay is no traffic."""
+        if self._tap is not None and headers.REPLAY not in request.headers:
+            self._tap.offer(role, embedded.vectors)
 
     async def _ask_index(
         self, index: IndexEndpoint, embedded: Embedded, k: int, deadline: float | None

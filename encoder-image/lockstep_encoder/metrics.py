@@ -19,4 +19,7 @@ class EncoderMetrics:
         self.infer_seconds = histogram(names.ENCODER_INFER_SECONDS, registry)
         self.rejected = counter(names.ENCODER_REJECTED, registry)
         self.pairing_refusals = counter(names.ENCODER_PAIRING_REFUSALS, registry)
+        self.monitor_observed = counter(names.ENCODER_MONITOR_OBSERVED, registry)
+        self.monitor_sampled = counter(names.ENCODER_MONITOR_SAMPLED, registry)
+        self.monitor_dropped = counter(names.ENCODER_MONITOR_DROPPED, registry)
         self.info = gauge(names.ENCODER_INFO, registry)

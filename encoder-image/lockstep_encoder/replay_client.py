@@ -45,6 +45,7 @@ class ReleaseClient:
         sent = {
             headers.EXPECTED_SPACE: self._config.space_id,
             headers.EXPECTED_BUILD: self._config.build_digest,
+            headers.REPLAY: "1",
             "content-type": "application/json",
         }
         self._session = aiohttp.ClientSession(timeout=timeout, headers=sent)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lockstep_core.jobs import parse_config
 from lockstep_core.protocol import metrics as names
 from lockstep_core.protocol.config import CanaryConfig, EncoderConfig
-from lockstep_core.protocol.environment import CANARY_VARIABLE, DEFAULT_INDEX_VARIABLE
+from lockstep_core.protocol.environment import (
+    CANARY_VARIABLE,
+    DEFAULT_INDEX_VARIABLE,
+    MONITOR_VARIABLE,
+)
 from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.monitoring import TapConfig
 from lockstep_core.protocol.result import Program
 from lockstep_core.serving.admission import Admission
 from lockstep_core.serving.identity import Identity
@@ -26,6 +34,9 @@ from lockstep_encoder.index_watch import IndexWatch
 from lockstep_encoder.metrics import EncoderMetrics
 from lockstep_encoder.model import Model, load
 from lockstep_encoder.pairing import verify
+from lockstep_encoder.tap import open_tap
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,15 +55,20 @@ def serve(config_path: Path | None, options: ServeOptions) -> int:
     @asynccontextmanager
     async def start(config: EncoderConfig, host: Host) -> AsyncIterator[None]:
         check_spaces(config)
-        canary = canary_config()
+        canary, tap = canary_config(), tap_config()
         host.lifecycle.wait_for("model", f"loading artifact {config.artifact_digest}")
         for index in config.indexes:
             host.lifecycle.wait_for(f"index {index.name}", "waiting for the model")
         model = await in_thread(
-            lambda: load(config, threads=options.threads, max_batch_items=options.max_batch_items)
+            lambda: load(
+                config,
+                threads=options.threads,
+                max_batch_items=options.max_batch_items,
+                tap=tap,
+            )
         )
         async with AsyncExitStack() as stack:
-            client = await _serve_model(model, config, host, options, stack)
+            client = await _serve_model(model, config, host, options, stack, tap)
             if canary is not None:
                 watch = IndexWatch(
                     canary,
@@ -77,6 +93,16 @@ def canary_config() -> CanaryConfig | None:
     return parse_config(CanaryConfig, text, source=CANARY_VARIABLE) if text else None
 
 
+def tap_config() -> TapConfig | None:
+    """What an encoder is told of the monitor beside it. Nonsense is logged: it serves without."""
+    text = os.environ.get(MONITOR_VARIABLE)
+    try:
+        return TapConfig.model_validate_json(text) if text else None
+    except ValidationError as error:
+        logger.warning("%s cannot be used, so nothing is watched: %s", MONITOR_VARIABLE, error)
+        return None
+
+
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -97,7 +123,12 @@ def check_spaces(config: EncoderConfig) -> None:
 
 
 async def _serve_model(
-    model: Model, config: EncoderConfig, host: Host, options: ServeOptions, stack: AsyncExitStack
+    model: Model,
+    config: EncoderConfig,
+    host: Host,
+    options: ServeOptions,
+    stack: AsyncExitStack,
+    tap: TapConfig | None,
 ) -> IndexClient:
     """Mounts the API and returns once every index proved to be ours."""
     metrics = EncoderMetrics(host.registry)
@@ -113,6 +144,9 @@ async def _serve_model(
     client = IndexClient()
     stack.push_async_callback(client.close)
     host.lifecycle.watch("inference", batcher.broken)
+    opened = open_tap(tap, model, metrics)
+    if opened is not None:
+        stack.callback(opened.close)
     api = Api(
         model,
         batcher,
@@ -121,6 +155,7 @@ async def _serve_model(
         client=client,
         indexes={index.name: index for index in config.indexes},
         default_index=os.environ.get(DEFAULT_INDEX_VARIABLE) or None,
+        tap=opened,
         clock=asyncio.get_running_loop().time,
     )
     host.mount(

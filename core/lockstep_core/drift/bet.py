@@ -76,9 +76,8 @@ class Bet:
             }
         )
 
-    def apply(self, phi: Float32) -> BetSums:
-        """Sums over the payoffs of features [n, D]."""
-        h = (phi @ self.witness).astype(np.float64) - (self.offset + self.epsilon)
-        return BetSums(
-            len(phi), float(h.sum()), float(h @ h), float(np.log1p(self.stake * h).sum())
-        )
+    def apply(self, waves: Float32, scale: float = 1.0) -> BetSums:
+        """Sums over the payoffs of embeddings whose phi is scale * waves [n, D]."""
+        h = scale * (waves @ self.witness).astype(np.float64) - (self.offset + self.epsilon)
+        won = float(np.log1p(self.stake * h).sum())
+        return BetSums(len(waves), float(h.sum()), float(h @ h), won)

@@ -92,7 +92,7 @@ class Features:
     @cached_property
     def manifest(self) -> FeaturesManifest:
         return FeaturesManifest(
-            schema=SCHEMA,
+            schema_=SCHEMA,
             dim=self.dim,
             size=self.size,
             bandwidths=self.bandwidths,
@@ -104,15 +104,25 @@ class Features:
         """W, row by row, as little-endian float32."""
         return np.ascontiguousarray(self.weights, dtype="<f4").tobytes()
 
-    def __call__(self, embeddings: NDArray[np.floating]) -> Float32:
-        """phi float32 [n, D] of embeddings [n, dim]."""
+    @property
+    def scale(self) -> float:
+        """sqrt(2/D), by which `waves` is phi."""
+        return float(np.sqrt(2.0 / self.size))
+
+    def waves(self, embeddings: NDArray[np.floating]) -> Float32:
+        """[cos(xW), sin(xW)] float32 [n, D] of embeddings [n, dim]: sums are scaled once, after."""
         angles = np.asarray(embeddings, dtype=np.float32) @ self.weights
         half = angles.shape[1]
-        phi = np.empty((len(angles), 2 * half), dtype=np.float32)
-        np.cos(angles, out=phi[:, :half])
-        np.sin(angles, out=phi[:, half:])
-        phi *= np.float32(np.sqrt(1.0 / half))
-        return phi
+        waves = np.empty((len(angles), 2 * half), dtype=np.float32)
+        np.cos(angles, out=waves[:, :half])
+        np.sin(angles, out=waves[:, half:])
+        return waves
+
+    def __call__(self, embeddings: NDArray[np.floating]) -> Float32:
+        """phi float32 [n, D] of embeddings [n, dim]."""
+        waves = self.waves(embeddings)
+        waves *= np.float32(self.scale)
+        return waves
 
 
 def of_embeddings(

@@ -23,6 +23,7 @@ _MAX_HEADER = 65_536
 _MAX_BYTES = 8 + _MAX_HEADER + 4 * MAX_DIM * MAX_SIZE // 2
 _AGAIN = "train or export the model again, or fetch its artifact again"
 
+
 def to_bytes(features: Features) -> bytes:
     """The file's bytes; the same features make the same ones."""
     data = features.weight_bytes()

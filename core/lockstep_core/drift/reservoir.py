@@ -111,9 +111,7 @@ def _spectrum(phi: Float32) -> ReservoirSums:
     if n < FULL:
         return ReservoirSums(spectrum_rows=n, trace2=n * trace2)
     largest = _unbiased(np.linalg.eigvalsh(centred)[::-1] / (n - 1), n)
-    return ReservoirSums(
-        spectrum_rows=n, trace2=n * trace2, full_spectra=1, eigenvalues=largest
-    )
+    return ReservoirSums(spectrum_rows=n, trace2=n * trace2, full_spectra=1, eigenvalues=largest)
 
 
 def _unbiased(values: Float64, n: int) -> Float64:

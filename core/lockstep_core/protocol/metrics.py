@@ -71,6 +71,25 @@ ENCODER_PAIRING_REFUSALS = Metric(
     "Answers of an index server that were withheld, as it is not this release's index.",
     ("index", "reason"),
 )
+# What is chosen and not delivered has a reason: Full (the monitor does not keep up), NoMonitor.
+ENCODER_MONITOR_OBSERVED = Metric(
+    "lockstep_encoder_monitor_observed_total",
+    MetricKind.COUNTER,
+    "Embeddings that the monitor's sample is chosen from, by role.",
+    ("role",),
+)
+ENCODER_MONITOR_SAMPLED = Metric(
+    "lockstep_encoder_monitor_sampled_total",
+    MetricKind.COUNTER,
+    "Embeddings that were chosen for the monitor, by role.",
+    ("role",),
+)
+ENCODER_MONITOR_DROPPED = Metric(
+    "lockstep_encoder_monitor_dropped_total",
+    MetricKind.COUNTER,
+    "Embeddings that were chosen and not delivered to the monitor, by reason.",
+    ("reason",),
+)
 ENCODER_INFO = Metric(
     "lockstep_encoder_info", MetricKind.GAUGE, "Who serves; always 1.", ("release", "space")
 )
@@ -82,6 +101,9 @@ ENCODER = (
     ENCODER_INFER_SECONDS,
     ENCODER_REJECTED,
     ENCODER_PAIRING_REFUSALS,
+    ENCODER_MONITOR_OBSERVED,
+    ENCODER_MONITOR_SAMPLED,
+    ENCODER_MONITOR_DROPPED,
     ENCODER_INFO,
 )
 
@@ -100,6 +122,67 @@ INDEX_INFO = Metric(
     ("release", "index", "space", "build"),
 )
 INDEX = (INDEX_REQUESTS, INDEX_REQUEST_SECONDS, INDEX_SEARCH_SECONDS, INDEX_ROWS, INDEX_INFO)
+
+
+# Reasons: Malformed, Features, Dimension, NoModel.
+MONITOR_REFUSED = Metric(
+    "lockstep_monitor_refused_datagrams_total",
+    MetricKind.COUNTER,
+    "Datagrams that were not summed up, by reason.",
+    ("reason",),
+)
+MONITOR_EMBEDDINGS = Metric(
+    "lockstep_monitor_embeddings_total",
+    MetricKind.COUNTER,
+    "Embeddings that came from the encoder, by role.",
+    ("role",),
+)
+MONITOR_DUPLICATES = Metric(
+    "lockstep_monitor_duplicates_total",
+    MetricKind.COUNTER,
+    "Embeddings that were in their window before, by role; of closed windows.",
+    ("role",),
+)
+MONITOR_INVALID = Metric(
+    "lockstep_monitor_invalid_total",
+    MetricKind.COUNTER,
+    "Embeddings that are none (nan, zero, dim, norm), by role and reason; of closed windows.",
+    ("role", "reason"),
+)
+MONITOR_UPDATE_SECONDS = Metric(
+    "lockstep_monitor_update_seconds",
+    MetricKind.HISTOGRAM,
+    "Seconds that a datagram took to be summed up.",
+)
+MONITOR_WINDOW_EMBEDDINGS = Metric(
+    "lockstep_monitor_window_embeddings",
+    MetricKind.GAUGE,
+    "Distinct embeddings of the window that closed last, by role.",
+    ("role",),
+)
+MONITOR_OPEN_WINDOW = Metric(
+    "lockstep_monitor_open_window",
+    MetricKind.GAUGE,
+    "Number of the window that is being filled.",
+)
+MONITOR_BETS = Metric("lockstep_monitor_bets", MetricKind.GAUGE, "Bets that hold or wait.")
+MONITOR_INFO = Metric(
+    "lockstep_monitor_info",
+    MetricKind.GAUGE,
+    "Always 1: what is watched.",
+    ("model", "release", "space", "features"),
+)
+MONITOR = (
+    MONITOR_REFUSED,
+    MONITOR_EMBEDDINGS,
+    MONITOR_DUPLICATES,
+    MONITOR_INVALID,
+    MONITOR_UPDATE_SECONDS,
+    MONITOR_WINDOW_EMBEDDINGS,
+    MONITOR_OPEN_WINDOW,
+    MONITOR_BETS,
+    MONITOR_INFO,
+)
 
 
 def _of_job(name: str, text: str, *labels: str) -> Metric:

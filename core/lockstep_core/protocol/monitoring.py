@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
 from lockstep_core.protocol.config import ReleaseName
@@ -40,7 +40,7 @@ MAX_ANSWERED_WINDOWS = 16
 """Windows of one answer of `SKETCH_PAGE`."""
 MAX_BETS = 8
 MAX_BETS_BYTES = 1024 * 1024
-"""Of the body of a PUT: 8 witnesses of 4096 features take 176 KiB in base64."""
+"""Of the body of a PUT: 8 witnesses of 16,384 features take 700 KiB in base64."""
 
 SKETCH_PAGE = "/v1/sketch"
 """GET, `?after=<window>`: closed windows with a number above it, the oldest first."""
@@ -68,14 +68,21 @@ class _RoleCode(IntEnum):
     Embedding = 1
 
 
-class TapConfig(Contract):
+class Told(Contract):
+    """What a program is told beside its config. Images are frozen in releases, so a field that
+    comes later is passed over by those that do not know it: they serve on, and watch as before."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class TapConfig(Told):
     """`LOCKSTEP_MONITOR` of an encoder: where its samples go, and how many they may be."""
 
     directory: Annotated[str, StringConstraints(min_length=1, max_length=80)] = MONITOR_DIRECTORY
     max_per_second: int = Field(default=DEFAULT_MAX_PER_SECOND, ge=1, le=1000)
 
 
-class MonitorConfig(Contract):
+class MonitorConfig(Told):
     """`LOCKSTEP_MONITOR` of a monitor."""
 
     model: KindName
@@ -85,17 +92,20 @@ class MonitorConfig(Contract):
     window_seconds: int = Field(default=DEFAULT_WINDOW_SECONDS, ge=10, le=3600)
 
 
-class Handover(Contract):
+class Handover(Told):
     """What the encoder of the pod serves, once its artifact is verified.
 
-    `features_digest` is the sha256 of the file of features, as the artifact's manifest lists it,
-    and names the folder that holds it (`model_folder`). None: the artifact has none.
+    `features_digest` is the identity of its features (`lockstep_core.drift.features`), and names
+    the folder that holds them (`model_folder`). None: it cannot be watched, as `problem` says.
+    `unit_norm`: its embeddings have length 1, so that others are invalid.
     """
 
     space_id: SpaceID = Field(alias="spaceID")
     artifact_digest: Sha256
     dimension: int = Field(ge=1, le=65536)
+    unit_norm: bool = True
     features_digest: Sha256 | None = None
+    problem: str | None = None
 
 
 class Bet(Contract):
@@ -103,13 +113,13 @@ class Bet(Contract):
 
     `witness` is base64 of little-endian float32, one for each feature. `digest` names all of it:
     the operator counts only bets that it gave for that window. What each number is stands in
-    `lockstep_core.drift.evidence`.
+    `lockstep_core.drift.bet`.
     """
 
     key: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z-]{1,64}$", max_length=64)]
     role: TrafficRole
     from_window: int = Field(ge=0, le=2**53)
-    witness: Annotated[str, StringConstraints(max_length=64 * 1024)]
+    witness: Annotated[str, StringConstraints(max_length=88 * 1024)]
     offset: float = Field(allow_inf_nan=False)
     epsilon: float = Field(allow_inf_nan=False)
     lambda_: float = Field(alias="lambda", allow_inf_nan=False)
@@ -160,9 +170,9 @@ or more do not fit, and are not watched."""
 class Header:
     """What stands before the rows of a datagram: `count` rows of `dimension` float32.
 
-    `observed`, `sampled` and `dropped` count embeddings since the encoder's process `process`
-    began: all, those that were sent or tried to be, and those of them that found no room.
-    They count those of every role together, this datagram's included.
+    `observed`, `sampled` and `dropped` count embeddings of this role since the encoder's process
+    `process` began: all, those that were chosen, with those that are yet to be sent, and those of
+    them that were not delivered.
     """
 
     role: TrafficRole

@@ -105,7 +105,7 @@ def pod_template(
         "volumes": [
             {"name": "tmp", "emptyDir": {}},
             *_volumes(program.artifacts),
-            *({"name": each.name, "emptyDir": {"sizeLimit": each.size}} for each in program.folders),
+            *(_folder_volume(folder) for folder in program.folders),
         ],
     }
     # The check ends before anything else of the pod begins.
@@ -198,6 +198,10 @@ def _restricted() -> Object:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+
+
+def _folder_volume(folder: SharedFolder) -> Object:
+    return {"name": folder.name, "emptyDir": {"sizeLimit": folder.size}}
 
 
 def _shared(folders: Sequence[SharedFolder]) -> list[Object]:

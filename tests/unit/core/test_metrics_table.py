@@ -9,7 +9,12 @@ from lockstep_core.protocol.metrics import Metric, MetricKind
 
 pytestmark = pytest.mark.unit
 
-TABLES = {"encoder": metrics.ENCODER, "index": metrics.INDEX, "job": metrics.JOB}
+TABLES = {
+    "encoder": metrics.ENCODER,
+    "index": metrics.INDEX,
+    "monitor": metrics.MONITOR,
+    "job": metrics.JOB,
+}
 
 
 def test_every_metric_is_in_the_table_of_its_program_once() -> None:

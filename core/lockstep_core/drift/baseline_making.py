@@ -20,7 +20,7 @@ from lockstep_core.drift.vectors import Float32, Float64
 LEAST = 2_000
 LEAST_BLOCKS = 6
 LARGEST = 64
-SUBSETS = 64
+SUBSETS = 32
 _ROWS = 2_048
 
 

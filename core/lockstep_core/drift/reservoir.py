@@ -61,28 +61,38 @@ def measure(units: NDArray[np.floating], phi: Float32 | None = None) -> Reservoi
     rows = len(units)
     if rows < 2:
         return ReservoirSums(rows)
-    x = np.asarray(units, dtype=np.float64)
-    gram = x @ x.T
-    pairs = rows * (rows - 1) // 2
-    cosine2 = (float(np.sum(gram * gram)) - float(np.sum(np.diag(gram) ** 2))) / 2
+    x = np.asarray(units, dtype=np.float32)
+    products = _products(x)
+    # Over all pairs, both ways and with itself, (x.y)^2 sums up to this whichever way round.
+    everything = float(np.sum(products * products))
+    cosine2 = min(max(0.0, (everything - rows) / 2), rows * (rows - 1) / 2)
     full = int(rows >= FULL)
-    rank = effective_rank(x, gram) if full else 0.0
-    sums = ReservoirSums(rows, pairs, cosine2, full, rank)
+    rank = _effective_rank(x, products) if full else 0.0
+    sums = ReservoirSums(rows, rows * (rows - 1) // 2, cosine2, full, rank)
     return sums if phi is None else sums + _spectrum(phi)
 
 
-def effective_rank(x: Float64, gram: Float64 | None = None) -> float:
+def effective_rank(x: NDArray[np.floating]) -> float:
     """exp of the entropy of the eigenvalues of the covariance of x [n, dim], as shares of their
     sum (Roy & Vetterli 2007). 1 where all rows are equal."""
+    rows = np.asarray(x, dtype=np.float32)
+    return _effective_rank(rows, _products(rows))
+
+
+def _products(x: Float32) -> Float64:
+    """x'x [dim, dim] or xx' [n, n], the smaller: their eigenvalues but zeros are the same."""
     n, dim = x.shape
-    if dim < n or gram is None:
-        centred = x - x.mean(axis=0)
-        matrix = centred.T @ centred if dim < n else centred @ centred.T
-    else:
-        matrix = _centred(gram)
+    return (x.T @ x if dim < n else x @ x.T).astype(np.float64)
+
+
+def _effective_rank(x: Float32, products: Float64) -> float:
+    n, dim = x.shape
+    mean = x.mean(axis=0, dtype=np.float64)
+    matrix = products - n * np.outer(mean, mean) if dim < n else _centred(products)
     values = np.linalg.eigvalsh(matrix)
-    values = values[values > 1e-12 * max(float(values[-1]), 1e-300)]
-    if values.size == 0 or values.sum() < 1e-12:
+    # float32 products of n unit vectors are within this.
+    values = values[values > 1e-6 * n]
+    if not values.size:
         return 1.0
     shares = values / values.sum()
     return float(np.exp(-np.sum(shares * np.log(shares))))

@@ -108,35 +108,18 @@ class Handover(Told):
     problem: str | None = None
 
 
-class Bet(Contract):
-    """A direction to bet on, for the windows from `from_window` on until it is replaced.
-
-    `witness` is base64 of little-endian float32, one for each feature. `digest` names all of it:
-    the operator counts only bets that it gave for that window. What each number is stands in
-    `lockstep_core.drift.bet`.
-    """
-
-    key: Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z-]{1,64}$", max_length=64)]
-    role: TrafficRole
-    from_window: int = Field(ge=0, le=2**53)
-    witness: Annotated[str, StringConstraints(max_length=88 * 1024)]
-    offset: float = Field(allow_inf_nan=False)
-    epsilon: float = Field(allow_inf_nan=False)
-    lambda_: float = Field(alias="lambda", allow_inf_nan=False)
-    digest: Sha256
-
-
 class BetsRequest(Contract):
-    """`PUT /v1/bets`: replaces all bets, from the next window on at the earliest."""
+    """`PUT /v1/bets`: replaces all bets, each from its own window on, and at the earliest from the
+    next. A bet is as `lockstep_core.drift.bet_wire` writes it."""
 
     features_digest: Sha256
-    bets: tuple[Bet, ...] = Field(max_length=MAX_BETS)
+    bets: list[dict[str, Any]] = Field(max_length=MAX_BETS)
 
 
 class SketchesAnswer(Contract):
     """`GET /v1/sketch`. `open_window` is the one that is being filled, and is not among them.
 
-    A sketch is as `lockstep_core.drift.sketch` writes it: one for each window and role.
+    A sketch is as `lockstep_core.drift.sketch_wire` writes it: one for each window and role.
     """
 
     schema_: Literal["lockstep.dev/sketches/v1"] = Field(default=SKETCHES_SCHEMA, alias="schema")

@@ -1,0 +1,80 @@
+"""Command line of the monitor."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lockstep_core.protocol.environment import MONITOR_PORT, MONITOR_VARIABLE
+from lockstep_core.protocol.logs import JsonFormatter
+
+SERVE_HELP = f"""\
+Sum up a sample of the embeddings of the encoder in the same pod, window by window. No embedding
+leaves the process: what it answers are sums, which merge across pods.
+
+The config (JSON) comes from {MONITOR_VARIABLE} or --config:
+  {{"model": "glyphs", "release": "glyphs-r1", "namespace": "shop", "directory": "/run/lockstep",
+    "windowSeconds": 300}}
+
+The encoder leaves in `directory` what its artifact has for this (drift/features.safetensors and
+drift/baseline.json), and sends datagrams to monitor.sock there. It never waits for the monitor.
+
+  curl -s localhost:{MONITOR_PORT}/v1/report              what is watched, and the last windows
+  curl -s localhost:{MONITOR_PORT}/v1/sketch?after=-1     closed windows, oldest first, 16 at most
+  curl -s localhost:{MONITOR_PORT}/v1/baseline            the held-out baseline of the artifact
+  curl -s localhost:{MONITOR_PORT}/metrics                counters; distances are the operator's
+
+Windows are in memory, the last day of them at most: a monitor that starts again begins with none.
+With the config in the environment, as in a pod, a worker that ends is started again, so that the
+container and with it the pod stay ready.
+"""
+
+SERVE_EXITS = "exit codes: 0 stopped by SIGTERM; with --config also 2 bad config, 70 cannot listen"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lockstep-monitor", description="Watches what the encoder beside it embeds."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve")
+    serve = commands.add_parser(
+        "serve",
+        help="sum up embeddings by window",
+        description=SERVE_HELP,
+        epilog=SERVE_EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument("--config", type=Path, metavar="FILE", help="the config, as JSON")
+    serve.add_argument("--port", type=int, default=MONITOR_PORT, help="%(default)s")
+    serve.add_argument("--host", help="address to listen on; all of both families when left out")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    given = _parser().parse_args(arguments)
+    # Products of small matrices gain nothing from threads, and each of them takes memory.
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+
+    def work() -> int:
+        # Late: the process that supervises has no use for what this imports.
+        from lockstep_monitor.serve import serve
+
+        return serve(given.config, given.port, given.host)
+
+    if given.config is not None:
+        return work()
+    from lockstep_monitor.supervisor import Supervisor
+
+    return Supervisor(work).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

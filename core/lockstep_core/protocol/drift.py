@@ -54,8 +54,8 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Measured:
-    """The distance of one span, with its 90% interval (each side 95%), and what the span could
-    have seen."""
+    """The distance of one span, with its 95 % interval, and the least that the span could have
+    shown."""
 
     windows: int
     samples: int
@@ -112,7 +112,7 @@ class DriftReport:
     """What is known of a policy after a window.
 
     `problem` says in words that stay the same why nothing came; without `watchable` nothing can
-    come. `pods` are those that were asked, `answered` those that gave sketches.
+    come. `pods` are those that were asked, `answered` those that gave sketches; `note` tells what was left out, or cannot be kept.
     """
 
     release: str
@@ -123,6 +123,7 @@ class DriftReport:
     watchable: bool = True
     pods: int = 0
     answered: int = 0
+    note: str = ""
 
     @property
     def ends_at(self) -> int:

@@ -56,7 +56,7 @@ def sight_of(context: ReconcileContext, policy: DriftPolicy) -> Sight:
     if report is None or report.release != watch.parameters.release:
         return _nothing_yet(policy, watch)
     refused = refused_epoch(policy, context.stable)
-    notes = (refused,) if refused is not None else ()
+    notes = tuple(note for note in (refused, report.note) if note)
     if report.problem:
         return _nothing_came(report, watch, notes)
     lines = "; ".join(role_line(policy.spec, report, role) for role in report.roles)

@@ -10,6 +10,7 @@ from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.snapshot.drift import DriftWatch
 from lockstep_operator.decide.snapshot.measurements import Target
+from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.hints import number_of
 from lockstep_operator.manifests import short_name
 
@@ -33,6 +34,7 @@ def watch_of(context: ReconcileContext, policy: DriftPolicy) -> DriftWatch | str
         uid=policy.uid,
         space=stable.status.training.space_id,
         targets=targets,
+        first_window=_first_window(context, stable),
         parameters=parameters_of(context, policy, stable),
     )
 
@@ -94,6 +96,13 @@ def wrong_windows(context: ReconcileContext, policy: DriftPolicy) -> str | None:
 
 def learns_from_traffic(policy: DriftPolicy) -> bool:
     return policy.spec.baseline is BaselineKind.TRAFFIC
+
+
+def _first_window(context: ReconcileContext, stable: Release) -> int:
+    """The first that holds no traffic of a canary, which is none of users as they come."""
+    since = stable.status.promoted_at or stable.created_at
+    moment = clock.parse(since) if since else context.snapshot.now
+    return int(moment.timestamp() // context.model.spec.monitoring.window_seconds) + 1
 
 
 def _unwatched(context: ReconcileContext, stable: Release) -> str | None:

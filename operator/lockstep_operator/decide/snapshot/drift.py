@@ -16,11 +16,12 @@ class DriftWatch:
     """One policy over the monitors of the release that serves.
 
     `targets` are its ready encoder pods. `space` is that of the release: a monitor of another one
-    is refused.
+    is refused. `first_window` is the first that began after its promotion.
     """
 
     policy: str
     uid: str
     space: str
     targets: tuple[Target, ...]
+    first_window: int
     parameters: Parameters

@@ -30,8 +30,10 @@ from lockstep_core.drift.errors import DriftError, SketchError
 from lockstep_core.drift.sketch import BetSums, Sketch, same_kind
 from lockstep_core.drift.vectors import Float64
 
-# What a window weighs less with each that comes after it, in the direction and in the payoff.
-DECAY = 0.8
+# What a window keeps of its weight with each that comes after it. Many windows tell a direction
+# among 1,024 from noise; a payoff is one number, and few tell it.
+DIRECTION_DECAY = 0.85
+PAYOFF_DECAY = 0.5
 # float32 rounding of a witness must not make it longer than 1.
 _SHORTER = 1 - 1e-6
 
@@ -202,15 +204,15 @@ def _learn(
     payoff, weight = state.payoff, state.payoff_weight
     if length > 0:
         won = float(difference @ state.excess) / length - sketch.n * state.terms.epsilon
-        payoff, weight = DECAY * payoff + won, DECAY * weight + sketch.n
+        payoff, weight = PAYOFF_DECAY * payoff + won, PAYOFF_DECAY * weight + sketch.n
     return replace(
         state,
-        excess=DECAY * state.excess + difference,
-        weight=DECAY * state.weight + sketch.n,
+        excess=DIRECTION_DECAY * state.excess + difference,
+        weight=DIRECTION_DECAY * state.weight + sketch.n,
         payoff=payoff,
         payoff_weight=weight,
-        second=DECAY * state.second + sums.sum_h2,
-        second_weight=DECAY * state.second_weight + sums.n,
+        second=PAYOFF_DECAY * state.second + sums.sum_h2,
+        second_weight=PAYOFF_DECAY * state.second_weight + sums.n,
     )
 
 

@@ -15,7 +15,7 @@ from lockstep_core.drift.evidence import EvidenceState, Terms
 from lockstep_core.drift.geometry import GeometryState
 from lockstep_core.drift.sketch import Sketch
 from lockstep_core.drift.sketch_wire import sketch_to_wire
-from lockstep_core.drift.span_sums import SpanSums
+from lockstep_core.drift.span_sums import SpanSums, as_stored
 from lockstep_core.protocol.drift import (
     BaselineKind,
     Measured,
@@ -129,7 +129,7 @@ def _with_baseline(
         return replace(before, baseline=held_out)
     if sketch is None or sketch.n < parameters.min_samples:
         return before
-    plain = replace(sketch, bets={})
+    plain = as_stored(sketch)
     learned = (*before.learned, plain)[-_needed(before, parameters, plain) :]
     if len(learned) < _needed(before, parameters, plain):
         return replace(before, learned=learned, trouble="")

@@ -9,9 +9,21 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from lockstep_core.drift.sketch import Sketch, join
 
 PARTS = 12
+
+
+def as_stored(sketch: Sketch) -> Sketch:
+    """Without bets, and with sums as they are after they were written and read."""
+    return replace(
+        sketch,
+        sum_phi=sketch.sum_phi.astype(np.float32).astype(np.float64),
+        sum_unit=sketch.sum_unit.astype(np.float32).astype(np.float64),
+        bets={},
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +39,10 @@ class SpanSums:
 
     def add(self, sketch: Sketch) -> SpanSums:
         """With one more window, which is after all that were added. Bets are left out."""
-        plain, number = replace(sketch, bets={}), sketch.span.first // self.part_windows
+        plain, number = as_stored(sketch), sketch.span.first // self.part_windows
         parts = self.parts
         if parts and parts[-1].span.first // self.part_windows == number:
-            parts = (*parts[:-1], join((parts[-1], plain)))
+            parts = (*parts[:-1], as_stored(join((parts[-1], plain))))
         else:
             parts = (*parts, plain)
         return replace(self, parts=parts).at(sketch.span.first)

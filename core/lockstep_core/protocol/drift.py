@@ -112,7 +112,8 @@ class DriftReport:
     """What is known of a policy after a window.
 
     `problem` says in words that stay the same why nothing came; without `watchable` nothing can
-    come. `pods` are those that were asked, `answered` those that gave sketches; `note` tells what was left out, or cannot be kept.
+    come. `pods` are those that were asked, `answered` those that gave sketches. `note` tells what
+    was left out, or cannot be kept.
     """
 
     release: str

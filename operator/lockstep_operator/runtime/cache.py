@@ -56,7 +56,7 @@ def _of_approval(fields: list[Object]) -> list[Object]:
     for entry in fields:
         annotations = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations")
         if f"f:{APPROVE}" in (annotations or {}):
-            named = {"f:metadata": {"f:annotations": {f"f:{APPROVE}": {}}}}
+            named: Object = {"f:metadata": {"f:annotations": {f"f:{APPROVE}": {}}}}
             kept.append({"manager": entry.get("manager"), "fieldsV1": named})
     return kept
 

@@ -1,4 +1,4 @@
-"""Sketches of all pods of a release, merged by window as they come. Needs numpy: see `drift_stream`.
+"""Sketches of all pods of a release, merged by window as they come. Needs numpy.
 
 Merged first and compared after: means of the pods' own distances would lose the signal.
 """

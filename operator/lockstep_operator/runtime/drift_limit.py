@@ -35,9 +35,10 @@ class DriftLimit:
             return 0
         since = clock.text(self._now() - HOUR)
         made = sum(
-            release["spec"].get("cause") == Cause.DRIFT
-            and str(release["metadata"].get("creationTimestamp", "")) >= since
+            1
             for release in self._cache.all_of(EMBEDDING_RELEASE)
+            if release["spec"].get("cause") == Cause.DRIFT
+            and str(release["metadata"].get("creationTimestamp", "")) >= since
         )
         return made + len(self._being_made - {key})
 

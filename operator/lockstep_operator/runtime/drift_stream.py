@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lockstep_core.drift.records import baseline_from_wire
-from lockstep_core.drift.tracking_records import state_from_json, state_to_json
-
 from lockstep_core.drift import tracking
+from lockstep_core.drift.baseline_file import from_wire as baseline_from_wire
 from lockstep_core.drift.bet import Bet
 from lockstep_core.drift.bet_wire import bet_to_wire
 from lockstep_core.drift.errors import DriftError
 from lockstep_core.drift.tracking import TrackingState
+from lockstep_core.drift.tracking_records import state_from_json, state_to_json
 from lockstep_core.protocol.drift import BaselineKind, DriftReport
 from lockstep_core.protocol.monitoring import MAX_ANSWERED_WINDOWS
 from lockstep_operator.decide.snapshot.drift import DriftWatch
@@ -110,6 +109,8 @@ class Stream:
 
     async def _ask(self, watch: DriftWatch, gathering: Gathering, closed: int) -> _Answers:
         gathering.note = ""
+        if not watch.targets:
+            return _Answers((), f"no encoder pod of {watch.parameters.release} is ready")
         expected = Expected(watch.parameters.release, watch.space, watch.parameters.window_seconds)
         found = await asyncio.gather(
             *(self._ask_one(target, gathering, closed, expected) for target in watch.targets)

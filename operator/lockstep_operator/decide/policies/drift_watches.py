@@ -26,9 +26,8 @@ def watch_of(context: ReconcileContext, policy: DriftPolicy) -> DriftWatch | str
     if wrong := _unwatched(context, stable) or wrong_windows(context, policy):
         return wrong
     pods = [pod for pod in context.snapshot.serving_pods(stable.name) if _has_monitor(pod)]
+    # None of them ready is told with the next window, not at once: pods come and go.
     targets = tuple(sorted((_target(pod) for pod in pods), key=lambda target: target.pod))
-    if not targets:
-        return f"no encoder pod of {short_name(stable.name)} with a monitor is ready"
     return DriftWatch(
         policy=policy.name,
         uid=policy.uid,

@@ -101,7 +101,10 @@ class Baseline:
             },
             "geometry": None
             if bands is None
-            else {str(gauge): list(band) for gauge, band in sorted(bands.bands.items())},
+            else {
+                "n": bands.n,
+                "bands": {str(gauge): list(band) for gauge, band in sorted(bands.bands.items())},
+            },
         }
 
     @cached_property

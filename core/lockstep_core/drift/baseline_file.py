@@ -32,6 +32,11 @@ class BlockNullWire(Contract):
     q99: Number
 
 
+class BandsWire(Contract):
+    n: int = Field(ge=2)
+    bands: dict[str, Pair] = Field(max_length=16)
+
+
 class BaselineWire(Contract):
     schema_: Literal["lockstep.dev/drift-baseline/v1"] = Field(alias="schema")
     source: Literal["HeldOut", "Traffic"]
@@ -45,7 +50,7 @@ class BaselineWire(Contract):
     lambda1: Variance
     quantiles: list[Pair] = Field(min_length=2, max_length=64)
     blocks: BlockNullWire | None = None
-    geometry: dict[str, Pair] | None = Field(default=None, max_length=16)
+    geometry: BandsWire | None = None
     digest: Sha256
 
 
@@ -60,8 +65,8 @@ def to_json(baseline: Baseline) -> bytes:
 
 
 def from_json(data: bytes | str, name: str = FILE) -> Baseline:
-    """Raises BaselineError, naming the file and the fix, for what is torn, of another schema, out of
-    bounds, or not what its digest says."""
+    """Raises BaselineError, naming the file and the fix, for what is torn, of another schema, out
+    of bounds, or not what its digest says."""
     if len(data) > MAX_BYTES:
         raise BaselineError(f"{name}: {len(data)} bytes, above {MAX_BYTES}; {_AGAIN}")
     try:
@@ -91,13 +96,7 @@ def _read(wire: BaselineWire) -> tuple[Baseline, str]:
         raise BaselineError("`quantiles`: values fall")
     if wire.n < 2:
         raise BaselineError(f"`n` is {wire.n}, below 2")
-    blocks, bands = wire.blocks, None
-    if wire.geometry is not None:
-        known = {str(gauge) for gauge in Gauge}
-        # A gauge that a later version added is none that this one can judge.
-        if unknown := wire.geometry.keys() - known:
-            raise BaselineError(f"`geometry`: {min(unknown)} is no gauge of {sorted(known)}")
-        bands = Bands({Gauge(name): (low, high) for name, (low, high) in wire.geometry.items()})
+    blocks, geometry = wire.blocks, wire.geometry
     baseline = Baseline(
         Source(wire.source),
         wire.role,
@@ -111,6 +110,14 @@ def _read(wire: BaselineWire) -> tuple[Baseline, str]:
         None
         if blocks is None
         else BlockNull(blocks.count, blocks.n, blocks.q50, blocks.q95, blocks.q99),
-        bands,
+        None if geometry is None else _bands(geometry),
     )
     return baseline, wire.digest
+
+
+def _bands(wire: BandsWire) -> Bands:
+    known = {str(gauge) for gauge in Gauge}
+    # A gauge that a later version added is none that this one can judge.
+    if unknown := wire.bands.keys() - known:
+        raise BaselineError(f"`geometry`: {min(unknown)} is no gauge of {sorted(known)}")
+    return Bands({Gauge(name): (low, high) for name, (low, high) in wire.bands.items()}, wire.n)

@@ -23,6 +23,7 @@ from lockstep_core.drift.vectors import Float64
 
 # Windows in a row outside of its band make a violation.
 IN_A_ROW = 3
+LEAST = 100
 Z99 = 2.3263
 # What float32 can differ by, relative to 1 or to the gauge.
 ROUNDING = 1e-4
@@ -36,45 +37,60 @@ class Gauge(StrEnum):
     NORM_DEVIATION = "normDeviation"
 
 
+class Gauges(dict[Gauge, float]):
+    """The gauges that a window of `n` embeddings has."""
+
+    def __init__(self, n: int, values: Mapping[Gauge, float]) -> None:
+        super().__init__(values)
+        self.n = n
+
+
 @dataclass(frozen=True)
 class Bands:
-    """The least and the most of each gauge that 98 % of quiet windows of 512 stay within. Larger
-    windows vary less."""
+    """The least and the most of each gauge that 98 % of quiet windows of `n` stay within. Smaller
+    windows vary more, by the root, and are given as much more; the effective rank is always of
+    512."""
 
     bands: Mapping[Gauge, tuple[float, float]]
+    n: int = FULL
 
-    def outside(self, gauges: Mapping[Gauge, float]) -> tuple[Gauge, ...]:
+    def outside(self, gauges: Gauges) -> tuple[Gauge, ...]:
         """Of the gauges that a window has, those outside of their band."""
-        return tuple(
-            gauge
-            for gauge, value in gauges.items()
-            if gauge in self.bands and not self.bands[gauge][0] <= value <= self.bands[gauge][1]
-        )
+        wider = max(1.0, float(np.sqrt(self.n / max(1, gauges.n))))
+        found = []
+        for gauge, value in gauges.items():
+            if gauge in self.bands:
+                low, high = self.bands[gauge]
+                factor = 1.0 if gauge is Gauge.EFFECTIVE_RANK else wider
+                if abs(value - (low + high) / 2) > factor * (high - low) / 2:
+                    found.append(gauge)
+        return tuple(found)
 
 
-def read(sketch: Sketch) -> dict[Gauge, float]:
-    """The gauges of a sketch: none below 512 embeddings, and no effective rank where no pod had so
-    many itself."""
+def read(sketch: Sketch) -> Gauges:
+    """The gauges of a sketch: none below 100 embeddings, and no effective rank where no pod had 512
+    itself."""
     return _gauges(sketch.n, sketch.sum_unit, sketch.sum_norm, sketch.sum_norm2, sketch.reservoir)
 
 
 def _gauges(
     n: int, sum_unit: Float64, sum_norm: float, sum_norm2: float, reservoir: ReservoirSums
-) -> dict[Gauge, float]:
-    if n < FULL:
-        return {}
+) -> Gauges:
+    if n < LEAST:
+        return Gauges(n, {})
     cosine = (float(sum_unit @ sum_unit) - n) / (n * (n - 1))
     mean = sum_norm / n
     variance = max(0.0, sum_norm2 / n - mean**2) * n / (n - 1)
     gauges = {Gauge.MEAN_COSINE: cosine}
-    if reservoir.rows >= FULL and reservoir.cosine2 > 0:
+    if 2 * reservoir.rows >= min(n, FULL) and reservoir.cosine2 > 0:
         gauges[Gauge.PARTICIPATION_RATIO] = reservoir.pairs / reservoir.cosine2
     if reservoir.full:
         gauges[Gauge.EFFECTIVE_RANK] = reservoir.rank / reservoir.full
-    return gauges | {Gauge.NORM_MEAN: mean, Gauge.NORM_DEVIATION: float(np.sqrt(variance))}
+    gauges[Gauge.NORM_MEAN], gauges[Gauge.NORM_DEVIATION] = mean, float(np.sqrt(variance))
+    return Gauges(n, gauges)
 
 
-def of_rows(embeddings: NDArray[np.floating]) -> dict[Gauge, float]:
+def of_rows(embeddings: NDArray[np.floating]) -> Gauges:
     """The gauges of embeddings [n, dim] themselves. Rows of zeros have no direction: leave them
     out first."""
     x = np.asarray(embeddings, dtype=np.float64)
@@ -90,7 +106,7 @@ def total_variance(gauges: Mapping[Gauge, float]) -> float | None:
     return None if cosine is None else 1 - cosine
 
 
-def bands_of(windows: Iterable[Mapping[Gauge, float]]) -> Bands | None:
+def bands_of(windows: Iterable[Gauges]) -> Bands | None:
     """Bands from the gauges of quiet windows: the range that one more window stays within with
     98 %, as if the gauges were normal. None from fewer than three windows that have any."""
     found = [window for window in windows if window]
@@ -99,7 +115,9 @@ def bands_of(windows: Iterable[Mapping[Gauge, float]]) -> Bands | None:
         values = [window[gauge] for window in found if gauge in window]
         if len(values) >= IN_A_ROW:
             bands[gauge] = _band(values)
-    return Bands(bands) if bands else None
+    if not bands:
+        return None
+    return Bands(bands, int(np.median([window.n for window in found])))
 
 
 def _band(values: Sequence[float]) -> tuple[float, float]:
@@ -125,7 +143,7 @@ class GeometryState:
         return tuple(gauge for gauge, count in self.outside.items() if count >= IN_A_ROW)
 
 
-def step(state: GeometryState, gauges: Mapping[Gauge, float], bands: Bands) -> GeometryState:
+def step(state: GeometryState, gauges: Gauges, bands: Bands) -> GeometryState:
     """After one more window. A gauge that the window has not keeps its count: no data is neither
     a violation nor a sign of health."""
     outside = bands.outside(gauges)

@@ -62,7 +62,7 @@ class BetSumsWire(Contract):
     n: Count
     sum_h: Number
     sum_h2: NotNegative
-    sum_log1p: Number
+    sum_log1p: Number = Field(alias="sumLog1p")
 
 
 class SketchWire(Contract):

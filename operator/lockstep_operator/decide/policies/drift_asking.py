@@ -58,8 +58,11 @@ def ask(context: ReconcileContext, policy: DriftPolicy, sight: Sight) -> Asked:
             request = _with_approval(context, policy, request)
     made = _on_its_way(context, actions)
     pauses = next((t for t in Trigger if Seen(t) in sight.seen & _pausing(policy)), None)
+    if not sight.known:
+        pauses = before.pauses
     if request is not None or made is not None or before.request is not None:
-        notes = _notes(context, policy, request, made)
+        passed = _passed_over(context, policy, sight, actions, request) if request else ()
+        notes = (*passed, *_notes(context, policy, request, made))
         return Asked(request, actions, made is not None or _may(request), pauses, notes)
     request, why_not = _new_request(context, policy, sight, actions)
     notes = (*why_not, *_notes(context, policy, request, None))
@@ -78,30 +81,59 @@ def _new_request(
     context: ReconcileContext, policy: DriftPolicy, sight: Sight, actions: Iterable[ActionTaken]
 ) -> tuple[Request | None, tuple[str, ...]]:
     """For the first rule that applies and may act, and why those before it may not."""
-    report, notes = sight.report, list[str]()
-    if report is None or context.stable is None:
+    report, stable, notes = sight.report, context.stable, list[str]()
+    if report is None or stable is None:
         return None, ()
-    for rule in policy.spec.actions:
-        roles = sight.roles_that_show(Seen(rule.when))
-        if rule.do in AT_ONCE or not roles:
-            continue
-        why = impossible(context, rule.do, report, roles) or _too_soon(
-            context, policy, rule, actions
-        )
+    for rule in _rules_that_apply(policy, sight):
+        why = _why_not(context, policy, sight, rule, actions)
         if why is not None:
             notes.append(f"{rule.do} is not asked for: {why}.")
             continue
-        short = short_name(context.stable.name)
         request = Request(
-            id=f"{rule.do.lower()}-{short}-{report.window}",
+            id=f"{rule.do.lower()}-{short_name(stable.name)}-{report.window}",
             do=rule.do,
             when=rule.when,
-            release=context.stable.name,
+            release=stable.name,
             asked_at=context.now,
             approval=Approval.HUMAN if rule.asks_a_person else Approval.NONE,
         )
         return request, tuple(notes)
     return None, tuple(notes)
+
+
+def _passed_over(
+    context: ReconcileContext,
+    policy: DriftPolicy,
+    sight: Sight,
+    actions: Iterable[ActionTaken],
+    request: Request,
+) -> tuple[str, ...]:
+    """Why the rules before that of a request ask for nothing."""
+    notes = []
+    for rule in _rules_that_apply(policy, sight):
+        if rule.do is request.do:
+            break
+        why = _why_not(context, policy, sight, rule, actions)
+        notes += [f"{rule.do} is not asked for: {why}."] if why is not None else []
+    return tuple(notes)
+
+
+def _rules_that_apply(policy: DriftPolicy, sight: Sight) -> list[ActionRule]:
+    rules = (rule for rule in policy.spec.actions if rule.do not in AT_ONCE)
+    return [rule for rule in rules if Seen(rule.when) in sight.seen]
+
+
+def _why_not(
+    context: ReconcileContext,
+    policy: DriftPolicy,
+    sight: Sight,
+    rule: ActionRule,
+    actions: Iterable[ActionTaken],
+) -> str | None:
+    assert sight.report is not None
+    roles = sight.roles_that_show(Seen(rule.when))
+    why = impossible(context, rule.do, sight.report, roles)
+    return why or _too_soon(context, policy, rule, actions)
 
 
 def _too_soon(

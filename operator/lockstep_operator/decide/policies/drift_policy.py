@@ -11,7 +11,8 @@ from lockstep_operator.api.drift_policy import Deed, DriftPolicy, State
 from lockstep_operator.api.objects import API_VERSION
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference
-from lockstep_operator.decide.policies.drift_verdicts import ALARMS, Verdict, verdict_of
+from lockstep_operator.decide.policies.drift_verdicts import Verdict, verdict_of
+from lockstep_operator.decide.policies.drift_watches import is_drifting
 from lockstep_operator.decide.vocabulary.reasons import Reason
 
 
@@ -29,11 +30,11 @@ def _tell(context: ReconcileContext, policy: DriftPolicy, verdict: Verdict) -> N
     about = Reference(API_VERSION, "DriftPolicy", policy.name, policy.uid)
     before, request = policy.status, verdict.asked.request
     alerts = any(seen.value in policy.spec.triggers_of(Deed.ALERT) for seen in verdict.sight.seen)
-    if verdict.sight.state is State.DRIFTING and alerts and not was_drifting(policy):
+    if verdict.sight.state is State.DRIFTING and alerts and not is_drifting(policy):
         context.event(Reason.DRIFTING, verdict.message, warning=True, about=about)
         words = f"DriftPolicy {policy.name}: {verdict.message}"
         context.event(Reason.DRIFTING, words, warning=True)
-    if verdict.state is State.QUIET and was_drifting(policy):
+    if verdict.state is State.QUIET and is_drifting(policy):
         context.event(Reason.QUIET, verdict.message, about=about)
     if request is not None and (before.request is None or before.request.id != request.id):
         if not request.may_be_done:
@@ -45,9 +46,3 @@ def _tell(context: ReconcileContext, policy: DriftPolicy, verdict: Verdict) -> N
     for action in verdict.asked.actions:
         if action.id not in known:
             context.event(Reason.ACTION_ENDED, f"{action.id}: {action.outcome}", about=about)
-
-
-def was_drifting(policy: DriftPolicy) -> bool:
-    """Whether the status tells of drift already."""
-    found = (c for c in policy.status.conditions or () if c.type == "NoDrift")
-    return policy.status.state in ALARMS or any(c.status == "False" for c in found)

@@ -10,7 +10,6 @@ from lockstep_operator.decide.policies.drift_asking import Asked, ask
 from lockstep_operator.decide.policies.drift_sights import Sight, sight_of
 
 RUNBOOK = "docs/runbooks/drift.md"
-ALARMS = (State.DRIFTING, State.WAITING_FOR_APPROVAL)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lockstep_core.protocol import labels
-from lockstep_core.protocol.drift import BaselineKind, Parameters
+from lockstep_core.protocol.drift import Parameters
 from lockstep_core.protocol.environment import MONITOR_PORT
 from lockstep_operator.api.drift_policy import AUTO, REBASELINE, DriftPolicy
 from lockstep_operator.api.objects import Object, Release
@@ -93,8 +93,10 @@ def wrong_windows(context: ReconcileContext, policy: DriftPolicy) -> str | None:
     return None
 
 
-def learns_from_traffic(policy: DriftPolicy) -> bool:
-    return policy.spec.baseline is BaselineKind.TRAFFIC
+def is_drifting(policy: DriftPolicy) -> bool:
+    """Whether the status tells of drift already."""
+    found = (c for c in policy.status.conditions or () if c.type == "NoDrift")
+    return any(condition.status == "False" for condition in found)
 
 
 def _first_window(context: ReconcileContext, stable: Release) -> int:

@@ -35,7 +35,8 @@ def project(context: ReconcileContext, policy: DriftPolicy) -> DriftPolicyStatus
     verdict = verdict_of(context, policy)
     if not verdict.sight.known:
         # After a restart: what was told stands until the first window is read again.
-        return policy.status
+        kept, asked = policy.status, verdict.asked
+        return kept.replace(request=asked.request, actions=list(asked.actions) or None)
     sight, asked, before = verdict.sight, verdict.asked, policy.status
     watched, worst = sight.watch, sight.worst
     stable = context.stable

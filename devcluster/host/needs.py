@@ -20,7 +20,14 @@ CLUSTER = 1.0
 # GB on the node, measured on x86_64: a layer is there as it is stored, as it is unpacked and as the
 # build cache has it. The trainer's holds torch with its CUDA libraries (6.2 GB), and a build keeps
 # the packages that it fetched.
-IMAGES = {"operator": 0.8, "encoder": 2.3, "indexer": 2.2, "glyphs": 2.2, "trainer": 25.0}
+IMAGES = {
+    "operator": 0.8,
+    "encoder": 2.3,
+    "monitor": 0.9,
+    "indexer": 2.2,
+    "glyphs": 2.2,
+    "trainer": 25.0,
+}
 BASE = 0.8
 
 

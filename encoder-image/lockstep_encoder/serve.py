@@ -134,19 +134,13 @@ async def _serve_model(
     metrics = EncoderMetrics(host.registry)
     metrics.info.labels(model.release, model.space).set(1)
     admission = Admission(options.max_queue_items)
-    batcher = Batcher(
-        model.encoder.encode,
-        max_items=options.max_batch_items,
-        admission=admission,
-        metrics=metrics,
-    )
+    most = options.max_batch_items
+    batcher = Batcher(model.encoder.encode, max_items=most, admission=admission, metrics=metrics)
     stack.push_async_callback(batcher.close)
     client = IndexClient()
     stack.push_async_callback(client.close)
     host.lifecycle.watch("inference", batcher.broken)
-    opened = open_tap(tap, model, metrics)
-    if opened is not None:
-        stack.callback(opened.close)
+    opened = stack.enter_context(open_tap(tap, model, metrics))
     api = Api(
         model,
         batcher,

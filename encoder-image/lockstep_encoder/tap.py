@@ -17,7 +17,8 @@ import random
 import secrets
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,21 +50,24 @@ class _OfRole:
     dropped: int = 0
 
 
-def open_tap(config: TapConfig | None, model: Model, metrics: EncoderMetrics) -> Tap | None:
+@contextmanager
+def open_tap(
+    config: TapConfig | None, model: Model, metrics: EncoderMetrics
+) -> Iterator[Tap | None]:
     """None where no monitor was told of, or it has nothing to sum up with. Never raises: an encoder
     that cannot be watched serves."""
-    if config is None or model.features_digest is None:
-        return None
+    digest = model.features_digest
+    if config is None or digest is None:
+        yield None
+        return
     try:
-        return Tap(
-            config,
-            features_digest=model.features_digest,
-            dimension=model.dimension,
-            metrics=metrics,
-        )
+        tap = Tap(config, features_digest=digest, dimension=model.dimension, metrics=metrics)
     except OSError as error:
         logger.warning("no socket for the monitor (%s), so nothing is watched", error)
-        return None
+        yield None
+        return
+    with closing(tap):
+        yield tap
 
 
 class Tap:

@@ -5,6 +5,8 @@ None of them is a distance: those are of the merged sketches of all pods, and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from lockstep_core.drift.sketch import Sketch
@@ -38,12 +40,13 @@ class MonitorMetrics:
     def _gauge(self, row: Metric) -> Gauge:
         return Gauge(row.name, row.help, row.labels, registry=self._registry)
 
-    def closed(self, sketch: Sketch) -> None:
-        """A window of a role closed."""
-        self.window_embeddings.labels(sketch.role).set(sketch.n)
-        self.duplicates.labels(sketch.role).inc(sketch.counters.duplicates)
-        for reason, count in sketch.counters.invalid.items():
-            self.invalid.labels(sketch.role, reason.value).inc(count)
+    def closed(self, sketches: Sequence[Sketch]) -> None:
+        """A window closed: its sketch of each role that had any."""
+        for sketch in sketches:
+            self.window_embeddings.labels(sketch.role).set(sketch.n)
+            self.duplicates.labels(sketch.role).inc(sketch.counters.duplicates)
+            for reason, count in sketch.counters.invalid.items():
+                self.invalid.labels(sketch.role, reason.value).inc(count)
 
     def render(self) -> bytes:
         """Text exposition format."""

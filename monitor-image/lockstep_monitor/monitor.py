@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from lockstep_core.drift.sketch import Sketch
 from lockstep_core.protocol.monitoring import (
     HEADER_BYTES,
     Header,
@@ -17,6 +18,7 @@ from lockstep_core.protocol.monitoring import (
 )
 from lockstep_monitor import handover
 from lockstep_monitor.handover import NOTHING, Watched
+from lockstep_monitor.memory import give_back
 from lockstep_monitor.metrics import MonitorMetrics
 from lockstep_monitor.windows import Windows
 
@@ -95,6 +97,10 @@ class Monitor:
             logger.warning("a datagram was not summed up: %s", words)
         self.refusal = words
 
+    def _closed(self, sketches: Sequence[Sketch]) -> None:
+        self.metrics.closed(sketches)
+        give_back()
+
     def _watch(self, watched: Watched) -> None:
         self.watched = watched
         features = watched.features
@@ -111,10 +117,11 @@ class Monitor:
             unit_norm=watched.handover.unit_norm,
             clock=self._clock,
             rng=np.random.default_rng(),
-            closed=self.metrics.closed,
+            closed=self._closed,
         )
         self.metrics.info.clear()
         space = watched.handover.space_id
         labels = (self.config.model, self.config.release, space, features.digest)
         self.metrics.info.labels(*labels).set(1)
+        give_back()
         logger.info("watching space %s with features %s", space, features.digest)

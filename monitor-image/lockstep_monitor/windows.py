@@ -55,7 +55,7 @@ class Windows:
         unit_norm: bool,
         clock: Callable[[], float],
         rng: np.random.Generator,
-        closed: Callable[[Sketch], None] = lambda sketch: None,
+        closed: Callable[[Sequence[Sketch]], None] = lambda sketches: None,
         kept: int = KEPT_WINDOWS,
     ) -> None:
         self.features = features
@@ -112,8 +112,7 @@ class Windows:
                 if first <= now or key in self._current
             }
         self._filled = {}
-        for each in made:
-            self._tell(each.sketch)
+        self._tell([each.sketch for each in made])
 
     def closed_after(self, window: int, most: int) -> tuple[int, list[Closed]]:
         """The open window, and closed ones with a number above `window`, oldest first: those of

@@ -16,6 +16,7 @@ PRODUCT = (
     "operator",
     "trainer-image",
     "encoder-image",
+    "monitor-image",
     "indexer-image",
     "kubectl-lockstep",
     "devcluster",

@@ -20,6 +20,9 @@ SpaceID = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$", max_length
 KindName = Annotated[
     str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=30)
 ]
+ReleaseName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?-r[1-9][0-9]{0,6}$", max_length=40)
+]
 URI = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+://", min_length=4, max_length=1024)]
 
 
@@ -73,6 +76,7 @@ __all__ = [
     "DecimalString",
     "Field",
     "KindName",
+    "ReleaseName",
     "Sha256",
     "SpaceID",
     "UnitFraction",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator
 
-from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
+from lockstep_core.protocol.base import Contract, KindName, ReleaseName, Sha256, SpaceID
 from lockstep_core.protocol.datasets import DatasetSpec, LabelledDataset
 from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
 from lockstep_core.protocol.storage import ArtifactSource, ArtifactsSpec
@@ -16,9 +16,6 @@ MAX_RECALL_K = 1000
 # As many recalls as fit into a termination message together with those of stable.
 MAX_RECALLS = 8
 
-ReleaseName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?-r[1-9][0-9]{0,6}$", max_length=40)
-]
 ReleaseUID = Annotated[str, StringConstraints(pattern=r"^[0-9a-zA-Z-]{1,64}$", max_length=64)]
 
 

@@ -14,8 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, KindName, Sha256, SpaceID
-from lockstep_core.protocol.config import ReleaseName
+from lockstep_core.protocol.base import Contract, KindName, ReleaseName, Sha256, SpaceID
 
 MONITOR_DIRECTORY = "/run/lockstep"
 """Where the folder that encoder and monitor share is mounted in both."""

@@ -11,8 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, KindName, Sha256, rule, validations
-from lockstep_core.protocol.config import ReleaseName
+from lockstep_core.protocol.base import Contract, KindName, ReleaseName, Sha256, rule, validations
 from lockstep_core.protocol.datasets import DatasetSpec, LabelledDataset
 from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
 from lockstep_core.protocol.result import BuildFacts, EvaluationFacts, TrainingFacts

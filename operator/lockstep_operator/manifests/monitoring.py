@@ -9,7 +9,7 @@ from lockstep_operator.manifests.pods import SharedFolder, Sidecar, as_variable
 from lockstep_operator.manifests.programs import MONITOR
 
 MONITOR_PORT_NAME = "monitor"
-MONITOR_REQUESTS = {"cpu": "10m", "memory": "48Mi"}
+MONITOR_REQUESTS = {"cpu": "10m", "memory": "64Mi"}
 # Twice `MAX_HANDOVER_BYTES`, while a file is written beside the one that it replaces, and a socket.
 _FOLDER = SharedFolder("monitor", MONITOR_DIRECTORY, "64Mi")
 

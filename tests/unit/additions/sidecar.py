@@ -10,11 +10,11 @@ ADDITION = Addition(
     changes=(
         instead(
             PROGRAMS,
-            "PROGRAMS = (TRAINER, ENCODER, INDEXER)",
+            "PROGRAMS = (TRAINER, ENCODER, INDEXER, MONITOR)",
             """
 PROXY = ProgramImage("proxy", "stands beside encoders", container="proxy", built=False)
 
-PROGRAMS = (TRAINER, ENCODER, INDEXER, PROXY)
+PROGRAMS = (TRAINER, ENCODER, INDEXER, MONITOR, PROXY)
 """,
         ),
         instead(
@@ -27,7 +27,11 @@ PROGRAMS = (TRAINER, ENCODER, INDEXER, PROXY)
             "from lockstep_operator.manifests.programs import ENCODER, INDEXER",
             "from lockstep_operator.manifests.programs import ENCODER, INDEXER, PROXY",
         ),
-        after(SERVING, "        requests=ENCODER_REQUESTS,", "        sidecars=_proxy(release),"),
+        instead(
+            SERVING,
+            "        sidecars=monitor_sidecars(model, release),",
+            "        sidecars=(*monitor_sidecars(model, release), *_proxy(release)),",
+        ),
         before(
             SERVING,
             "def encoder_config(release: Release) -> EncoderConfig:",
@@ -44,7 +48,7 @@ def _proxy(release: Release) -> tuple[Sidecar, ...]:
         after(
             "charts/lockstep/values.yaml",
             """
-    repository: lockstep/indexer
+    repository: lockstep/monitor
     tag: ""
     digest: ""
 """,
@@ -81,16 +85,17 @@ def _proxy(release: Release) -> tuple[Sidecar, ...]:
         ),
         instead(
             "charts/lockstep/README.md",
-            "| `programs.trainer`, `.encoder`, `.indexer` | `lockstep/<program>`, `image.tag` |"
-            " images that new releases run: `repository`, `tag`, `digest` |",
-            "| `programs.trainer`, `.encoder`, `.indexer`, `.proxy` | `lockstep/<program>`,"
+            "| `programs.trainer`, `.encoder`, `.indexer`, `.monitor` | `lockstep/<program>`,"
             " `image.tag` | images that new releases run: `repository`, `tag`, `digest` |",
+            "| `programs.trainer`, `.encoder`, `.indexer`, `.monitor`, `.proxy` |"
+            " `lockstep/<program>`, `image.tag` |"
+            " images that new releases run: `repository`, `tag`, `digest` |",
         ),
     ),
     beside=(
         after(
             "operator/lockstep_operator/api/release.py",
-            "    indexer: ImageReference",
+            "    monitor: ImageReference | None = None",
             "    proxy: ImageReference | None = None",
         ),
     ),

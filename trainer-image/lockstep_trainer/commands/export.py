@@ -17,8 +17,9 @@ from lockstep_core.protocol.exitcodes import ExitCode
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import Int8Spec
 from lockstep_core.protocol.training.encoder import BaseSpec, Overlong, Pooling
-from lockstep_trainer.artifact.export import Exported, export
+from lockstep_trainer.artifact.export import Exported, evenly_spaced, export
 from lockstep_trainer.artifact.manifest import describe
+from lockstep_trainer.artifact.watching import ITEMS, add_watching
 from lockstep_trainer.commands.data import read_data
 from lockstep_trainer.commands.sentences import sentences_for
 from lockstep_trainer.networks import Network, NetworkError
@@ -71,8 +72,12 @@ def _publish(options: ExportOptions, work: Path) -> dict[str, object]:
     int8 = None if options.int8 is None else Int8Spec(min_top10_overlap=options.int8)
     exported = export(network, items, files, int8=int8)
     manifest = describe(network, exported, files, provenance={"source": source})
-    Encoder.load(files, manifest).check_golden()
-    return _shown(store.publish(files, manifest), manifest, exported)
+    encoder = Encoder.load(files, manifest)
+    encoder.check_golden()
+    warnings: list[str] = []
+    measured = encoder.encode(items[evenly_spaced(len(items), ITEMS)])
+    manifest = add_watching(manifest, files, measured, seed=0, warn=warnings.append)
+    return _shown(store.publish(files, manifest), manifest, exported, warnings)
 
 
 def _source(options: ExportOptions, store: ArtifactStore, work: Path) -> tuple[Network, Raw, str]:
@@ -103,7 +108,9 @@ def _held_out(
     return chosen
 
 
-def _shown(digest: Sha256, manifest: ModelManifest, exported: Exported) -> dict[str, object]:
+def _shown(
+    digest: Sha256, manifest: ModelManifest, exported: Exported, warnings: list[str]
+) -> dict[str, object]:
     return {
         "artifactDigest": digest,
         "modelDigest": manifest.model_digest,
@@ -112,4 +119,5 @@ def _shown(digest: Sha256, manifest: ModelManifest, exported: Exported) -> dict[
         "pooling": manifest.pooling,
         "parity": exported.parity.to_wire(),
         "int8Top10Overlap": exported.overlap,
+        "warnings": warnings,
     }

@@ -20,6 +20,7 @@ from lockstep_core.protocol.result import TrainingFacts
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.artifact.export import Exported, export
 from lockstep_trainer.artifact.manifest import describe
+from lockstep_trainer.artifact.watching import add_watching, embeddings_in_service
 from lockstep_trainer.commands.news import check_news
 from lockstep_trainer.distributed.joining import dismiss, join, limit_threads
 from lockstep_trainer.distributed.ranks import Rank
@@ -163,6 +164,9 @@ def _write(
     report = describe_training(config, data, done, exported)
     reports = write_reports(report, data, done.embeddings, files, reporter.warn)
     manifest = _manifest(config, data, done, files, exported, reports)
+    embeddings = embeddings_in_service(manifest, files, unseen, done.embeddings)
+    seed = config.training.seed
+    manifest = add_watching(manifest, files, embeddings, seed=seed, warn=reporter.warn)
     return manifest, tuple(files / name for name in reports)
 
 

@@ -97,20 +97,13 @@ def _judge(
     measured = tuple(_measured(after, parameters))
     after = _quietened(after, measured, tolerance, window, sketch)
     assert after.evidence is not None
-    bands = baseline.geometry.bands if baseline.geometry is not None else {}
-    gauges = geometry.read(sketch) if sketch is not None else {}
-    out = tuple(
-        OutOfBand(str(gauge), gauges[gauge], *bands[gauge])
-        for gauge in after.geometry.violations
-        if gauge in gauges
-    )
     report = replace(
         shown,
         tolerance=tolerance,
         measured=measured,
         evidence_log10=after.evidence.log10_k,
         threshold_log10=after.evidence.log10_threshold,
-        out_of_band=out,
+        out_of_band=_out_of_band(after, sketch),
         geometry_streak=max(after.geometry.outside.values(), default=0),
         seen=_seen(after, measured, tolerance, sketch),
         began=after.began,
@@ -247,6 +240,15 @@ def _with_geometry(state: RoleState, sketch: Sketch | None) -> RoleState:
     if sketch is None or bands is None:
         return state
     return replace(state, geometry=geometry.step(state.geometry, geometry.read(sketch), bands))
+
+
+def _out_of_band(state: RoleState, sketch: Sketch | None) -> tuple[OutOfBand, ...]:
+    """Of the gauges that this window has, those that were outside for long enough."""
+    if state.baseline is None or state.baseline.geometry is None or sketch is None:
+        return ()
+    bands, gauges = state.baseline.geometry.bands, geometry.read(sketch)
+    found = (gauge for gauge in state.geometry.violations if gauge in gauges)
+    return tuple(OutOfBand(str(gauge), gauges[gauge], *bands[gauge]) for gauge in found)
 
 
 def _seen(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lockstep_operator.api.drift_policy import Deed, DriftPolicy
+from lockstep_operator.api.drift_actions import Deed
+from lockstep_operator.api.drift_policy import DriftPolicy
 from lockstep_operator.api.kinds import DRIFT_POLICY
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Cause

@@ -9,20 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lockstep_core.protocol.drift import Seen
-from lockstep_operator.api.drift_policy import (
-    ACTIONS_TOLD,
-    APPROVE,
+from lockstep_operator.api.drift_actions import (
     AT_ONCE,
     DAY,
     ActionRule,
     ActionTaken,
     Approval,
     Deed,
-    DriftPolicy,
     Request,
-    State,
     Trigger,
 )
+from lockstep_operator.api.drift_policy import ACTIONS_TOLD, APPROVE, DriftPolicy, State
 from lockstep_operator.api.objects import Release
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.policies.drift_sights import Sight

@@ -7,7 +7,8 @@ recorded in the policy's status first (`drift_asking`) and done in the pass afte
 
 from __future__ import annotations
 
-from lockstep_operator.api.drift_policy import Deed, DriftPolicy, State
+from lockstep_operator.api.drift_actions import Deed
+from lockstep_operator.api.drift_policy import DriftPolicy, State
 from lockstep_operator.api.objects import API_VERSION
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.plan import Reference

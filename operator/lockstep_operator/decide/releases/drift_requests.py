@@ -6,7 +6,8 @@ carries its id: a crash between the two finds the request again, and after it th
 
 from __future__ import annotations
 
-from lockstep_operator.api.drift_policy import Deed, DriftPolicy, Request
+from lockstep_operator.api.drift_actions import Deed, Request
+from lockstep_operator.api.drift_policy import DriftPolicy
 from lockstep_operator.api.objects import Object
 from lockstep_operator.api.release import Cause, DriftOrigin
 from lockstep_operator.decide.context.context import ReconcileContext

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from lockstep_core.protocol.base import Sha256
 from lockstep_core.protocol.drift import DriftReport, RoleReport, Seen
-from lockstep_operator.api.drift_policy import Deed, Request
+from lockstep_operator.api.drift_actions import Deed, Request
 from lockstep_operator.api.model import Indexing
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import Stage

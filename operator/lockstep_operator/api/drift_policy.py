@@ -12,7 +12,6 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, KindName, rule, validations
 from lockstep_core.protocol.drift import BaselineKind
-from lockstep_core.protocol.labels import GROUP
 from lockstep_core.protocol.monitoring import TrafficRole
 from lockstep_operator.api.drift_actions import (
     ActionRule,
@@ -26,10 +25,6 @@ from lockstep_operator.api.objects import Object, Resource
 from lockstep_operator.api.objects import parse as parse_as
 from lockstep_operator.api.status import Condition, Time
 
-APPROVE = f"{GROUP}/approve"
-"""Annotation of a DriftPolicy: the id of the request that a person approves."""
-REBASELINE = f"{GROUP}/rebaseline"
-"""Annotation of a DriftPolicy: the release whose traffic is to be learned anew."""
 AUTO = "Auto"
 MAX_ACTIONS, MAX_WINDOWS, ACTIONS_TOLD = 8, 4, 10
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from lockstep_core.protocol.labels import APPROVE
 from lockstep_operator.api import kinds
-from lockstep_operator.api.drift_policy import APPROVE
 from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
 from lockstep_operator.runtime.queue import Key

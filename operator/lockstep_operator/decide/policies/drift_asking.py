@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lockstep_core.protocol.drift import Seen
+from lockstep_core.protocol.labels import APPROVE
 from lockstep_operator.api.drift_actions import (
     AT_ONCE,
     DAY,
@@ -19,7 +20,7 @@ from lockstep_operator.api.drift_actions import (
     Request,
     Trigger,
 )
-from lockstep_operator.api.drift_policy import ACTIONS_TOLD, APPROVE, DriftPolicy, State
+from lockstep_operator.api.drift_policy import ACTIONS_TOLD, DriftPolicy, State
 from lockstep_operator.api.objects import Release
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.policies.drift_sights import Sight

@@ -5,7 +5,8 @@ from __future__ import annotations
 from lockstep_core.protocol import labels
 from lockstep_core.protocol.drift import Parameters
 from lockstep_core.protocol.environment import MONITOR_PORT
-from lockstep_operator.api.drift_policy import AUTO, REBASELINE, DriftPolicy
+from lockstep_core.protocol.labels import REBASELINE
+from lockstep_operator.api.drift_policy import AUTO, DriftPolicy
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.snapshot.drift import DriftWatch

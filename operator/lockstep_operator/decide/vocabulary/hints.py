@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 from lockstep_core.protocol import labels
+from lockstep_core.protocol.labels import APPROVE, REBASELINE
 from lockstep_core.protocol.verbs import Verb as Verb
 from lockstep_core.protocol.verbs import annotation as annotation
 from lockstep_core.protocol.verbs import fresh_token
 from lockstep_core.protocol.verbs import number_of as number_of
-from lockstep_operator.api.drift_policy import APPROVE, REBASELINE, DriftPolicy
+from lockstep_operator.api.drift_policy import DriftPolicy
 from lockstep_operator.api.objects import Model
 from lockstep_operator.manifests import short_name
 from lockstep_operator.manifests.metadata import owned_by_model

@@ -3,8 +3,8 @@
 A betting e-detector (Shin, Ramdas & Rinaldo, arXiv 2203.03532, with payoffs along an MMD witness as
 in Shekhar & Ramdas, arXiv 2112.09162). Each window multiplies K by the product of 1 + lambda h over
 its embeddings (`bet`), where w and lambda come from earlier windows. While the mean embedding of
-each embedding, given all before its window, is within epsilon of mu_r, that factor is worth at most
-1 in the mean. So:
+each window, whatever its mix is, is within epsilon of mu_r, that factor is worth at most 1 in the
+mean. So:
 
 - Detector: K = max(1, K) * factor is at most the Shiryaev-Roberts sum of e-processes begun at every
   window, whose mean after t windows is at most t; so the mean number of windows to K >= A is at

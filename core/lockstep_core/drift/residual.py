@@ -74,12 +74,15 @@ def fit(candidate: Sequence[float], stable: Sequence[float], n: int) -> Residual
         )
     centred = ts - ts.mean()
     spread = float(centred @ centred)
+    # Equal numbers differ from their mean by rounding.
+    if spread <= 1e-20 * float(ts @ ts):
+        spread = 0.0
     slope = max(0.0, float(centred @ tc) / spread) if spread > 0 else 0.0
     intercept = float(tc.mean() - slope * ts.mean())
     leverage = 1 / len(tc) + (centred**2 / spread if spread > 0 else 0.0)
     # A block pulls the line towards itself: left out, its residual is larger by 1/(1 - leverage).
     residuals = (tc - intercept - slope * ts) / np.maximum(1 - leverage, 1e-6)
-    moves = spread > 0 and float(tc.std()) > 0
+    moves = spread > 0 and float(tc.std()) > 1e-10 * float(np.abs(tc).max())
     correlation = float(np.corrcoef(tc, ts)[0, 1]) if moves else 0.0
     q95 = float(np.quantile(residuals, 0.95, method="weibull"))
     return ResidualFit(intercept, slope, q95, correlation, len(tc), n)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 PACKAGES = ("core", "operator", "encoder-image", "indexer-image")
 # What the tests that a toy has to satisfy read beside the packages.
 BESIDE = ("charts", "crds", "docs", "tests/unit", "Makefile", "pyproject.toml")
-PROGRAMS = ("trainer-image", "kubectl-lockstep")
+PROGRAMS = ("trainer-image", "monitor-image", "kubectl-lockstep")
 
 
 def copy_with(addition: Addition, folder: Path) -> Path:

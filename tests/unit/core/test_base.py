@@ -13,7 +13,7 @@ from lockstep_core.protocol.base import Contract, DecimalString
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[3]
-PRODUCT = ("core", "operator", "trainer-image", "encoder-image", "indexer-image")
+PRODUCT = ("core", "operator", "trainer-image", "encoder-image", "monitor-image", "indexer-image")
 
 
 class Bound(Contract):

@@ -123,7 +123,7 @@ class Process:
     @property
     def worker(self) -> int:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return int(children.read_text().split()[0])
+        return int((children.read_text().split() or ["0"])[0])
 
     def report(self) -> dict[str, Any]:
         found: dict[str, Any] = httpx.get(f"{self.url}/v1/report").json()

@@ -26,7 +26,7 @@ FEATURES = draw(6, (0.5, 1.0, 2.0), np.random.default_rng(0), size=32)
 WITNESS = np.full(32, 0.1, dtype=np.float32)
 BET = Bet("policy", "Query", FEATURES.digest, 3, WITNESS, 0.1, 0.01, 0.2)
 ROWS = unit(np.random.default_rng(0).standard_normal((600, 6)))
-SKETCH = accumulated(FEATURES, [ROWS, ROWS[:3], np.zeros((2, 6))], 3, bets=[BET])
+SKETCH = accumulated(FEATURES, [ROWS, ROWS[:3], np.zeros((2, 6))], 3, bets=[BET], spectrum=True)
 WIRE = sketch_to_wire(SKETCH)
 
 

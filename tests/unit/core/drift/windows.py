@@ -23,9 +23,11 @@ def accumulated(
     *,
     seed: int = 0,
     bets: Iterable[Bet] = (),
+    spectrum: bool = False,
 ) -> Sketch:
     """As a pod makes it."""
-    pod = Accumulator(features, Span(window, SECONDS), np.random.default_rng(seed), bets=bets)
+    rng, span = np.random.default_rng(seed), Span(window, SECONDS)
+    pod = Accumulator(features, span, rng, bets=bets, spectrum=spectrum)
     for batch in batches:
         pod.add(batch)
     return pod.sketch()

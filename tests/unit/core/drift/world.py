@@ -44,16 +44,17 @@ class World:
 
 
 def unit(x: NDArray[np.floating]) -> Rows:
-    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    rows: Rows = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    return rows
 
 
 def make(seed: int = 0) -> World:
     rng = np.random.default_rng(seed)
     centres = unit(rng.standard_normal((TOPICS, DIM))).astype(np.float64)
     offset = unit(rng.standard_normal((1, DIM)))[0]
-    zipf = 1 / np.arange(1, TOPICS + 1)
-    noise = np.arange(1, DIM + 1) ** -0.3
-    noise *= 0.9 / np.linalg.norm(noise)
+    zipf = 1 / np.arange(1, TOPICS + 1, dtype=np.float64)
+    noise = np.arange(1, DIM + 1, dtype=np.float64) ** -0.3
+    noise *= 0.9 / float(np.linalg.norm(noise))
     rotation = rng.permutation(DIM)
     direction = unit(rng.standard_normal((1, DIM)))[0].astype(np.float64)
     return World(0.75 * centres + 0.62 * offset, zipf / zipf.sum(), noise[rotation], direction)

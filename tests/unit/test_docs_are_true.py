@@ -303,7 +303,7 @@ def test_examples_of_the_plugin_are_ones_that_it_takes() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_annotations_links_and_files_that_are_named_exist(page: str) -> None:
     text = PAGES[page]
-    known = {str(verb) for verb in Verb} | {"release", "v1alpha1"}
+    known = {str(verb) for verb in Verb} | {"release", "rebaseline", "approve", "v1alpha1"}
     assert set(re.findall(r"lockstep\.dev/([a-z0-9]+)", text)) <= known
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert ((DOCS / page).parent / link).exists(), link

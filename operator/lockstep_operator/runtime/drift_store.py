@@ -77,8 +77,8 @@ class DriftStore:
 
         Raises `ApiError` for anything else: what was not written is written with the next window.
         """
-        if self._problem:
-            return Stored(problem=self._problem)
+        if self._problem and (found := await self.load()).problem:
+            return found
         if len(text) > LIMIT:
             return Stored(
                 problem=f"what is learned has {len(text)} bytes, above {LIMIT}, and is lost with a"

@@ -52,14 +52,13 @@ class Stream:
         self._monitors = monitors
         self._state: TrackingState | None = None
         self._gathering: tuple[object, Gathering] | None = None
+        self._loaded = False
         self._stored = ""
         self._note = ""
 
     async def load(self, watch: DriftWatch) -> DriftReport | None:
         """What was known before, at the start of the process. None: nothing of this release."""
-        stored = await stored_or_nothing(self._store)
-        if stored is not None:
-            self._take_over(stored)
+        await self._load()
         state = self._state
         if state is None or state.window is None or not state.fits(watch.parameters):
             return None
@@ -68,6 +67,10 @@ class Stream:
     async def look(self, watch: DriftWatch, closed: int) -> DriftReport:
         """Asks all pods for what they closed up to the window `closed`, and judges it."""
         parameters = watch.parameters
+        if not self._loaded and not await self._load():
+            # What was learned must not be written over by what begins anew.
+            problem = "the API server does not give what was learned so far"
+            return self._report(watch, _Answers((), problem), closed)
         state = self._state
         if state is None or not state.fits(parameters):
             state = self._state = tracking.begin(self._key, parameters)
@@ -84,6 +87,14 @@ class Stream:
             return self._report(watch, _Answers((), str(error)), closed)
         await self._save()
         return self._report(watch, answers, closed)
+
+    async def _load(self) -> bool:
+        stored = await stored_or_nothing(self._store)
+        if stored is None:
+            return False
+        self._loaded = True
+        self._take_over(stored)
+        return True
 
     @property
     def bets(self) -> tuple[str, Sequence[Bet]]:

@@ -226,6 +226,10 @@ async def test_a_config_map_of_someone_else_is_left_alone_and_told(scene: Scene)
     report = await scene.next()
     assert "ConfigMap watch-drift belongs to someone else" in (await scene.next()).note
     assert scene.maps.objects["watch-drift"]["data"] == {"mine": "1"} and report.roles
+    # As the one of a policy of the same name that was deleted, which goes by itself.
+    del scene.maps.objects["watch-drift"]
+    assert (await scene.next()).note == "" or (await scene.next()).note == ""
+    assert "state.json" in scene.maps.objects["watch-drift"]["data"]
 
 
 async def test_while_the_api_server_is_away_windows_are_judged_all_the_same(scene: Scene) -> None:
@@ -236,6 +240,19 @@ async def test_while_the_api_server_is_away_windows_are_judged_all_the_same(scen
     scene.maps.down = False
     await scene.next()
     assert '"window":1011' in scene.maps.objects["watch-drift"]["data"]["state.json"]
+
+
+async def test_what_was_learned_is_not_written_over_by_a_process_that_could_not_read_it(
+    scene: Scene,
+) -> None:
+    last = await scene.run(12)
+    scene.stream, scene.maps.down = scene.fresh(), True
+    assert await scene.stream.load(scene.watch) is None
+    report = await scene.next()
+    assert report.problem == "the API server does not give what was learned so far"
+    scene.maps.down = False
+    report = await scene.next()
+    assert report.roles[0].tolerance == last.roles[0].tolerance and not report.problem
 
 
 async def test_the_held_out_baseline_comes_from_a_pod(scene: Scene) -> None:

@@ -80,7 +80,7 @@ def _new_request(
 ) -> tuple[Request | None, tuple[str, ...]]:
     """For the first rule that applies and may act, and why those before it may not."""
     report, stable, notes = sight.report, context.stable, list[str]()
-    if report is None or stable is None:
+    if report is None or report.problem or stable is None:
         return None, ()
     for rule in _rules_that_apply(policy, sight):
         why = _why_not(context, policy, sight, rule, actions)
@@ -188,7 +188,7 @@ def _ended(
         return _taken(
             context, request, False, "withdrawn: `spec.actions` does not hold it any more"
         )
-    if not request.may_be_done and sight.known and sight.state is State.QUIET:
+    if request.approved_at is None and sight.known and sight.state is State.QUIET:
         return _taken(context, request, False, "withdrawn: the drift is over")
     return None
 

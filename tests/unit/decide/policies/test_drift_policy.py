@@ -283,6 +283,22 @@ def test_an_action_that_the_spec_no_longer_has_is_withdrawn() -> None:
     assert w.status(world)["actions"][0]["outcome"].startswith("withdrawn: `spec.actions`")
 
 
+def test_a_request_that_waits_for_room_is_withdrawn_when_the_drift_is_over() -> None:
+    world = w.watched(actions=[REBUILD | NOBODY])
+    world.drift_releases = 4
+    w.drift(world)
+    assert w.quiet(world)["actions"][0]["outcome"] == "withdrawn: the drift is over"
+
+
+def test_nothing_is_asked_for_by_what_was_seen_before_the_monitors_fell_silent() -> None:
+    world = w.watched(actions=[])
+    drifts = w.role(0.052, seen=(Seen.EVIDENCE,))
+    w.show(world, drifts, problem="the monitor of pod x gave no answer within 5 s")
+    w.change(world, actions=[RETRAIN])
+    assert "request" not in w.status(world) and w.status(world)["state"] == "NoData"
+    assert "drifts from its baseline" in world.status["message"], "no data is not quiet"
+
+
 # -- rollback
 
 

@@ -28,7 +28,8 @@ drift/baseline.json), and sends datagrams to monitor.sock there. It never waits 
   curl -s localhost:{MONITOR_PORT}/v1/baseline            the held-out baseline of the artifact
   curl -s localhost:{MONITOR_PORT}/metrics                counters; distances are the operator's
 
-Windows are in memory, the last day of them at most: a monitor that starts again begins with none.
+The last 288 windows are kept, in `directory` too: a monitor that starts again in its pod lost the
+open one at most.
 With the config in the environment, as in a pod, a worker that ends is started again, so that the
 container and with it the pod stay ready.
 """

@@ -20,8 +20,9 @@ from lockstep_core.protocol.monitoring import (
     SKETCHES_SCHEMA,
     BetsRequest,
 )
+from lockstep_monitor.closed import Closed
 from lockstep_monitor.monitor import Monitor
-from lockstep_monitor.windows import BetKey, Closed
+from lockstep_monitor.windows import BetKey
 
 REPORTED = 24
 JSON, TEXT = "application/json", "text/plain"

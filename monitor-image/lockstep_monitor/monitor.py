@@ -18,6 +18,7 @@ from lockstep_core.protocol.monitoring import (
 )
 from lockstep_monitor import handover
 from lockstep_monitor.handover import NOTHING, Watched
+from lockstep_monitor.keeping import Kept
 from lockstep_monitor.memory import give_back
 from lockstep_monitor.metrics import MonitorMetrics
 from lockstep_monitor.windows import Windows
@@ -117,7 +118,8 @@ class Monitor:
             unit_norm=watched.handover.unit_norm,
             clock=self._clock,
             rng=np.random.default_rng(),
-            closed=self._closed,
+            tell=self._closed,
+            files=Kept(self._directory, features.digest),
         )
         self.metrics.info.clear()
         space = watched.handover.space_id

@@ -12,19 +12,18 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lockstep_core.drift import vectors
 from lockstep_core.drift.accumulator import Accumulator
 from lockstep_core.drift.bet import Bet
 from lockstep_core.drift.errors import DriftError
 from lockstep_core.drift.features import Features
 from lockstep_core.drift.sketch import Sketch, Span
-from lockstep_core.drift.sketch_wire import sketch_to_wire
 from lockstep_core.protocol.monitoring import KEPT_WINDOWS, Header, TrafficRole, window_of
+from lockstep_monitor.closed import Closed, closed
+from lockstep_monitor.keeping import Kept
 from lockstep_monitor.totals import Totals
 
 logger = logging.getLogger(__name__)
@@ -33,15 +32,6 @@ MAX_KEPT_BYTES = 16 * 1024 * 1024
 """Of all kept sketches: of wide embeddings fewer windows are kept."""
 
 BetKey = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Closed:
-    """A window of a role: its sketch, and that as JSON."""
-
-    window: int
-    sketch: Sketch
-    wire: bytes
 
 
 class Windows:
@@ -55,22 +45,27 @@ class Windows:
         unit_norm: bool,
         clock: Callable[[], float],
         rng: np.random.Generator,
-        closed: Callable[[Sequence[Sketch]], None] = lambda sketches: None,
+        tell: Callable[[Sequence[Sketch]], None] = lambda sketches: None,
         kept: int = KEPT_WINDOWS,
+        files: Kept | None = None,
     ) -> None:
         self.features = features
         self._seconds = seconds
         self._unit_norm = unit_norm
         self._clock = clock
         self._rng = rng
-        self._tell = closed
+        self._tell = tell
         self._kept = kept
         self._lock = threading.Lock()
         self._open = window_of(clock(), seconds)
         self._filled: dict[TrafficRole, Accumulator] = {}
         self._totals = Totals()
-        self._ring: deque[Closed] = deque()
-        self._bytes = 0
+        self._files = files
+        self._ring: deque[Closed] = deque(files.load() if files else ())
+        self._bytes = sum(len(each.wire) for each in self._ring)
+        if self._ring:
+            self._open = max(self._open, self._ring[-1].window + 1)
+            self._forget()
         # What was asked for last, with the first window that it may hold for; and what holds.
         self._asked: dict[BetKey, tuple[int, Bet]] = {}
         self._current: dict[BetKey, Bet] = {}
@@ -99,7 +94,10 @@ class Windows:
         if now <= self._open:
             return
         # What takes long is done before anybody else waits for the lock.
-        made = [_closed(self._open, filled.sketch()) for filled in self._filled.values()]
+        made = [closed(filled.sketch()) for filled in self._filled.values()]
+        for each in made:
+            if self._files:
+                self._files.put(each)
         with self._lock:
             for each in made:
                 self._ring.append(each)
@@ -160,11 +158,10 @@ class Windows:
     def _forget(self) -> None:
         oldest = self._open - self._kept
         while self._ring and (self._ring[0].window < oldest or self._bytes > MAX_KEPT_BYTES):
-            self._bytes -= len(self._ring.popleft().wire)
-
-
-def _closed(window: int, sketch: Sketch) -> Closed:
-    return Closed(window, sketch, vectors.canonical(sketch_to_wire(sketch)))
+            gone = self._ring.popleft()
+            self._bytes -= len(gone.wire)
+            if self._files:
+                self._files.drop(gone)
 
 
 def _accumulating(

@@ -110,7 +110,9 @@ class Accumulator:
         squares = np.einsum("ij,ij->i", batch, batch)
         valid, reasons = self._validate(batch, squares)
         fresh, repeats, dropped = self._distinct(batch, np.flatnonzero(valid))
-        x, norms = batch[fresh], np.sqrt(squares[fresh])
+        norms = np.sqrt(squares)
+        # Most batches are used whole, and need no copy.
+        x, norms = (batch, norms) if len(fresh) == len(batch) else (batch[fresh], norms[fresh])
         waves = self.features.waves(x)
         sums = np.ones(len(x), dtype=np.float32) @ waves
         if not np.isfinite(sums).all():

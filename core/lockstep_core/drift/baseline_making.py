@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +39,7 @@ def from_embeddings(
     row, where they are of recorded traffic: repeats are left out within a block, and six blocks
     or more calibrate the tolerance. Without blocks it covers sampling error alone.
 
-    Raises BaselineError for another dim, numbers that are not finite, and fewer than `least`
-    distinct rows.
+    Raises BaselineError for another dim, numbers that are not finite, and fewer distinct rows.
     """
     x, labels = _distinct(embeddings, features.dim, blocks)
     if len(x) < least:
@@ -92,13 +93,7 @@ def from_windows(
     counts = np.array([sketch.n for sketch in many])
     mean = sums.sum(axis=0) / n
     trace = max(1e-12, (1 - float(mean @ mean)) * n / (n - 1))
-    rows = sum(sketch.reservoir.spectrum_rows for sketch in many)
-    found = sum(sketch.reservoir.trace2 for sketch in many) / rows
-    trace2 = _at_least_possible(found, trace, len(mean))
-    full = sum(sketch.reservoir.full_spectra for sketch in many)
-    largest = np.array([np.sqrt(trace2)])
-    if full:
-        largest = sum((s.reservoir.eigenvalues for s in many), np.zeros(1)) / full
+    trace2, largest = _within(many, trace)
     return Baseline(
         Source.TRAFFIC,
         many[0].role,
@@ -112,6 +107,17 @@ def from_windows(
         _block_null(sums, counts),
         geometry.bands_of(geometry.read(sketch) for sketch in many),
     )
+
+
+def _within(sketches: Sequence[Sketch], trace: float) -> tuple[float, Float64]:
+    """tr C^2 and the largest eigenvalues, as the samples of the pods have them."""
+    held = reduce(add, (sketch.reservoir for sketch in sketches))
+    size = len(sketches[0].sum_phi)
+    trace2 = _at_least_possible(held.trace2 / held.spectrum_rows, trace, size)
+    if not held.full_spectra:
+        return trace2, np.array([np.sqrt(trace2)])
+    largest: Float64 = held.eigenvalues / held.full_spectra
+    return trace2, largest
 
 
 def _check(sketches: Sequence[Sketch], least: int) -> None:

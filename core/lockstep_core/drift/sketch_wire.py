@@ -86,7 +86,6 @@ class SketchWire(Contract):
 
 def sketch_to_wire(sketch: Sketch) -> dict[str, Any]:
     """JSON-ready; sums of vectors are rounded to float32."""
-    counters, reservoir = sketch.counters, sketch.reservoir
     return {
         "schema": SKETCH_SCHEMA,
         "featuresDigest": sketch.features_digest,
@@ -101,24 +100,8 @@ def sketch_to_wire(sketch: Sketch) -> dict[str, Any]:
         "sumUnit": vectors.encode(sketch.sum_unit),
         "sumNorm": sketch.sum_norm,
         "sumNorm2": sketch.sum_norm2,
-        "counters": {
-            "observed": counters.observed,
-            "sampled": counters.sampled,
-            "dropped": counters.dropped,
-            "duplicates": counters.duplicates,
-            **{str(reason): counters.invalid.get(reason, 0) for reason in Invalid},
-        },
-        "reservoir": {
-            "rows": reservoir.rows,
-            "pairs": reservoir.pairs,
-            "cosine2": reservoir.cosine2,
-            "full": reservoir.full,
-            "rank": reservoir.rank,
-            "spectrumRows": reservoir.spectrum_rows,
-            "trace2": reservoir.trace2,
-            "fullSpectra": reservoir.full_spectra,
-            "eigenvalues": reservoir.eigenvalues.tolist() if reservoir.full_spectra else [],
-        },
+        "counters": _counters(sketch.counters),
+        "reservoir": _reservoir(sketch.reservoir),
         "bets": [
             {
                 "key": key,
@@ -130,6 +113,30 @@ def sketch_to_wire(sketch: Sketch) -> dict[str, Any]:
             }
             for (key, digest), sums in sorted(sketch.bets.items())
         ],
+    }
+
+
+def _counters(counters: Counters) -> dict[str, int]:
+    return {
+        "observed": counters.observed,
+        "sampled": counters.sampled,
+        "dropped": counters.dropped,
+        "duplicates": counters.duplicates,
+        **{str(reason): counters.invalid.get(reason, 0) for reason in Invalid},
+    }
+
+
+def _reservoir(held: ReservoirSums) -> dict[str, Any]:
+    return {
+        "rows": held.rows,
+        "pairs": held.pairs,
+        "cosine2": held.cosine2,
+        "full": held.full,
+        "rank": held.rank,
+        "spectrumRows": held.spectrum_rows,
+        "trace2": held.trace2,
+        "fullSpectra": held.full_spectra,
+        "eigenvalues": held.eigenvalues.tolist() if held.full_spectra else [],
     }
 
 
@@ -217,14 +224,15 @@ def _relations(sketch: Sketch) -> list[tuple[bool, str]]:
             float(held.eigenvalues.sum()) <= 1.1 * held.full_spectra,
             "`eigenvalues` are more than `fullSpectra` can have",
         ),
-        *(
-            (
-                bet.n <= n
-                and abs(bet.sum_h) <= 4 * bet.n
-                and bet.sum_h2 <= 16 * bet.n
-                and -0.7 * bet.n <= bet.sum_log1p <= 0.5 * bet.n,
-                f"`bets` {key[0]}: {bet} is no sum of {n}",
-            )
-            for key, bet in sketch.bets.items()
-        ),
+        *(_of_bet(key, bet, n) for (key, _), bet in sketch.bets.items()),
     ]
+
+
+def _of_bet(key: str, bet: BetSums, n: int) -> tuple[bool, str]:
+    holds = (
+        bet.n <= n
+        and abs(bet.sum_h) <= 4 * bet.n
+        and bet.sum_h2 <= 16 * bet.n
+        and -0.7 * bet.n <= bet.sum_log1p <= 0.5 * bet.n
+    )
+    return holds, f"`bets` {key}: {bet} is no sum of {n}"

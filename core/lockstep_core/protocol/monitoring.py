@@ -34,7 +34,7 @@ BASELINE_PATH = "drift/baseline.json"
 DEFAULT_MAX_PER_SECOND = 50
 DEFAULT_WINDOW_SECONDS = 300
 KEPT_WINDOWS = 288
-"""Closed windows that a monitor keeps in memory: a day of windows of 5 minutes."""
+"""Closed windows that a monitor keeps: a day of windows of 5 minutes."""
 MAX_ANSWERED_WINDOWS = 16
 """Windows of one answer of `SKETCH_PAGE`."""
 MAX_BETS = 8

@@ -10,8 +10,9 @@ from lockstep_operator.manifests.programs import MONITOR
 
 MONITOR_PORT_NAME = "monitor"
 MONITOR_REQUESTS = {"cpu": "10m", "memory": "64Mi"}
-# Twice `MAX_HANDOVER_BYTES`, while a file is written beside the one that it replaces, and a socket.
-_FOLDER = SharedFolder("monitor", MONITOR_DIRECTORY, "64Mi")
+# Twice `MAX_HANDOVER_BYTES`, while a file is written beside the one that it replaces, and the
+# windows that a monitor keeps.
+_FOLDER = SharedFolder("monitor", MONITOR_DIRECTORY, "96Mi")
 
 
 def has_monitor(model: Model, release: Release) -> bool:

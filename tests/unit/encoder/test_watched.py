@@ -150,7 +150,7 @@ def encoder(
     return spawn(encoder_arguments(), config, **more).until_ready()
 
 
-def items(start: int, count: int) -> list[list[float]]:
+def items(start: int, count: int) -> list[list[int]]:
     images, _ = letters()
     return images[start : start + count].reshape(count, -1).tolist()
 

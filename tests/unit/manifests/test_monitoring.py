@@ -36,7 +36,7 @@ def test_encoder_and_monitor_share_a_folder_of_a_size() -> None:
     (sidecar,) = found["initContainers"]
     mount = {"name": "monitor", "mountPath": "/run/lockstep"}
     assert mount in sidecar["volumeMounts"] and mount in found["containers"][0]["volumeMounts"]
-    assert {"name": "monitor", "emptyDir": {"sizeLimit": "64Mi"}} in found["volumes"]
+    assert {"name": "monitor", "emptyDir": {"sizeLimit": "96Mi"}} in found["volumes"]
     assert (sidecar["name"], sidecar["image"]) == ("monitor", "monitor:1")
     assert sidecar["restartPolicy"] == "Always"
     assert sidecar["ports"] == [

@@ -70,6 +70,10 @@ def test_a_worker_that_is_killed_is_started_again_and_the_container_never_ends(
             monitor.until(lambda report: report["features"] is not None)
             to.sendto(datagram(FEATURES, rows(5)), str(monitor.socket))
         monitor.until(lambda report: [w["n"] for w in report["windows"]] == [5])
+        last = monitor.worker
+        os.kill(last, signal.SIGKILL)
+        monitor.until(lambda _: monitor.worker not in (0, last))
+        monitor.until(lambda report: [w["n"] for w in report["windows"]] == [5])
         assert monitor.stop() == 0
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from lockstep_core.drift.bet import Bet
 from lockstep_core.drift.sketch import merge_all
 from lockstep_core.drift.sketch_wire import sketch_from_json
 from lockstep_core.protocol.monitoring import TrafficRole
+from lockstep_monitor.keeping import Kept
 from lockstep_monitor.totals import Totals
 from lockstep_monitor.windows import Windows
 from tests.unit.monitor.support import features, header, rows
@@ -26,7 +30,7 @@ class Clock:
         return self.now
 
 
-def windows(clock: Clock, **options: int) -> Windows:
+def windows(clock: Clock, **options: Any) -> Windows:
     rng = np.random.default_rng(0)
     return Windows(FEATURES, seconds=10, unit_norm=True, clock=clock, rng=rng, **options)
 
@@ -93,6 +97,39 @@ def test_a_clock_that_steps_back_opens_no_window_twice() -> None:
     clock.now = 1021.0
     given.roll()
     assert [(each.window, each.sketch.n) for each in given.last(9)] == [(101, 2)]
+
+
+def test_a_monitor_that_begins_again_lost_the_open_window_at_most(tmp_path: Path) -> None:
+    clock = Clock()
+    first = windows(clock, files=Kept(tmp_path, FEATURES.digest), kept=3)
+    for step in range(6):
+        clock.now = 1000.0 + 10 * step
+        for role in TrafficRole:
+            first.add(header(FEATURES, 2, role), rows(2, step))
+    before = first.last(99)
+    assert [each.window for each in before] == [102, 102, 103, 103, 104, 104]
+    (tmp_path / "windows" / "torn").write_bytes(before[0].wire[:-9])
+    again = windows(clock, files=Kept(tmp_path, FEATURES.digest), kept=3)
+    assert again.open_window == 105
+    assert sorted(each.wire for each in again.last(99)) == sorted(each.wire for each in before)
+    assert len(list((tmp_path / "windows").iterdir())) == 6, (
+        "the torn one and the old ones are gone"
+    )
+    other = windows(clock, files=Kept(tmp_path, "sha256:" + "0" * 64))
+    assert other.last(99) == [] and list((tmp_path / "windows").iterdir()) == []
+
+
+def test_without_room_for_files_windows_are_in_memory(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "windows").write_text("no folder")
+    clock = Clock()
+    given = windows(clock, files=Kept(tmp_path, FEATURES.digest))
+    given.add(header(FEATURES, 2), rows(2))
+    clock.now += 10
+    given.roll()
+    assert [each.window for each in given.last(9)] == [100]
+    assert "kept in memory alone" in caplog.text
 
 
 def test_windows_without_traffic_are_not_there_and_old_ones_are_forgotten() -> None:

@@ -6,12 +6,12 @@ Merged first and compared after: means of the pods' own distances would lose the
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from lockstep_core.drift.errors import DriftError, MismatchError
-from lockstep_core.drift.sketch import Sketch, merge
+from lockstep_core.drift.sketch import Sketch, merge, same_kind
 from lockstep_core.drift.sketch_wire import sketch_from_wire
 from lockstep_core.protocol.monitoring import TrafficRole
+from lockstep_operator.runtime.drift_pages import Told
 
 ByRole = dict[TrafficRole, Sketch]
 
@@ -35,29 +35,27 @@ class Gathering:
         """The last window that a pod, by its uid, has told of."""
         return max(self._start, self._told.get(pod, self._start))
 
-    def add(self, pod: str, name: str, wires: Iterable[Any], told: int) -> int | None:
-        """Takes what a pod told of the windows up to `told`. Returns the last window among them.
-
-        A sketch that cannot be read, or is of other features than those of the other pods, is left
-        out and named.
-        """
-        last = None
-        for wire in wires:
+    def add(self, told: Told, digest: str | None) -> None:
+        """Takes what a pod told. A sketch that cannot be read, or is of other features than
+        `digest`, is left out and named."""
+        uid, name = told.target.uid, told.target.pod
+        for wire in told.wires:
             try:
-                last = self._take(self.after(pod), sketch_from_wire(wire))
+                sketch = sketch_from_wire(wire)
+                if digest is not None:
+                    same_kind(sketch.features_digest, digest)
+                self._take(self.after(uid), sketch)
             except MismatchError as error:
                 self.note = f"pod {name} is left out: {error}"
             except DriftError as error:
                 self.note = f"a sketch of pod {name} is left out: {error}"
-        self._told[pod] = max(self.after(pod), told)
-        return last
+        self._told[uid] = max(self.after(uid), told.until)
 
-    def _take(self, after: int, sketch: Sketch) -> int:
+    def _take(self, after: int, sketch: Sketch) -> None:
         window, role = sketch.span.first, TrafficRole(sketch.role)
         if window > after and sketch.span.windows == 1 and role in self._roles:
             known = self._windows.setdefault(window, {})
             known[role] = merge(known[role], sketch) if role in known else sketch
-        return window
 
     def ready(self, closed: int, pods: Iterable[str]) -> list[tuple[int, ByRole]]:
         """Windows that may be judged now, in their order, the last of which is always the last that

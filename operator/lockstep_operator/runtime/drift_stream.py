@@ -19,10 +19,10 @@ from lockstep_core.drift.errors import DriftError
 from lockstep_core.drift.tracking import TrackingState
 from lockstep_core.drift.tracking_records import state_from_json, state_to_json
 from lockstep_core.protocol.drift import BaselineKind, DriftReport
-from lockstep_core.protocol.monitoring import MAX_ANSWERED_WINDOWS
 from lockstep_operator.decide.snapshot.drift import DriftWatch
 from lockstep_operator.decide.snapshot.measurements import Target
 from lockstep_operator.runtime.drift_gathering import Gathering
+from lockstep_operator.runtime.drift_pages import Told, common_features, told_by
 from lockstep_operator.runtime.drift_store import DriftStore, Stored, stored_or_nothing
 from lockstep_operator.runtime.errors import ApiError
 from lockstep_operator.runtime.monitors import Expected, Monitors, NothingToWatch
@@ -124,42 +124,28 @@ class Stream:
             return _Answers((), f"no encoder pod of {watch.parameters.release} is ready")
         expected = Expected(watch.parameters.release, watch.space, watch.parameters.window_seconds)
         found = await asyncio.gather(
-            *(self._ask_one(target, gathering, closed, expected) for target in watch.targets)
-        )
-        answered = [t for t, error in zip(watch.targets, found, strict=True) if error is None]
-        errors = [error for error in found if error is not None]
-        if answered or not errors:
-            return _Answers(tuple(answered))
-        nothing = next((e for e in errors if isinstance(e, NothingToWatch)), None)
-        return _Answers((), str(nothing or errors[0]), watchable=nothing is None)
-
-    async def _ask_one(
-        self, target: Target, gathering: Gathering, closed: int, expected: Expected
-    ) -> ProbeError | None:
-        try:
-            for _ in range(-(-HISTORY // MAX_ANSWERED_WINDOWS) + 1):
-                after = gathering.after(target.uid)
-                if after >= closed:
-                    return None
-                answer = await self._monitors.sketches(target, after, expected)
-                numbers = [int(wire.get("window", -1)) for wire in answer.sketches]
-                full = len(set(numbers)) >= MAX_ANSWERED_WINDOWS
-                told = max(numbers) if full else min(closed, answer.open_window - 1)
-                wanted = [
-                    w
-                    for w, number in zip(answer.sketches, numbers, strict=True)
-                    if number <= closed
-                ]
-                await asyncio.to_thread(
-                    gathering.add, target.uid, target.pod, wanted, min(told, closed)
+            *(
+                told_by(
+                    self._monitors,
+                    target,
+                    after=gathering.after(target.uid),
+                    closed=closed,
+                    history=HISTORY,
+                    expected=expected,
                 )
-                if not full or gathering.after(target.uid) <= after:
-                    return None
-        except ProbeError as error:
-            return error
-        except (TypeError, ValueError) as error:
-            return ProbeError(f"pod {target.pod} gave no sketches ({type(error).__name__})")
-        return None
+                for target in watch.targets
+            )
+        )
+        told = [one for one in found if isinstance(one, Told)]
+        if not told:
+            errors = [one for one in found if isinstance(one, ProbeError)]
+            nothing = next((e for e in errors if isinstance(e, NothingToWatch)), None)
+            return _Answers((), str(nothing or errors[0]), watchable=nothing is None)
+        known = self._state.features_digest if self._state is not None else None
+        digest = common_features(told, known)
+        for one in told:
+            await asyncio.to_thread(gathering.add, one, digest)
+        return _Answers(tuple(one.target for one in told))
 
     async def _held_out(self, watch: DriftWatch, state: TrackingState, answers: _Answers) -> Any:
         """The baseline of the artifact, asked for until it is part of the state."""
@@ -195,7 +181,7 @@ class Stream:
             logger.warning("drift state not written", extra={"error": str(error)})
             return
         if other is None:
-            self._stored = text
+            self._stored, self._note = text, ""
 
     def _take_over(self, stored: Stored) -> bool:
         """Takes a state that is not older than ours; what cannot be read is begun anew."""

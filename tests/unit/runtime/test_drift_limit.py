@@ -20,7 +20,7 @@ KEY, OTHER, BARE = Key("shop", "a"), Key("shop", "b"), Key("shop", "c")
 
 
 def cache_with(*releases: tuple[str, str]) -> Cache:
-    cache, version = Cache(), 0
+    cache = Cache()
     bodies: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
         (DRIFT_POLICY, {"name": name}, {"targetRef": {"name": name}}) for name in ("a", "b")
     ]
@@ -32,8 +32,7 @@ def cache_with(*releases: tuple[str, str]) -> Cache:
         )
         for number, (cause, at) in enumerate(releases)
     ]
-    for kind, metadata, spec in bodies:
-        version += 1
+    for version, (kind, metadata, spec) in enumerate(bodies, 1):
         metadata |= {"namespace": "shop", "uid": str(version), "resourceVersion": str(version)}
         cache.put(kind, {"metadata": metadata, "spec": spec})
     return cache

@@ -88,7 +88,7 @@ def annotate(world: worlds.World, key: str, value: str | None) -> worlds.World:
         annotations.pop(f"lockstep.dev/{key}", None)
         if value is not None:
             annotations[f"lockstep.dev/{key}"] = value
-            named = {"f:metadata": {"f:annotations": {f"f:lockstep.dev/{key}": {}}}}
+            named: Object = {"f:metadata": {"f:annotations": {f"f:lockstep.dev/{key}": {}}}}
             raw["metadata"]["managedFields"] = [{"manager": "kubectl-annotate", "fieldsV1": named}]
 
     world.edit("DriftPolicy", POLICY, change)

@@ -143,7 +143,9 @@ class DriftWatcher:
         """Those of all policies of the model: what is put replaces what the pods had."""
         from lockstep_operator.runtime.drift_stream import bets_request
 
-        streams = [e.stream for e in self._entries.get(key, {}).values() if e.stream is not None]
+        # By name: the policies whose bets find no room are those that say so (`drift_watches`).
+        entries = sorted(self._entries.get(key, {}).values(), key=lambda e: e.watch.policy)
+        streams = [entry.stream for entry in entries if entry.stream is not None]
         held = [stream.bets for stream in streams]
         digest = next((found for found, bets in held if bets), "")
         bets = [bet for found, own in held if found == digest for bet in own]

@@ -12,6 +12,7 @@ from lockstep_operator.decide.policies.drift_watches import (
     BASELINE_WINDOWS,
     refused_epoch,
     watch_of,
+    without_bets,
     wrong_windows,
 )
 from lockstep_operator.decide.snapshot.drift import DriftWatch
@@ -56,7 +57,7 @@ def sight_of(context: ReconcileContext, policy: DriftPolicy) -> Sight:
     if report is None or report.release != watch.parameters.release:
         return _nothing_yet(policy, watch)
     refused = refused_epoch(policy, context.stable)
-    notes = tuple(note for note in (refused, report.note) if note)
+    notes = tuple(note for note in (refused, without_bets(context, policy), report.note) if note)
     if report.problem:
         return _nothing_came(report, watch, notes)
     lines = "; ".join(role_line(policy.spec, report, role) for role in report.roles)

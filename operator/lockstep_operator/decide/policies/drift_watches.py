@@ -6,9 +6,11 @@ from lockstep_core.protocol import labels
 from lockstep_core.protocol.drift import Parameters
 from lockstep_core.protocol.environment import MONITOR_PORT
 from lockstep_core.protocol.labels import REBASELINE
+from lockstep_core.protocol.monitoring import MAX_BETS
 from lockstep_operator.api.drift_policy import AUTO, DriftPolicy
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.drift import drift_policies
 from lockstep_operator.decide.snapshot.drift import DriftWatch
 from lockstep_operator.decide.snapshot.measurements import Target
 from lockstep_operator.decide.vocabulary import clock
@@ -43,15 +45,18 @@ def parameters_of(context: ReconcileContext, policy: DriftPolicy, stable: Releas
     spec, seconds = policy.spec, context.model.spec.monitoring.window_seconds
     budget = spec.false_alarm_budget
     windows = tuple(window.seconds // seconds for window in spec.windows) or (1,)
+    roles = tuple(sorted(set(spec.roles)))
+    # The budget is the policy's: each role has a part of it.
+    budget_windows = budget.per_seconds / seconds / budget.count * len(roles)
     return Parameters(
         release=stable.name,
-        roles=tuple(sorted(set(spec.roles))),
+        roles=roles,
         baseline=spec.baseline,
         window_seconds=seconds,
         baseline_windows=spec.baseline_windows or BASELINE_WINDOWS,
         tolerance=None if spec.tolerance == AUTO else float(spec.tolerance),
         spans=windows,
-        budget_windows=max(10.0, budget.per_seconds / seconds / budget.count),
+        budget_windows=max(10.0, budget_windows),
         min_samples=spec.min_samples,
         epoch=epoch_of(policy, stable) or "",
     )
@@ -78,6 +83,17 @@ def refused_epoch(policy: DriftPolicy, stable: Release | None) -> str | None:
     short = short_name(stable.name)
     return (
         f"{REBASELINE}={asked} does nothing: {short} serves, and its traffic alone can be learned"
+    )
+
+
+def without_bets(context: ReconcileContext, policy: DriftPolicy) -> str | None:
+    """Why the evidence of a policy cannot grow: pods hold so many bets and no more."""
+    before = [p for p in drift_policies(context.snapshot) if p.name <= policy.name]
+    if sum(len(set(p.spec.roles)) for p in before) <= MAX_BETS:
+        return None
+    return (
+        f"its evidence does not grow: pods hold {MAX_BETS} bets, which the policies of the model"
+        " with names before it have; delete one, or watch fewer roles"
     )
 
 

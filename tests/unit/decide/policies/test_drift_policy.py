@@ -32,7 +32,8 @@ def test_what_is_asked_to_be_watched() -> None:
     parameters = watch.parameters
     assert (parameters.release, parameters.spans) == ("glyphs-r1", (1, 12))
     assert parameters.tolerance == 0.05 and parameters.baseline is BaselineKind.TRAFFIC
-    assert parameters.budget_windows == 8640 and len(parameters.roles) == 2
+    # 30 days have 8640 windows, and two roles share the one false alarm of them.
+    assert parameters.budget_windows == 2 * 8640 and len(parameters.roles) == 2
     promoted = world.record(1)["promotedAt"]
     assert promoted and watch.first_window * 300 >= world.now.timestamp() - 300
 
@@ -160,6 +161,16 @@ def test_auto_needs_a_baseline_whose_windows_are_known() -> None:
 def test_what_was_left_out_is_told() -> None:
     world = w.watched()
     assert "pod x is left out" in w.show(world, w.role(), note="pod x is left out: …")["message"]
+
+
+def test_more_policies_than_pods_hold_bets_for_are_told() -> None:
+    world = w.watched()
+    for number in range(4):
+        spec = w.policy_spec(roles=["Query", "Embedding"])
+        world.create(w.own_object("DriftPolicy", f"also-{number}", spec))
+    assert "its evidence does not grow: pods hold 8 bets" in w.quiet(world)["message"]
+    world.remove("DriftPolicy", "also-0")
+    assert "does not grow" not in w.quiet(world)["message"]
 
 
 def test_without_its_model_and_broken() -> None:

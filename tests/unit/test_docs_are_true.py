@@ -89,6 +89,7 @@ FILES_OF_PROGRAMS = {
         "model.safetensors",
     ),
     *("preprocess.json", "report.html", "report.json", "tokenizer.json"),
+    *("features.safetensors", "baseline.json"),
 }
 PROGRAMS = {
     "lockstep-train": trainer_parser,

@@ -124,8 +124,8 @@ class DriftPolicySpec(Contract):
         default_factory=lambda: [TrafficRole.QUERY],
         min_length=1,
         max_length=2,
-        description="What is watched: `Query` (items of searches), `Embedding` (items of"
-        " `/v1/embeddings`).",
+        description="What is watched: `Query` (items of searches, the default), `Embedding` (items"
+        " of `/v1/embeddings`).",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     baseline: BaselineKind = Field(
@@ -164,8 +164,8 @@ class DriftPolicySpec(Contract):
     actions: list[ActionRule] = Field(
         default_factory=lambda: [ActionRule(when=Trigger.EVIDENCE, do=Deed.ALERT)],
         max_length=MAX_ACTIONS,
-        description="What is done when. Of several that apply the first one is done, beside all"
-        " Alerts and Pauses.",
+        description="What is done when; an Alert on Evidence where nothing is named. Of several"
+        " that apply the first one is done, beside all Alerts and Pauses.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     limits: LimitsSpec = Field(

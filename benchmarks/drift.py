@@ -159,7 +159,7 @@ def evidently(reference: Rows, window: Rows) -> Callable[[], object]:
 
     names = [f"e{column}" for column in range(reference.shape[1])]
     frames = [pandas.DataFrame(rows, columns=names) for rows in (window, reference)]
-    method = mmd(threshold=None, bootstrap=True, quantile_probability=0.95, pca_components=None)
+    method = mmd(bootstrap=True, quantile_probability=0.95, pca_components=None)
     return lambda: method(*frames)
 
 

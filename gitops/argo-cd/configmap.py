@@ -17,7 +17,7 @@ import yaml
 HERE = Path(__file__).parent
 TARGET = HERE / "argocd-cm.yaml"
 GROUP = "lockstep.dev"
-KINDS = ("EmbeddingModel", "VectorIndex", "EmbeddingRelease")
+KINDS = ("EmbeddingModel", "VectorIndex", "EmbeddingRelease", "DriftPolicy")
 ACTIONS = ("promote", "abort", "rollback", "retry", "pause", "resume")
 HEADER = """# Teaches Argo CD the health and the actions of Lockstep's kinds. Merge it into its own:
 #   kubectl -n argocd patch configmap argocd-cm --patch-file gitops/argo-cd/argocd-cm.yaml

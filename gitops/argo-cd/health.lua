@@ -1,4 +1,4 @@
--- Health of EmbeddingModel, VectorIndex and EmbeddingRelease, by their kstatus conditions.
+-- Health of our kinds, by their kstatus conditions.
 -- A canary that waits for a person is Progressing with the operator's message, not Suspended:
 -- nobody suspended the model, and the same words tell who may continue it.
 local hs = { status = "Progressing", message = "Waiting for the operator" }
@@ -13,7 +13,7 @@ if obj.status.stage == "Retired" or obj.status.stage == "Superseded" then
   -- A release that is over: a record, which nothing waits for.
   return { status = "Healthy", message = obj.status.message or obj.status.stage }
 end
-local ready, reconciling, stalled = nil, nil, nil
+local ready, reconciling, stalled, drifts = nil, nil, nil, nil
 for _, condition in ipairs(obj.status.conditions) do
   if condition.type == "Stalled" and condition.status == "True" then
     stalled = condition
@@ -21,6 +21,8 @@ for _, condition in ipairs(obj.status.conditions) do
     reconciling = condition
   elseif condition.type == "Ready" then
     ready = condition
+  elseif condition.type == "NoDrift" and condition.status == "False" then
+    drifts = condition
   end
 end
 if reconciling ~= nil then
@@ -28,6 +30,10 @@ if reconciling ~= nil then
 elseif stalled ~= nil then
   hs.status = "Degraded"
   hs.message = stalled.message or ""
+elseif drifts ~= nil then
+  -- The policy does its work, and what it watches is not what it was.
+  hs.status = "Degraded"
+  hs.message = obj.status.message or drifts.message or ""
 elseif ready ~= nil and ready.status == "True" then
   hs.status = "Healthy"
   hs.message = ready.message or ""

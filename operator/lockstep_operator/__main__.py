@@ -68,6 +68,8 @@ def parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     resync = "seconds in which every model is looked at once, whatever happens"
     flag("resync-seconds", "LOCKSTEP_RESYNC_SECONDS", "600", resync)
     flag("workers", "LOCKSTEP_WORKERS", "16", "models that are reconciled side by side")
+    drift = "releases that drift policies may make in an hour, of all models together"
+    flag("drift-releases-per-hour", "LOCKSTEP_DRIFT_RELEASES_PER_HOUR", "4", drift)
     flag("log-level", "LOCKSTEP_LOG_LEVEL", "info", "debug, info, warning or error")
     flag("log-format", "LOCKSTEP_LOG_FORMAT", "json", "json or text")
     return described
@@ -86,9 +88,14 @@ def config_from(arguments: Sequence[str], environment: Mapping[str, str]) -> Con
         described.error(f"--log-level {given.log_level!r}: use debug, info, warning or error")
     if given.log_format not in ("json", "text"):
         described.error(f"--log-format {given.log_format!r}: use json or text")
-    secrets = _words(given.image_pull_secrets)
+    most = given.drift_releases_per_hour
+    settings = Settings(
+        images=images,
+        image_pull_secrets=_words(given.image_pull_secrets),
+        drift_releases_per_hour=int(_number(described, "drift-releases-per-hour", most, 0, 1000)),
+    )
     return Config(
-        settings=Settings(images=images, image_pull_secrets=secrets),
+        settings=settings,
         namespaces=namespaces,
         pod_name=given.pod_name,
         pod_namespace=given.pod_namespace,

@@ -5,6 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.cluster.support.bad_gates import BAD_GATES, GOOD_CHANGES
+from tests.cluster.support.bad_policies import (
+    FINE_POLICIES,
+    GOOD_POLICY,
+    POLICY_RULES,
+    POLICY_TYPES,
+)
 from tests.cluster.support.bad_specs import (
     OPERATOR_REFUSES,
     SERVER_REFUSES,
@@ -32,7 +38,7 @@ def dry_run(control_plane: ControlPlane, found: object) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-ALL = (*SERVER_REFUSES, *BAD_GATES, *NEVER_PASS)
+ALL = (*SERVER_REFUSES, *BAD_GATES, *NEVER_PASS, *POLICY_TYPES, *POLICY_RULES)
 
 
 @pytest.mark.parametrize("bad", ALL, ids=lambda bad: bad.name)
@@ -61,6 +67,8 @@ def test_the_server_refuses(control_plane: ControlPlane, bad: BadSpec) -> None:
         spoiled(GOOD_IMPORT, {"spec.evaluation": MISSING, "spec.rollout": MISSING}),
         spoiled(GOOD_MODEL, {"metadata.name": "a" * 30, "spec.indexing": "None"}),
         spoiled(GOOD_MODEL, GOOD_CHANGES),
+        GOOD_POLICY,
+        *(spoiled(GOOD_POLICY, changes) for changes in FINE_POLICIES.values()),
     ],
     ids=[
         "model",
@@ -72,6 +80,8 @@ def test_the_server_refuses(control_plane: ControlPlane, bad: BadSpec) -> None:
         "import-unmeasured",
         "model-alone",
         "gates",
+        "policy",
+        *FINE_POLICIES,
     ],
 )
 def test_what_they_are_made_of_is_fine(control_plane: ControlPlane, good: object) -> None:

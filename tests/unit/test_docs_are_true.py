@@ -19,6 +19,8 @@ from lockstep_core.protocol.verbs import Verb
 from lockstep_encoder import __main__ as encoder_commands
 from lockstep_indexer import __main__ as indexer_commands
 from lockstep_kubectl.arguments import EXAMPLES, parser
+from lockstep_operator.api.drift_actions import Approval, Deed, Trigger
+from lockstep_operator.api.drift_policy import DriftPolicySpec, DriftPolicyStatus, State
 from lockstep_operator.api.gates import Gate, GateType, OnInconclusive, Verdict
 from lockstep_operator.api.index import VectorIndexSpec, VectorIndexStatus
 from lockstep_operator.api.model import EmbeddingModelSpec, EmbeddingModelStatus, Phase
@@ -26,6 +28,7 @@ from lockstep_operator.api.release import EmbeddingReleaseSpec, EmbeddingRelease
 from lockstep_operator.api.rollout import Promotion, RolloutSpec, Supersede
 from lockstep_operator.api.traffic import RouterName
 from lockstep_operator.decide.vocabulary.reasons import Outcome, Reason
+from lockstep_operator.runtime import drift_metrics
 from lockstep_operator.runtime import metrics as operator_metrics
 from lockstep_trainer.commands.arguments import parser as trainer_parser
 from tests.unit import documents
@@ -45,19 +48,26 @@ HOUSE = {page: (ROOT / page).read_text() for page in ("docs/architecture.md", "C
 OPERATOR = ROOT / "operator/lockstep_operator"
 SAID_TO_LACK = {"docs/architecture.md": set(), "CONTRIBUTING.md": {"conftest.py"}}
 BASES = (ROOT, OPERATOR, OPERATOR / "decide", ROOT / "tests/unit")
-SPECS = (EmbeddingModelSpec, VectorIndexSpec, EmbeddingReleaseSpec)
-STATUSES = (EmbeddingModelStatus, VectorIndexStatus, EmbeddingReleaseStatus)
+SPECS = (EmbeddingModelSpec, VectorIndexSpec, EmbeddingReleaseSpec, DriftPolicySpec)
+STATUSES = (EmbeddingModelStatus, VectorIndexStatus, EmbeddingReleaseStatus, DriftPolicyStatus)
 CONDITIONS = {"Ready", "Reconciling", "Stalled", "Serving", "Paired", "GatesPassed", "IndexFresh"}
-KINDS = {"EmbeddingModel", "VectorIndex", "EmbeddingRelease"}
+CONDITIONS |= {"NoDrift", "BaselineCalibrated"}
+KINDS = {"EmbeddingModel", "VectorIndex", "EmbeddingRelease", "DriftPolicy"}
 WORDS = {
     str(word)
     for words in (Reason, Outcome, Stage, Phase, GateType, Verdict, OnInconclusive)
     for word in words
 }
 WORDS |= {str(word) for words in (Promotion, RouterName, Supersede) for word in words}
+WORDS |= {str(word) for words in (State, Deed, Trigger, Approval) for word in words}
 WORDS |= {code.name.title().replace("_", "") for code in ExitCode} | CONDITIONS | KINDS
 OF_OTHERS = {"Kustomization"}
-OURS = dict(zip(sorted(KINDS), (SPECS[0], SPECS[2], SPECS[1]), strict=True))
+OURS = {
+    "EmbeddingModel": EmbeddingModelSpec,
+    "VectorIndex": VectorIndexSpec,
+    "EmbeddingRelease": EmbeddingReleaseSpec,
+    "DriftPolicy": DriftPolicySpec,
+}
 ANYWHERE = contracts((*SPECS, *STATUSES, ModelManifest))
 VALUES = yaml.safe_load((ROOT / "charts/lockstep/values.yaml").read_text())
 # Fields of other kinds, which pages name beside ours, and files that programs write or read.
@@ -238,8 +248,9 @@ def test_labels_annotations_metrics_and_variables_exist(page: str) -> None:
         for family in operator_metrics.REGISTRY.collect()
         for name in (family.name, f"{family.name}_total")
     }
+    series |= {row.name for row in drift_metrics.ROWS}
     packages = {path.name for path in ROOT.glob("*/lockstep_*")} | {"lockstep_dev_model"}
-    assert set(re.findall(r"\blockstep_[a-z_]+", text)) <= series | packages
+    assert set(re.findall(r"\blockstep_[a-z0-9_]+", text)) <= series | packages
     code = "".join(path.read_text() for path in ROOT.glob("*/lockstep_*/**/*.py"))
     for variable in re.findall(r"\b(?:LOCKSTEP|DEVCLUSTER)_[A-Z_]+", text):
         sources = code if variable.startswith("LOCKSTEP") else DEVCLUSTER
@@ -293,7 +304,7 @@ def test_examples_of_the_plugin_are_ones_that_it_takes() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_annotations_links_and_files_that_are_named_exist(page: str) -> None:
     text = PAGES[page]
-    known = {str(verb) for verb in Verb} | {"release", "v1alpha1"}
+    known = {str(verb) for verb in Verb} | {"release", "rebaseline", "approve", "v1alpha1"}
     assert set(re.findall(r"lockstep\.dev/([a-z0-9]+)", text)) <= known
     for link in re.findall(r"\]\(([^)#:]+)\)", text):
         assert ((DOCS / page).parent / link).exists(), link

@@ -26,6 +26,8 @@ SHOWN_ELSEWHERE = {
     "gates/verdicts": "gates/test_recall.py",
     "gates/shares": "gates/test_latency.py",
     "jobs/attempts": "lives/test_edges_of_jobs.py",
+    "policies/drift_lines": "policies/test_drift_policy.py",
+    "policies/drift_watches": "policies/test_drift_policy.py",
     "releases/model": "lives/test_edges_of_other_specs.py",
     "releases/wanted": "lives/test_edges_of_other_specs.py",
     "releases/retention": "lives/test_edges_of_people.py",
@@ -35,6 +37,7 @@ SHOWN_ELSEWHERE = {
     "stages/ending": "lives/test_edges_of_people.py",
     "stages/returning": "lives/test_edges_of_rollbacks.py",
     "stages/watched": "lives/test_after_promotion.py",
+    "status/drift_policy_status": "policies/test_drift_policy.py",
     "status/release_status": "status/test_summary.py",
     "status/sentences": "status/test_summary.py",
     "status/stored": "lives/test_lost_artifacts.py",
@@ -44,6 +47,7 @@ SHOWN_ELSEWHERE = {
     "traffic/traffic": "lives/test_edges_of_the_canary.py",
     "vocabulary/formatting": "status/test_summary.py",
     "workloads/capacity": "lives/test_autoscaling.py",
+    "workloads/drift_deeds": "policies/test_drift_policy.py",
 }
 
 # Whole lives of releases, the page of the state machine, all builders: no single module is theirs.

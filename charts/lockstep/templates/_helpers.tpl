@@ -76,7 +76,7 @@ annotations:
 
 {{/* Kinds that people write, and those of them that they scale; releases are the operator's own. */}}
 {{- define "lockstep.kindsOfPeople" -}}
-embeddingmodels, vectorindexes
+embeddingmodels, vectorindexes, driftpolicies
 {{- end }}
 {{- define "lockstep.scalesOfPeople" -}}
 embeddingmodels/scale, vectorindexes/scale
@@ -85,18 +85,18 @@ embeddingmodels/scale, vectorindexes/scale
 {{/* What the operator may do where it watches. No Secret, no exec, and never a spec of the user's. */}}
 {{- define "lockstep.operatorRules" -}}
 - apiGroups: [lockstep.dev]
-  resources: [embeddingmodels, vectorindexes]
+  resources: [embeddingmodels, vectorindexes, driftpolicies]
   verbs: [get, list, watch]
 - apiGroups: [lockstep.dev]
   resources: [embeddingreleases]
   # Its spec is immutable: `patch` restores a label that was removed by hand, and nothing else.
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [lockstep.dev]
-  resources: [embeddingmodels/status, vectorindexes/status, embeddingreleases/status]
+  resources: [embeddingmodels/status, vectorindexes/status, embeddingreleases/status, driftpolicies/status]
   verbs: [patch]
 - apiGroups: [lockstep.dev]
   # blockOwnerDeletion asks for it where OwnerReferencesPermissionEnforcement is on.
-  resources: [embeddingmodels/finalizers, embeddingreleases/finalizers]
+  resources: [embeddingmodels/finalizers, embeddingreleases/finalizers, driftpolicies/finalizers]
   verbs: [update]
 - apiGroups: [batch]
   resources: [jobs]
@@ -121,6 +121,10 @@ embeddingmodels/scale, vectorindexes/scale
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+- apiGroups: [""]
+  # What a drift policy has learned: read and written by its name, never listed.
+  resources: [configmaps]
+  verbs: [create, get, patch]
 - apiGroups: [""]
   # Its own, and what the cluster says about Jobs and pods that do not start.
   resources: [events]

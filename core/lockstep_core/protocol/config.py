@@ -33,6 +33,8 @@ class TrainConfig(JobConfig):
 
     training: TrainingSpec
     stable_artifact_digest: Sha256 | None = None
+    known_data: Sha256 | None = None
+    """Digest of a data set that is no news: the training ends as NothingNew where it finds it."""
 
 
 class ImportConfig(JobConfig):

@@ -9,26 +9,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
 from lockstep_core.protocol.base import rule
 from lockstep_core.protocol.labels import GROUP
+from lockstep_operator.api.definition import Column, Kind, definition
+from lockstep_operator.api.drift_policy import DriftPolicySpec, DriftPolicyStatus
 from lockstep_operator.api.index import VectorIndexSpec, VectorIndexStatus
 from lockstep_operator.api.kinds import (
+    DRIFT_POLICY,
     EMBEDDING_MODEL,
     EMBEDDING_RELEASE,
     VECTOR_INDEX,
-    ResourceKind,
 )
 from lockstep_operator.api.model import EmbeddingModelSpec, EmbeddingModelStatus
-from lockstep_operator.api.objects import VERSION
 from lockstep_operator.api.release import EmbeddingReleaseSpec, EmbeddingReleaseStatus
-from lockstep_operator.api.schema import Schema, UnsupportedSchema, structural, unbounded
 
 DIRECTORY = Path("crds")
 CHART_DIRECTORY = Path("charts/lockstep/templates/crds")
@@ -61,44 +58,7 @@ _MODEL_NAME_RULES = (
 )
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of `kubectl get`; `wide` shows it with `-o wide` alone."""
-
-    name: str
-    path: str
-    type: str = "string"
-    wide: bool = False
-
-    def to_wire(self) -> dict[str, Any]:
-        column: dict[str, Any] = {"name": self.name, "type": self.type, "jsonPath": self.path}
-        return {**column, "priority": 1} if self.wide else column
-
-
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One of our kinds, as it is defined to the API server."""
-
-    resource: ResourceKind
-    short: str
-    description: str
-    spec: type[BaseModel]
-    status: type[BaseModel]
-    columns: tuple[Column, ...]
-    selectable: tuple[str, ...]
-    replicas: str | None = None
-    rules: tuple[dict[str, str], ...] = ()
-
-    @property
-    def kind(self) -> str:
-        return self.resource.kind
-
-    @property
-    def plural(self) -> str:
-        return self.resource.plural
 
 
 KINDS = (
@@ -165,75 +125,27 @@ KINDS = (
         ),
         selectable=(".spec.model",),
     ),
+    Kind(
+        resource=DRIFT_POLICY,
+        short="drift",
+        description="DriftPolicy says how the live embeddings of an EmbeddingModel are watched, and"
+        " what is done when they drift.",
+        spec=DriftPolicySpec,
+        status=DriftPolicyStatus,
+        columns=(
+            Column("Model", ".spec.targetRef.name"),
+            Column("State", ".status.state"),
+            Column("Release", ".status.release"),
+            Column("MMD", ".status.value"),
+            Column("Tolerance", ".status.tolerance"),
+            Column("Request", ".status.request.id"),
+            Column("Message", ".status.message"),
+            _AGE,
+        ),
+        selectable=(".spec.targetRef.name",),
+        rules=_NAME_RULES,
+    ),
 )
-
-
-def definition(kind: Kind) -> dict[str, Any]:
-    """The CustomResourceDefinition of one kind; raises UnsupportedSchema on an unbounded field."""
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {
-                "kind": kind.kind,
-                "listKind": f"{kind.kind}List",
-                "plural": kind.plural,
-                "singular": kind.kind.lower(),
-                "shortNames": [kind.short],
-                "categories": ["lockstep"],
-            },
-            "versions": [
-                {
-                    "name": VERSION,
-                    "served": True,
-                    "storage": True,
-                    "subresources": _subresources(kind),
-                    "selectableFields": [{"jsonPath": path} for path in kind.selectable],
-                    "additionalPrinterColumns": [column.to_wire() for column in kind.columns],
-                    "schema": {"openAPIV3Schema": _schema(kind)},
-                }
-            ],
-        },
-    }
-
-
-def _subresources(kind: Kind) -> dict[str, Any]:
-    if kind.replicas is None:
-        return {"status": {}}
-    return {
-        "status": {},
-        "scale": {
-            "specReplicasPath": kind.replicas,
-            "statusReplicasPath": ".status.replicas",
-            "labelSelectorPath": ".status.selector",
-        },
-    }
-
-
-def _schema(kind: Kind) -> Schema:
-    spec, status = structural(kind.spec), structural(kind.status)
-    if loose := unbounded(spec):
-        raise UnsupportedSchema(f"{kind.kind}.spec needs bounds at {', '.join(loose)}")
-    # Without it, tools that follow kstatus call an object current that nobody has looked at yet.
-    status["default"] = {"observedGeneration": -1}
-    schema: Schema = {
-        "type": "object",
-        "description": kind.description,
-        "required": ["spec"],
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": spec,
-            "status": status,
-        },
-    }
-    if kind.rules:
-        schema["x-kubernetes-validations"] = list(kind.rules)
-    return schema
 
 
 def file_name(kind: Kind) -> str:

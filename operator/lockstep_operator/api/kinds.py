@@ -48,7 +48,8 @@ def _by_name(body: Object) -> str | None:
 
 
 def _by_reference(body: Object) -> str | None:
-    return ((body.get("spec") or {}).get("modelRef") or {}).get("name")
+    spec = body.get("spec") or {}
+    return (spec.get("modelRef") or spec.get("targetRef") or {}).get("name")
 
 
 def _by_field(body: Object) -> str | None:
@@ -161,6 +162,15 @@ EMBEDDING_RELEASE = ResourceKind(
     verbs=READ + WRITE,
     subresources=(_STATUS, _OWNER),
 )
+DRIFT_POLICY = ResourceKind(
+    API_VERSION,
+    "DriftPolicy",
+    "driftpolicies",
+    watch=Watch.ALWAYS,
+    model_of=_by_reference,
+    verbs=READ,
+    subresources=(_STATUS, _OWNER),
+)
 # Jobs are evidence: `decide.releases.retention` says of each when it goes.
 JOB = _child("batch/v1", "Job", "jobs")
 POD = ResourceKind("v1", "Pod", "pods", MODEL, Watch.ALWAYS, verbs=("list", "watch"))
@@ -176,6 +186,8 @@ GATEWAY = ResourceKind(_GATEWAY_API, "Gateway", "gateways", verbs=("get",))
 GATEWAY_CLASS = ResourceKind(
     _GATEWAY_API, "GatewayClass", "gatewayclasses", verbs=("get",), scope=Scope.CLUSTER
 )
+# What a drift policy has learned, owned by it and found by its name: never listed, never watched.
+CONFIG_MAP = ResourceKind("v1", "ConfigMap", "configmaps", verbs=("create", "get", "patch"))
 # Of the core group: events.k8s.io/v1 is the same object, and refuses the older fields that
 # `kubectl describe` and `--sort-by=.lastTimestamp` read.
 EVENT = ResourceKind("v1", "Event", "events", verbs=("list", "create"))
@@ -188,6 +200,7 @@ KINDS = (
     EMBEDDING_MODEL,
     VECTOR_INDEX,
     EMBEDDING_RELEASE,
+    DRIFT_POLICY,
     JOB,
     POD,
     DEPLOYMENT,
@@ -196,6 +209,7 @@ KINDS = (
     HTTP_ROUTE,
     GATEWAY,
     GATEWAY_CLASS,
+    CONFIG_MAP,
     EVENT,
     LEASE,
 )

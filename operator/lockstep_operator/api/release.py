@@ -32,6 +32,7 @@ class Cause(StrEnum):
     INDEX_CHANGED = "IndexChanged"
     STORE_CHANGED = "StoreChanged"
     ARTIFACTS_DAMAGED = "ArtifactsDamaged"
+    DRIFT = "Drift"
 
 
 Hash = Annotated[str, StringConstraints(min_length=1, max_length=128)]
@@ -51,6 +52,19 @@ class ReusedModel(Contract):
 
     release: ReleaseName
     training: TrainingFacts
+
+
+class DriftOrigin(Contract):
+    """The request of a DriftPolicy that a release was made for: what it was asked is done once."""
+
+    policy: KindName
+    request: Annotated[str, StringConstraints(max_length=64)]
+    approved_by: str | None = Field(default=None, max_length=256)
+    known_data: Sha256 | None = Field(
+        default=None,
+        description="Digest of the data set that the serving release was measured on: the training"
+        " ends as NothingNew where it finds the same one.",
+    )
 
 
 class Images(Contract):
@@ -84,6 +98,7 @@ class EmbeddingReleaseSpec(Contract):
     artifact: ArtifactSource | None = None
     evaluation: EvaluationSpec | None = None
     reuse: ReusedModel | None = None
+    drift: DriftOrigin | None = None
     indexes: list[FrozenIndex] = Field(default_factory=list, max_length=32)
     default_index: KindName | None = Field(
         default=None,

@@ -11,6 +11,7 @@ from lockstep_operator.decide.context.pauses import update_pause
 from lockstep_operator.decide.context.plan import Plan, StatusWrite
 from lockstep_operator.decide.policies.rules import plan_policies
 from lockstep_operator.decide.releases.checks import plan_checks, read_checks
+from lockstep_operator.decide.releases.drift_requests import answer_drift
 from lockstep_operator.decide.releases.model import follow
 from lockstep_operator.decide.releases.retention import plan_removals, retain_replaced, retire
 from lockstep_operator.decide.releases.verbs import handle_verbs
@@ -68,7 +69,7 @@ def _move_records(context: ReconcileContext) -> Object | None:
     """
     read_checks(context)
     handle_verbs(context)
-    to_create = follow(context)
+    to_create = follow(context) or answer_drift(context)
     if to_create is not None and not context.changed():
         return to_create
     retain_replaced(context)  # left over by a crash between the two writes of a switch
@@ -128,6 +129,7 @@ def _plan(context: ReconcileContext) -> Plan:
         projections=_written([*_projections(shown), *project_policies(shown)]),
         events=tuple(context.events),
         measure=tuple(context.measure),
+        watch=tuple(context.watch),
         look_again_after=context.look_again_after,
     )
 

@@ -55,6 +55,7 @@ def train_config(inputs: JobInputs) -> TrainConfig:
         artifacts=release.spec.artifacts,
         training=training_of(inputs),
         stable_artifact_digest=_comparable(inputs.stable, release),
+        known_data=release.spec.drift.known_data if release.spec.drift is not None else None,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import signal
+import time
 from typing import Any
 
 from lockstep_operator.api.kinds import ResourceKind
@@ -16,11 +17,13 @@ from lockstep_operator.runtime.applier import Applier
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.client import Api, connect
 from lockstep_operator.runtime.config import Config
+from lockstep_operator.runtime.drift_watching import DriftWatcher
 from lockstep_operator.runtime.events import Recorder
 from lockstep_operator.runtime.gateways import Gateways
 from lockstep_operator.runtime.heartbeat import Heartbeat
 from lockstep_operator.runtime.leader import Leader, LeaseTimes
 from lockstep_operator.runtime.measuring import Measurer
+from lockstep_operator.runtime.monitors import Monitors
 from lockstep_operator.runtime.optional import OptionalKinds
 from lockstep_operator.runtime.probing import Prober
 from lockstep_operator.runtime.queue import WorkQueue
@@ -46,6 +49,7 @@ class Operator:
         self._tasks: list[asyncio.Task[None]] = []
         self._api: Api | None = None
         self._measurer: Measurer | None = None
+        self._watcher: DriftWatcher | None = None
         self.synced = False
 
     def __copy__(self) -> Operator:
@@ -76,7 +80,8 @@ class Operator:
         # After their owners, as all children.
         await optional.load()
         self._measurer = Measurer(Prober(), wake=self._queue.add, now=utc_now)
-        reconciler = self._reconciler(self._api, self._measurer)
+        self._watcher = DriftWatcher(self._api, Monitors(), wake=self._queue.add, unix=time.time)
+        reconciler = self._reconciler(self._api, self._measurer, self._watcher)
         self._tasks += start_workers(reconciler, count=self._config.workers)
         self._spawn(synchroniser.run(), "resync")
         self._spawn(optional.run(), "optional kinds")
@@ -86,13 +91,14 @@ class Operator:
             # SIGTERM came before kopf's own handlers were in place: tell kopf now.
             signal.raise_signal(signal.SIGTERM)
 
-    def _reconciler(self, api: Api, measurer: Measurer) -> Reconciler:
+    def _reconciler(self, api: Api, measurer: Measurer, watcher: DriftWatcher) -> Reconciler:
         recorder = Recorder(api, instance=self._config.pod_name)
         return Reconciler(
             queue=self._queue,
             cache=self._cache,
             applier=Applier(api, self._cache, recorder),
             measurer=measurer,
+            watcher=watcher,
             decide=decide,
             settings=self._config.settings,
             gateways=Gateways(api),
@@ -119,6 +125,8 @@ class Operator:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._measurer is not None:
             await self._measurer.close()
+        if self._watcher is not None:
+            await self._watcher.close()
         self._heartbeat.stop()
         if self._api is not None:
             await self._api.close()

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from lockstep_core.protocol.labels import APPROVE
 from lockstep_operator.api import kinds
 from lockstep_operator.api.kinds import ResourceKind
 from lockstep_operator.api.objects import Object
@@ -27,6 +28,8 @@ _POD_SPEC_FIELDS = ("nodeName", "schedulingGates", "restartPolicy")
 def slim(kind: ResourceKind, body: Object) -> Object:
     """The object without what no decision reads: managed fields, kubectl's copy, pod details."""
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
+    if kind is kinds.DRIFT_POLICY:
+        metadata["managedFields"] = _of_approval(body["metadata"].get("managedFields") or [])
     if _LAST_APPLIED in (metadata.get("annotations") or {}):
         kept = {k: v for k, v in metadata["annotations"].items() if k != _LAST_APPLIED}
         metadata["annotations"] = kept
@@ -45,6 +48,17 @@ def slim(kind: ResourceKind, body: Object) -> Object:
             for container in spec.get("containers", [])
         ]
     return slimmed
+
+
+def _of_approval(fields: list[Object]) -> list[Object]:
+    """Who manages the annotation by which a request is approved: all that is read of them."""
+    kept = []
+    for entry in fields:
+        annotations = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations")
+        if f"f:{APPROVE}" in (annotations or {}):
+            named: Object = {"f:metadata": {"f:annotations": {f"f:{APPROVE}": {}}}}
+            kept.append({"manager": entry.get("manager"), "fieldsV1": named})
+    return kept
 
 
 def model_of(kind: ResourceKind, body: Object) -> str | None:
@@ -91,6 +105,10 @@ class Cache:
         names = self._aggregates[key].get(kind.kind, set())
         store = self._objects[kind.kind]
         return tuple(store[Key(key.namespace, name)] for name in sorted(names))
+
+    def all_of(self, kind: ResourceKind) -> Iterable[Object]:
+        """The objects of one kind, of all models."""
+        return self._objects[kind.kind].values()
 
     def models(self) -> tuple[Key, ...]:
         """All keys with at least one object."""

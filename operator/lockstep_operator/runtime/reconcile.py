@@ -15,6 +15,8 @@ from lockstep_operator.decide.snapshot.observed import Observed, Refusal, Settin
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.applier import Applier, Outcome
 from lockstep_operator.runtime.cache import Cache
+from lockstep_operator.runtime.drift_limit import DriftLimit
+from lockstep_operator.runtime.drift_watching import DriftWatcher
 from lockstep_operator.runtime.errors import ApiError, Conflict, NotLeading, Unavailable
 from lockstep_operator.runtime.gateways import Gateways
 from lockstep_operator.runtime.measuring import Measurer
@@ -47,6 +49,7 @@ class Reconciler:
         cache: Cache,
         applier: Applier,
         measurer: Measurer,
+        watcher: DriftWatcher | None = None,
         decide: Decide,
         settings: Settings,
         gateways: Gateways | None = None,
@@ -57,6 +60,8 @@ class Reconciler:
         self._cache = cache
         self._applier = applier
         self._measurer = measurer
+        self._watcher = watcher
+        self._drift_limit = DriftLimit(cache, now)
         self._decide = decide
         self._settings = settings
         self._gateways = gateways
@@ -78,6 +83,7 @@ class Reconciler:
             ),
             refusals=self._refusals.get(key, ()),
             measurements=self._measurer.series(key),
+            drift=self._watcher.reports(key) if self._watcher is not None else {},
         )
 
     async def work(self) -> None:
@@ -99,8 +105,11 @@ class Reconciler:
         try:
             observed = await self._with_gateways(self.gather(key))
             observed = await self._with_events(observed)
+            # No other key is decided between the count and what it allows.
+            observed = replace(observed, drift_releases=self._drift_limit.made_for_others(key))
             plan = self._decide(observed, self._settings, self._now())
-            outcome = await self._applier.carry_out(key, plan, observed.refusals)
+            with self._drift_limit.reserved(key, plan):
+                outcome = await self._applier.carry_out(key, plan, observed.refusals)
         except ApiError as error:
             return self._retry(key, error)
         except Exception as error:
@@ -139,6 +148,8 @@ class Reconciler:
 
     def _settle(self, key: Key, observed: Observed, plan: Plan, outcome: Outcome) -> str:
         self._measurer.follow(key, plan.measure)
+        if self._watcher is not None:
+            self._watcher.follow(key, plan.watch)
         if plan.look_again_after is not None:
             # Also beside a refusal: its backoff grows, and a deadline must not wait for it.
             self._queue.add_after(key, plan.look_again_after)

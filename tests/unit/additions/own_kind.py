@@ -197,19 +197,20 @@ ENTRY_ALIAS = ResourceKind(
     beside=(
         instead(
             RIGHTS,
-            "embeddingmodels, vectorindexes",
-            "embeddingmodels, vectorindexes, entryaliases",
+            "embeddingmodels, vectorindexes, driftpolicies\n{{- end }}",
+            "embeddingmodels, vectorindexes, driftpolicies, entryaliases\n{{- end }}",
         ),
         instead(
             RIGHTS,
-            "  resources: [embeddingmodels, vectorindexes]",
-            "  resources: [embeddingmodels, vectorindexes, entryaliases]",
+            "  resources: [embeddingmodels, vectorindexes, driftpolicies]",
+            "  resources: [embeddingmodels, vectorindexes, driftpolicies, entryaliases]",
         ),
         instead(
             RIGHTS,
-            "  resources: [embeddingmodels/status, vectorindexes/status, embeddingreleases/status]",
             "  resources: [embeddingmodels/status, vectorindexes/status, embeddingreleases/status,"
-            " entryaliases/status]",
+            " driftpolicies/status]",
+            "  resources: [embeddingmodels/status, vectorindexes/status, embeddingreleases/status,"
+            " driftpolicies/status, entryaliases/status]",
         ),
     ),
 )

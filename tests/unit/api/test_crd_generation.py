@@ -11,6 +11,7 @@ import yaml
 
 from lockstep_operator.api import crd
 from lockstep_operator.api.crd import KINDS, Kind
+from lockstep_operator.api.drift_policy import DriftPolicySpec, TargetReference
 from lockstep_operator.api.schema import structural, unbounded, walk
 from tests.unit.api.support.statuses import SAMPLES
 from tests.unit.manifests.support import samples
@@ -22,6 +23,7 @@ SPECS = {
     "EmbeddingModel": samples.model().spec.to_wire(),
     "VectorIndex": samples.index().spec.to_wire(),
     "EmbeddingRelease": samples.release().spec.to_wire(),
+    "DriftPolicy": DriftPolicySpec(target_ref=TargetReference(name="glyphs")).to_wire(),
 }
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
@@ -114,3 +116,4 @@ def test_columns_answer_the_one_on_call() -> None:
     ]
     assert columns["VectorIndex"][:4] == ["Model", "Phase", "Release", "Rows"]
     assert columns["EmbeddingRelease"][:4] == ["Model", "Stage", "Space", "Cause"]
+    assert columns["DriftPolicy"][:5] == ["Model", "State", "Release", "MMD", "Tolerance"]

@@ -10,6 +10,7 @@ import yaml
 
 from lockstep_operator.api.objects import API_VERSION
 from tests.cluster.support.bad_gates import GOOD_CHANGES
+from tests.cluster.support.bad_policies import FINE_POLICIES, GOOD_POLICY, POLICY_RULES
 from tests.cluster.support.bad_specs import BadSpec
 from tests.cluster.support.never_pass import FINE_ALL_THE_SAME, NEVER_PASS
 from tests.cluster.support.specs import GOOD_IMPORT, GOOD_INDEX, GOOD_MODEL, spoiled
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("bad", NEVER_PASS, ids=lambda bad: bad.name)
+@pytest.mark.parametrize("bad", (*NEVER_PASS, *POLICY_RULES), ids=lambda bad: bad.name)
 def test_what_could_never_pass_is_refused(bad: BadSpec) -> None:
     told = refusals(spoiled(bad.good, bad.changes))
     assert any(all(word in one for word in bad.words) for one in told), told
@@ -34,11 +35,16 @@ def test_its_neighbours_are_not(name: str) -> None:
 
 @pytest.mark.parametrize(
     "good",
-    [GOOD_MODEL, GOOD_IMPORT, GOOD_INDEX, spoiled(GOOD_MODEL, GOOD_CHANGES)],
-    ids=["model", "import", "index", "gates"],
+    [GOOD_MODEL, GOOD_IMPORT, GOOD_INDEX, spoiled(GOOD_MODEL, GOOD_CHANGES), GOOD_POLICY],
+    ids=["model", "import", "index", "gates", "policy"],
 )
 def test_what_they_are_made_of_is_fine(good: dict[str, Any]) -> None:
     assert refusals(good) == []
+
+
+@pytest.mark.parametrize("name", FINE_POLICIES)
+def test_policies_that_are_fine(name: str) -> None:
+    assert refusals(spoiled(GOOD_POLICY, FINE_POLICIES[name])) == []
 
 
 def _shipped() -> dict[str, dict[str, Any]]:

@@ -15,6 +15,8 @@ from lupa import lua51
 from lockstep_core.protocol.verbs import Verb, annotation, number_of
 from lockstep_operator.api.model import Phase
 from tests.unit.decide import worlds
+from tests.unit.decide.policies import watched
+from tests.unit.decide.worlds.specs import POLICY
 from tests.unit.gitops.situations import SITUATIONS, model_in, objects_in, world_of
 
 pytestmark = pytest.mark.unit
@@ -245,3 +247,19 @@ def test_resume_takes_the_pause_away_and_nothing_else() -> None:
     model["metadata"]["annotations"]["team"] = "search"
     changed = act("resume", model)
     assert changed["metadata"]["annotations"] == {"team": "search"}
+
+
+def test_a_policy_is_healthy_while_it_learns_and_degraded_while_what_it_watches_drifts() -> None:
+    world = watched.watched()
+    assert health(policy_in(world))[0] == "Healthy"
+    watched.drift(world)
+    status, message = health(policy_in(world))
+    assert status == "Degraded" and "DRIFT" in message
+    watched.quiet(world)
+    assert health(policy_in(world))[0] == "Healthy"
+    watched.change(world, windows=[{"seconds": 7777}])
+    assert health(policy_in(world))[0] == "Degraded"
+
+
+def policy_in(world: worlds.World) -> Any:
+    return world.objects["DriftPolicy", POLICY]

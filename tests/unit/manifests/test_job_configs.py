@@ -13,6 +13,8 @@ from lockstep_core.protocol.config import (
     IndexServerConfig,
     TrainConfig,
 )
+from lockstep_operator.manifests import JobInputs
+from lockstep_operator.manifests.job_configs import train_config
 from tests.unit.manifests.support import samples
 from tests.unit.manifests.support.built import (
     config_of,
@@ -37,6 +39,14 @@ def test_configs_are_the_protocols() -> None:
     assert train.stable_artifact_digest == samples.digest("f")
     assert (build.index, build.space_id) == ("catalogue", samples.SPACE)
     assert server.build_digest == samples.digest("d")
+
+
+def test_a_training_for_drift_is_told_which_data_set_is_no_news() -> None:
+    known = samples.digest("e")
+    drift = {"policy": "watch", "request": "retrain-r1-7", "knownData": known}
+    for spec, told in (({"drift": drift}, known), ({}, None)):
+        inputs = JobInputs(samples.model(), samples.release(2, **spec), 1)
+        assert train_config(inputs).known_data == told
 
 
 def test_an_import_is_measured_on_its_own_set_and_others_cannot_be() -> None:

@@ -40,6 +40,7 @@ def test_the_environment_and_flags_make_a_config() -> None:
         ([*IMAGES, "--health-port", "eighty"], "--health-port"),
         ([*IMAGES, "--health-port", "70000"], "out of range"),
         ([*IMAGES, "--lease-seconds", "1"], "--lease-seconds"),
+        ([*IMAGES, "--drift-releases-per-hour", "-1"], "--drift-releases-per-hour"),
         ([*IMAGES, "--log-level", "loud"], "--log-level"),
         ([*IMAGES, "--log-format", "xml"], "--log-format"),
     ],

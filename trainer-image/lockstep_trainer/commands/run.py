@@ -21,6 +21,7 @@ from lockstep_core.protocol.training import TrainingSpec
 from lockstep_trainer.artifact.export import Exported, export
 from lockstep_trainer.artifact.manifest import describe
 from lockstep_trainer.artifact.watching import add_watching, embeddings_in_service
+from lockstep_trainer.commands.news import check_news
 from lockstep_trainer.distributed.joining import dismiss, join, limit_threads
 from lockstep_trainer.distributed.ranks import Rank
 from lockstep_trainer.evaluation import Floats
@@ -104,6 +105,7 @@ def _validated(
     data = prepare(config.training, store, workdir, config.artifacts)
     for warning in data.warnings:
         reporter.warn(warning)
+    check_news(config, data)
     return data
 
 

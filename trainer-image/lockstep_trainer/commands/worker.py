@@ -57,6 +57,7 @@ def _own(failure: JobFailure, rank: Rank) -> JobFailure:
 
 def _assist(rank: Rank, config: TrainConfig, store: ArtifactStore, stopping: Stopping) -> None:
     # torch takes seconds to import: signals are heard before.
+    from lockstep_trainer.commands.news import check_news
     from lockstep_trainer.commands.run import fresh_network
     from lockstep_trainer.distributed.joining import join, limit_threads
     from lockstep_trainer.runtime.devices import choose_device
@@ -68,6 +69,7 @@ def _assist(rank: Rank, config: TrainConfig, store: ArtifactStore, stopping: Sto
     spec = config.training
     with tempfile.TemporaryDirectory(prefix="lockstep-train-") as folder:
         data = prepare(spec, store, Path(folder), config.artifacts)
+        check_news(config, data)
         network = fresh_network(spec, data)
         group = join(rank, config, data)
         device = choose_device()

@@ -14,6 +14,7 @@ from lockstep_operator.decide.context.plan import Event, EventType, Reference
 from lockstep_operator.decide.context.traffic import Traffic
 from lockstep_operator.decide.context.transitions import Note
 from lockstep_operator.decide.snapshot.desired import Desired, desired_state
+from lockstep_operator.decide.snapshot.drift import DriftWatch
 from lockstep_operator.decide.snapshot.measurements import MeasureRequest
 from lockstep_operator.decide.snapshot.snapshot import Problem, Snapshot
 from lockstep_operator.decide.stage_table import facts_of
@@ -40,6 +41,7 @@ class ReconcileContext:
         self.delete: list[Reference] = []
         self.events: list[Event] = []
         self.measure: list[MeasureRequest] = []
+        self.watch: list[DriftWatch] = []
         self.handled: dict[str, HandledVerb] = {
             entry.verb: entry for entry in snapshot.model.status.last_handled or ()
         }
@@ -177,9 +179,12 @@ class ReconcileContext:
 
     # -- everything else
 
-    def event(self, reason: Word, note: str, *, warning: bool = False) -> None:
-        """One Event about the model: `kubectl describe em` is where people look."""
-        about = Reference(API_VERSION, "EmbeddingModel", self.model.name, self.model.uid)
+    def event(
+        self, reason: Word, note: str, *, warning: bool = False, about: Reference | None = None
+    ) -> None:
+        """One Event, about the model where nothing is named: `kubectl describe em` is where people
+        look."""
+        about = about or Reference(API_VERSION, "EmbeddingModel", self.model.name, self.model.uid)
         kind = EventType.WARNING if warning else EventType.NORMAL
         self.events.append(Event(about, kind, reason, note[:1000]))
 

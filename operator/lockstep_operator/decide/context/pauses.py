@@ -6,6 +6,7 @@ from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.release import EmbeddingReleaseStatus, Stage
 from lockstep_operator.decide.context.context import ReconcileContext
+from lockstep_operator.decide.context.drift import holding_policy
 from lockstep_operator.decide.context.transitions import Enter, S, Stay, stay
 from lockstep_operator.decide.vocabulary import clock, hints
 from lockstep_operator.decide.vocabulary.hints import Verb, annotation, number_of
@@ -14,8 +15,9 @@ from lockstep_operator.manifests import short_name
 
 
 def is_held(context: ReconcileContext, release: Release) -> bool:
-    """Whether a person holds this candidate before its next stage."""
-    return _held_by_name(context, release) or _held_by_spec(context, release)
+    """Whether a person, or a drift policy, holds this candidate before its next stage."""
+    by_drift = holding_policy(context.snapshot, release) is not None
+    return _held_by_name(context, release) or _held_by_spec(context, release) or by_drift
 
 
 def update_pause(context: ReconcileContext, release: Release) -> None:
@@ -26,7 +28,10 @@ def update_pause(context: ReconcileContext, release: Release) -> None:
     held = is_held(context, release)
     if held and status.paused_at is None:
         pause(context, release.name, Reason.PAUSED)
-        context.event(Reason.PAUSED, f"{short_name(release.name)} is held before its next stage")
+        by = _policy_text(context, release)
+        context.event(
+            Reason.PAUSED, f"{short_name(release.name)} is held before its next stage{by}"
+        )
         if _held_by_name(context, release):
             _record(context, release)
     elif not held and status.pause_reason == Reason.PAUSED:
@@ -79,7 +84,8 @@ def forward(context: ReconcileContext, name: str, stage: S, **record: object) ->
     release = context.release(name)
     if is_held(context, release):
         done = release.status.stage
-        return stay(Reason.PAUSED, f"is done with {done} and held before {stage}")
+        by = _policy_text(context, release)
+        return stay(Reason.PAUSED, f"is done with {done} and held before {stage}{by}")
     context.event(stage, f"{short_name(name)} entered {stage}")
     return Enter(stage, {"last_failure": None, **record})
 
@@ -91,7 +97,20 @@ def how_to_continue(context: ReconcileContext, release: Release) -> str:
         commands.append(hints.let_go(context.model))
     if _held_by_spec(context, release):
         commands.append(hints.unpause(context.model))
+    if policy := holding_policy(context.snapshot, release):
+        stable = context.stable
+        target = f"driftpolicy/{policy.name} -n {context.model.namespace}"
+        if stable is not None:
+            commands.append(f"kubectl annotate {target} {hints.rebaseline(policy, stable.name)}")
     return " && ".join(commands)
+
+
+def _policy_text(context: ReconcileContext, release: Release) -> str:
+    """Who asked, where it is a drift policy."""
+    policy = holding_policy(context.snapshot, release)
+    if policy is None:
+        return ""
+    return f" by DriftPolicy {policy.name}, while the embeddings drift ({policy.status.pauses})"
 
 
 def _held_by_name(context: ReconcileContext, release: Release) -> bool:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from lockstep_operator.api.objects import Object
+from lockstep_operator.decide.snapshot.drift import DriftWatch
 from lockstep_operator.decide.snapshot.measurements import MeasureRequest
 
 
@@ -62,7 +63,7 @@ class Plan:
        was refused, where the plan knew of it: then they report it.
     7. `events`, only after the writes succeeded.
 
-    `measure` writes nothing: what it asks for is measured beside everything else.
+    `measure` and `watch` write nothing: what they ask for is measured beside everything else.
     """
 
     releases: tuple[Object, ...] = ()
@@ -73,4 +74,5 @@ class Plan:
     projections: tuple[StatusWrite, ...] = ()
     events: tuple[Event, ...] = ()
     measure: tuple[MeasureRequest, ...] = ()
+    watch: tuple[DriftWatch, ...] = ()
     look_again_after: float | None = None

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
-from lockstep_operator.api.release import Cause, EmbeddingReleaseSpec, ReusedModel, Stage
+from lockstep_operator.api.release import (
+    Cause,
+    DriftOrigin,
+    EmbeddingReleaseSpec,
+    ReusedModel,
+    Stage,
+)
 from lockstep_operator.api.rollout import Supersede
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.transitions import End
@@ -128,11 +134,23 @@ def _next_release(context: ReconcileContext, desired: Desired) -> Object | None:
         short = short_name(newest.name)
         context.change_waits = f"the indexes changed, but the model of {short} failed"
         return None
+    return make_release(context, desired, cause=_cause(context, desired), source=source)
+
+
+def make_release(
+    context: ReconcileContext,
+    desired: Desired,
+    *,
+    cause: Cause,
+    source: Release | None,
+    drift: DriftOrigin | None = None,
+) -> Object:
+    """The next release of what is asked. `source`: its model is taken over, not trained."""
     model, number = context.model, context.snapshot.next_number
     spec = EmbeddingReleaseSpec(
         model=model.name,
         number=number,
-        cause=_cause(context, desired),
+        cause=cause,
         space_hash=desired.space_hash,
         index_hash=desired.index_hash,
         artifacts=desired.artifacts,
@@ -140,6 +158,7 @@ def _next_release(context: ReconcileContext, desired: Desired) -> Object | None:
         artifact=desired.artifact,
         evaluation=desired.evaluation,
         reuse=_reuse(source),
+        drift=drift,
         indexes=list(desired.indexes),
         default_index=_default_index(context, desired),
         images=context.snapshot.settings.images,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lockstep_core.protocol.drift import DriftReport
 from lockstep_operator.api.kinds import (
     AGGREGATE,
     EMBEDDING_RELEASE,
@@ -27,6 +28,8 @@ class Settings:
 
     images: Images
     image_pull_secrets: tuple[str, ...] = ()
+    drift_releases_per_hour: int = 4
+    """Of all models together: what drift may ask for is bounded, whatever is seen."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ class Observed:
     `served` are the kinds that a cluster may lack and this one has. `gateways` are those that the
     model names, where its steps mirror. `refusals` are what the applier could not carry out in its
     last try. `measurements` are what was measured so far of what plans asked for. `events` are
-    about what does not start (`decide.jobs.unstarted`), where they could be read.
+    about what does not start (`decide.jobs.unstarted`), where they could be read. `drift` is what
+    was seen for each DriftPolicy, by its uid. `drift_releases` are those that were made for drift
+    within the last hour, of all models.
     """
 
     namespace: str
@@ -93,6 +98,8 @@ class Observed:
     refusals: tuple[Refusal, ...] = field(default=())
     measurements: Mapping[SeriesKey, Series] = field(default_factory=dict)
     events: SeenEvents = field(default_factory=dict)
+    drift: Mapping[str, DriftReport] = field(default_factory=dict)
+    drift_releases: int = 0
 
     def of(self, kind: str) -> tuple[Object, ...]:
         """The objects of one kind. Raises KeyError for one that no pass observes."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 from lockstep_core.protocol import labels
+from lockstep_core.protocol.labels import APPROVE, REBASELINE
 from lockstep_core.protocol.verbs import Verb as Verb
 from lockstep_core.protocol.verbs import annotation as annotation
 from lockstep_core.protocol.verbs import fresh_token
 from lockstep_core.protocol.verbs import number_of as number_of
+from lockstep_operator.api.drift_policy import DriftPolicy
 from lockstep_operator.api.objects import Model
 from lockstep_operator.manifests import short_name
 from lockstep_operator.manifests.metadata import owned_by_model
@@ -20,6 +22,18 @@ def ask(model: Model, verb: Verb, release: str) -> str:
     used.append(model.annotations.get(annotation(verb), ""))
     token = fresh_token(short_name(release), used)
     return _annotate(model, f"--overwrite {annotation(verb)}={token}")
+
+
+def rebaseline(policy: DriftPolicy, release: str) -> str:
+    """What asks a drift policy to learn anew what a release meets."""
+    used = (policy.annotations.get(REBASELINE, ""), policy.status.rebaselined or "")
+    return f"--overwrite {REBASELINE}={fresh_token(short_name(release), used)}"
+
+
+def approve(policy: DriftPolicy, request: str) -> str:
+    """The kubectl command that lets a request of a drift policy happen."""
+    target = f"driftpolicy/{policy.name} -n {policy.namespace}"
+    return f"kubectl annotate {target} --overwrite {APPROVE}={request}"
 
 
 def let_go(model: Model) -> str:

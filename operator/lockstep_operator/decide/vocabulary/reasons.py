@@ -100,6 +100,17 @@ class Reason(StrEnum):
     INDEX_CHANGED = "IndexChanged"
     INDEX_DELETED = "IndexDeleted"
 
+    # Drift.
+    UNMONITORED = "Unmonitored"  # nothing is watched; the message says what is missing
+    NO_DATA = "NoData"  # too little traffic, or no monitor answers
+    LEARNING = "Learning"  # the baseline is being learned
+    QUIET = "Quiet"
+    DRIFTING = "Drifting"
+    BASELINE_NOT_BLOCK_CALIBRATED = "BaselineNotBlockCalibrated"  # `tolerance: Auto` has no ground
+    WAITING_FOR_APPROVAL = "WaitingForApproval"
+    ACTION_APPROVED = "ActionApproved"  # Event only
+    ACTION_ENDED = "ActionEnded"  # Event only
+
     # Verbs.
     VERB_REFUSED = "VerbRefused"
     ROLLBACK_REQUESTED = "RollbackRequested"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lockstep_operator.api.drift_policy import DriftPolicyStatus
 from lockstep_operator.api.index import VectorIndexStatus
 from lockstep_operator.api.model import EmbeddingModelStatus
 from lockstep_operator.api.release import EmbeddingReleaseStatus
@@ -185,8 +186,46 @@ RELEASE = EmbeddingReleaseStatus.model_validate(
     }
 )
 
+DRIFT = DriftPolicyStatus.model_validate(
+    {
+        "observedGeneration": 1,
+        "phase": "Degraded",
+        "state": "WaitingForApproval",
+        "message": "query drift MMD 0.052 [0.040, 0.059] > 0.030 DRIFT",
+        "release": "glyphs-r2",
+        "value": "0.052",
+        "tolerance": "0.030",
+        "since": AT,
+        "rebaselined": "r2",
+        "pauses": "Evidence",
+        "request": {
+            "id": "retrain-r2-5899536",
+            "do": "Retrain",
+            "when": "Evidence",
+            "release": "glyphs-r2",
+            "askedAt": AT,
+            "approval": "Human",
+            "approvedBy": "kubectl-annotate",
+            "approvedAt": AT,
+        },
+        "actions": [
+            {
+                "id": "rebuild-r1-5890000",
+                "do": "Rebuild",
+                "at": AT,
+                "approvedBy": "kubectl-annotate",
+                "done": True,
+                "outcome": "r2 is Serving",
+                "release": "glyphs-r2",
+            }
+        ],
+        "conditions": [CONDITION],
+    }
+)
+
 SAMPLES: dict[str, dict[str, Any]] = {
     "EmbeddingModel": MODEL.to_wire(),
     "VectorIndex": INDEX.to_wire(),
     "EmbeddingRelease": RELEASE.to_wire(),
+    "DriftPolicy": DRIFT.to_wire(),
 }

@@ -69,6 +69,7 @@ STARTS = {
     "r2 is judged by its requests": judged,
     "r2 is judged after its promotion": watched,
     "an import": lambda: worlds.World().apply_model(**IMPORTED).apply_index(),
+    "r1 serves with monitors": worlds.monitored,
     "r2 shares the pods": lambda: worlds.canary(replicas=4, at=2, capacity="ResourceAware"),
 }
 
@@ -321,7 +322,56 @@ class Releases(RuleBasedStateMachine):
     def someone_pauses(self, number: int | None) -> None:
         self.world.annotate("pause", None if number is None else f"r{number}")
 
+    # -- drift
+
+    @rule(
+        actions=st.lists(
+            st.sampled_from(["Alert", "Pause", "Rollback", "Retrain", "Rebuild"]), unique=True
+        ),
+        approval=st.sampled_from(["Human", "None"]),
+    )
+    def a_policy_comes_or_changes(self, actions: list[str], approval: str) -> None:
+        at_once = ("Alert", "Pause")
+        rules = [
+            {"when": "Invalid", "do": deed}
+            | ({} if deed in at_once else {"approval": approval, "cooldownSeconds": 600})
+            for deed in actions
+        ]
+        key = "DriftPolicy", worlds.POLICY
+        if key in self.world.objects:
+            self.world.edit(*key, lambda raw: raw["spec"].update(actions=rules))
+        else:
+            self.world.create(worlds.own_object(*key, worlds.policy_spec(actions=rules)))
+
+    @rule()
+    def a_policy_goes(self) -> None:
+        self.world.remove("DriftPolicy", worlds.POLICY)
+
+    @rule(seen=st.booleans(), made=st.integers(min_value=0, max_value=5), tell=st.booleans())
+    def monitors_show_something(self, seen: bool, made: int, tell: bool) -> None:
+        self.world.drift_releases = made
+        worlds.show_drift(self.world, seen=seen)
+
+    @rule(tell=st.booleans())
+    def someone_approves(self, tell: bool) -> None:
+        raw = self.world.objects.get(("DriftPolicy", worlds.POLICY))
+        request = ((raw or {}).get("status") or {}).get("request")
+        if raw is not None and request is not None:
+            annotations = {"annotations": {"lockstep.dev/approve": request["id"]}}
+            self.world.edit(
+                "DriftPolicy",
+                worlds.POLICY,
+                lambda found: found["metadata"].update(annotations),
+                tell=tell,
+            )
+
     # -- promises
+
+    @invariant()
+    def a_request_makes_one_release_at_most(self) -> None:
+        made = [(raw["spec"].get("drift") or {}).get("request") for _, raw in self._releases()]
+        asked = [request for request in made if request is not None]
+        assert len(asked) == len(set(asked)), asked
 
     def _releases(self) -> list[tuple[str, Any]]:
         objects = self.world.objects.items()

@@ -4,6 +4,7 @@ Nothing here is a test. A test begins in a world of `starts`, lets people and co
 reads what became of it by `views`.
 """
 
+from tests.unit.decide.worlds.drifting import monitored, show_drift
 from tests.unit.decide.worlds.manifests import config_text, made_by, served_build, served_space
 from tests.unit.decide.worlds.operator import Conflict, Killed, is_empty
 from tests.unit.decide.worlds.specs import (
@@ -13,10 +14,13 @@ from tests.unit.decide.worlds.specs import (
     MODEL,
     NAMESPACE,
     OWN,
+    POLICY,
     START,
     STEPS,
     index_spec,
     model_spec,
+    own_object,
+    policy_spec,
 )
 from tests.unit.decide.worlds.starts import (
     canary,
@@ -36,6 +40,7 @@ __all__ = [
     "MODEL",
     "NAMESPACE",
     "OWN",
+    "POLICY",
     "START",
     "STEPS",
     "Conflict",
@@ -49,10 +54,14 @@ __all__ = [
     "made_by",
     "measured",
     "model_spec",
+    "monitored",
+    "own_object",
+    "policy_spec",
     "promoted",
     "promoting",
     "second",
     "served_build",
     "served_space",
+    "show_drift",
     "two",
 ]

@@ -25,7 +25,9 @@ GATE = {
 # A gate of live requests.
 ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.05", "minSamples": 100}
 # The kinds whose status the operator writes.
-OWN = ("EmbeddingModel", "VectorIndex", "EmbeddingRelease")
+OWN = ("EmbeddingModel", "VectorIndex", "EmbeddingRelease", "DriftPolicy")
+# As a person writes it who watches the model.
+POLICY = "watch"
 # A canary with a pause that ends by itself, and one that waits for a person.
 STEPS = [
     {"setWeight": 25},
@@ -56,6 +58,10 @@ def index_spec(**changes: Any) -> Object:
         "index": {"type": "HNSW"},
     }
     return spec | changes
+
+
+def policy_spec(**changes: Any) -> Object:
+    return {"targetRef": {"name": MODEL}} | changes
 
 
 def own_object(kind: str, name: str, spec: Object) -> Object:

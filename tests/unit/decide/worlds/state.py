@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 
+from lockstep_core.protocol.drift import DriftReport
 from lockstep_operator.api.objects import Object
 from lockstep_operator.decide.context.plan import Event, Plan
 from lockstep_operator.decide.snapshot.measurements import Series, SeriesKey
@@ -33,6 +34,9 @@ class State:
     measurements: dict[SeriesKey, Series] = field(default_factory=dict)
     # What controllers, the scheduler and kubelets said, by kind and name.
     said: dict[Key, tuple[SeenEvent, ...]] = field(default_factory=dict)
+    # What the monitors show, by the uid of the policy; and releases made for drift, of all models.
+    drift: dict[str, DriftReport] = field(default_factory=dict)
+    drift_releases: int = 0
     events: list[Event] = field(default_factory=list)
     writes: list[str] = field(default_factory=list)
     settings: Settings = SETTINGS

@@ -32,7 +32,7 @@ class Watch(State):
         """A new process lists everything, and remembers no refusal."""
         for key in self.behind():
             self.tell(key)
-        self.refusals, self.measurements = (), {}
+        self.refusals, self.measurements, self.drift = (), {}, {}
 
     def observed(self) -> Observed:
         def all_of(kind: str) -> tuple[Object, ...]:
@@ -49,6 +49,8 @@ class Watch(State):
             gateways=self.gateways,
             refusals=self.refusals,
             measurements=self.measurements,
+            drift=self.drift,
+            drift_releases=self.drift_releases,
         )
         asked = {(subject.kind, subject.name) for subject in unstarted(observed, self.now)}
         events = {about: said for about, said in self.said.items() if about in asked}

@@ -1,0 +1,132 @@
+"""What a DriftPolicy asks of the tracker of `lockstep_core.drift`, and what that reports.
+
+Plain data: decisions read it without numpy. Distances are MMD, from 0 to about 1.4; windows are
+numbered as `protocol.monitoring` says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lockstep_core.protocol.monitoring import TrafficRole
+
+GEOMETRY_STREAK = 3
+"""Windows in a row outside of the band of a shape before that is told."""
+
+
+class BaselineKind(StrEnum):
+    """What live embeddings are compared with."""
+
+    TRAFFIC = "Traffic"
+    HELD_OUT = "HeldOut"
+
+
+class Seen(StrEnum):
+    """What a tracker can see in a window; a policy's actions answer to these words."""
+
+    EVIDENCE = "Evidence"
+    LOWER_BOUND = "LowerBound"
+    GEOMETRY = "Geometry"
+    INVALID = "Invalid"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How a stream is judged.
+
+    `tolerance` None: what the blocks of the baseline differ by. `spans` are lengths in windows, the
+    first of which is judged. `budget_windows` is the number of windows in which one false alarm is
+    borne: the threshold of the evidence. `epoch` names the baseline: another one learns anew.
+    """
+
+    release: str
+    roles: tuple[TrafficRole, ...] = (TrafficRole.QUERY,)
+    baseline: BaselineKind = BaselineKind.TRAFFIC
+    window_seconds: int = 300
+    baseline_windows: int = 24
+    tolerance: float | None = None
+    spans: tuple[int, ...] = (1,)
+    budget_windows: float = 8640.0
+    min_samples: int = 200
+    epoch: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The distance of one span, with its 95 % interval, and the least that the span could have
+    shown."""
+
+    windows: int
+    samples: int
+    value: float
+    lower: float
+    upper: float
+    min_detectable: float
+
+
+@dataclass(frozen=True)
+class OutOfBand:
+    """A shape of the embeddings outside of what the baseline had."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class RoleReport:
+    """What is known of one role after a window.
+
+    `samples` are those of the last window, `invalid` those of it that were no embeddings. While
+    `tolerance` is None the baseline is being learned: `learned` of `needed` windows. `measured` is
+    empty where too few came. `began` is the window in which the evidence began to grow. `trouble`
+    says why no baseline can be had, in words that stay the same.
+    """
+
+    role: TrafficRole
+    samples: int = 0
+    invalid: int = 0
+    learned: int = 0
+    needed: int = 0
+    tolerance: float | None = None
+    block_calibrated: bool = False
+    measured: tuple[Measured, ...] = ()
+    evidence_log10: float = 0.0
+    threshold_log10: float = 0.0
+    out_of_band: tuple[OutOfBand, ...] = ()
+    geometry_streak: int = 0
+    seen: frozenset[Seen] = frozenset()
+    began: int | None = None
+    trouble: str = ""
+
+    @property
+    def judged(self) -> Measured | None:
+        """The first span: what is compared with the tolerance."""
+        return self.measured[0] if self.measured else None
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What is known of a policy after a window.
+
+    `problem` says in words that stay the same why nothing came; without `watchable` nothing can
+    come. `pods` are those that were asked, `answered` those that gave sketches. `note` tells what
+    was left out, or cannot be kept.
+    """
+
+    release: str
+    window: int
+    window_seconds: int
+    roles: tuple[RoleReport, ...] = ()
+    problem: str = ""
+    watchable: bool = True
+    pods: int = 0
+    answered: int = 0
+    note: str = ""
+
+    @property
+    def ends_at(self) -> int:
+        """Unix seconds at which the window ended."""
+        return (self.window + 1) * self.window_seconds

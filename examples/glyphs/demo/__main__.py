@@ -9,13 +9,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from examples.glyphs.demo import explain, page, searches, story, view
+from examples.glyphs.demo import drift, explain, page, searches, story, view
 from examples.glyphs.demo.cluster import (
     CLAIM,
     MODEL,
@@ -24,8 +25,9 @@ from examples.glyphs.demo.cluster import (
     look,
     wait_until_bound,
 )
+from examples.glyphs.demo.curve import Curve
 from examples.glyphs.demo.story import Act
-from examples.glyphs.demo.visits import Visitors, Window
+from examples.glyphs.demo.visits import Counts, Visitors, Window
 from lockstep_core.protocol.datasets import SplitSpec
 from lockstep_kubectl.api import Api
 from lockstep_kubectl.gather import Snapshot
@@ -50,8 +52,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m examples.glyphs.demo",
         description="Installs Lockstep on the dev cluster and releases the glyphs model with its"
-        " index: a first release, a second one by a canary, and a bad one that its gate stops. At"
-        " the end it draws the answers of real searches. It goes on where an earlier run ended.",
+        " index: a first release, a second one by a canary, a bad one that its gate stops, and one"
+        " that drift asks for, when visitors draw what no release has seen. At the end it draws the"
+        " answers of real searches, and the drift. It goes on where an earlier run ended.",
     )
     parser.add_argument("--queries", type=int, default=10, help="characters to search (10)")
     parser.add_argument("--page", type=Path, help="where to write the page (the cache folder)")
@@ -76,7 +79,7 @@ def install(cluster: Cluster, api: Api, console: Console) -> None:
         console.print(f"   claim {CLAIM} is not bound yet: its pod may have to come first")
     cluster.kubectl("apply", "-f", str(MANIFESTS / "dataset.yaml"))
     wait = ("wait", "-n", NAMESPACE, "--for=condition=Complete", "--timeout=5m")
-    cluster.kubectl(*wait, "job/glyphs-dataset")
+    cluster.kubectl(*wait, "job/glyphs-drawings")
 
 
 def ask_for(act: Act, cluster: Cluster, console: Console) -> None:
@@ -92,44 +95,82 @@ def ask_for(act: Act, cluster: Cluster, console: Console) -> None:
     cluster.kubectl(*change, act.patch)
 
 
-def play(
-    acts: Sequence[Act], cluster: Cluster, api: Api, console: Console, window: Window
-) -> dict[str, dict[str, float]]:
-    """Shows each act to its end; the seconds of its stages by release. Visitors search from the
-    moment on when something serves."""
+@dataclass
+class Stage:
+    """Where the acts are played, who visits meanwhile, and what is seen of it."""
+
+    cluster: Cluster
+    api: Api
+    console: Console
+    window: Window
+    leaving: ExitStack
+    visitors: Visitors | None = None
+    drift: drift.Watch | None = None
+
+    def play(self, act: Act) -> dict[str, float]:
+        """Shows an act to its end; the seconds of its stages."""
+        if act is not story.FIRST and self.visitors is None:
+            self.visitors = self._visited_by("visitors")
+            self.visitors.come()
+        snapshot = look(self.api)
+        asked = story.is_asked_for(act, snapshot.releases if snapshot else ())
+        if act.by_drift:
+            self._drift(asked)
+        # The first release's file is applied again where it is on its way: it may say more now.
+        elif act is story.FIRST or not asked:
+            ask_for(act, self.cluster, self.console)
+        beside = self.drift.look if self.drift else lambda: None
+        seen = view.watch(act, self.api, self.visitors, self.console, self.window, beside)
+        ended = look(self.api)
+        if ended is not None:
+            self.console.print(explain.after(act, ended), markup=False, soft_wrap=True)
+        if self.drift is not None:
+            self.console.print(drift.come_back(self.drift), markup=False)
+        return seen.seconds()
+
+    def _visited_by(self, pod: str) -> Visitors:
+        visitors = Visitors(self.cluster, self.api, pod)
+        self.leaving.callback(visitors.go)
+        return visitors
+
+    def _drift(self, asked: bool) -> None:
+        """What leads to the release that drift asks for, unless that was seen before."""
+        self.drift = drift.Watch(self.api, self.console, self._visited_by("new-visitors"))
+        drift.begin(self.cluster, self.console)
+        if asked:
+            self.drift.visitors.come()
+            return
+        drift.take_back(self.cluster, self.console)
+        request = drift.drifts(self.cluster, self.drift, self.console)
+        drift.learn(self.cluster, self.drift, request, self.console)
+
+
+def play(acts: Sequence[Act], stage: Stage) -> dict[str, dict[str, float]]:
+    """Shows each act; the seconds of its stages by release."""
     times: dict[str, dict[str, float]] = {}
-    with ExitStack() as leaving:
-        visitors: Visitors | None = None
-        for act in acts:
-            if act is not story.FIRST and visitors is None:
-                visitors = Visitors(cluster, api)
-                leaving.callback(visitors.go)
-                visitors.come()
-            snapshot = look(api)
-            # The first release's file is applied again where it is on its way: it may say more now.
-            if act is story.FIRST or not story.is_asked_for(
-                act, snapshot.releases if snapshot else ()
-            ):
-                ask_for(act, cluster, console)
-            times[act.name] = view.watch(act, api, visitors, console, window).seconds()
-            ended = look(api)
-            if ended is not None:
-                console.print(explain.after(act, ended), markup=False, soft_wrap=True)
+    for act in acts:
+        times[act.name] = stage.play(act)
+        if act is story.CANARY and story.LEARN in acts:
+            drift.begin(stage.cluster, stage.console)
     return times
 
 
-def search_and_draw(cluster: Cluster, api: Api, snapshot: Snapshot, count: int, path: Path) -> None:
+def search_and_draw(
+    cluster: Cluster, api: Api, snapshot: Snapshot, count: int, path: Path, seen: Curve | None
+) -> None:
     """Asks the entry point and writes the page."""
     split = SplitSpec.model_validate(snapshot.model["spec"]["training"]["data"]["split"])
     release = snapshot.model["status"]["stable"]["release"]
     with tempfile.TemporaryDirectory() as folder:
         glyphs = searches.fetch_glyphs(cluster, release, Path(folder))
     rows = searches.choose_queries(glyphs, split, count, seed=7)
-    path.write_text(page.render(glyphs, searches.ask(api, glyphs, rows)), encoding="utf-8")
+    answers = searches.ask(api, glyphs, rows)
+    path.write_text(page.render(glyphs, answers, seen), encoding="utf-8")
 
 
-def finish(cluster: Cluster, api: Api, arguments: argparse.Namespace, console: Console) -> int:
+def finish(stage: Stage, arguments: argparse.Namespace) -> int:
     """What is there now, the answers as a picture, and what to try next."""
+    cluster, api, console = stage.cluster, stage.api, stage.console
     snapshot = look(api)
     if snapshot is None or not (snapshot.model.get("status") or {}).get("stable"):
         problem = "nothing serves" if snapshot is None else explain.status_of(snapshot)
@@ -145,7 +186,8 @@ def finish(cluster: Cluster, api: Api, arguments: argparse.Namespace, console: C
         crop=console.is_terminal,
     )
     path: Path = arguments.page or cache_folder() / "glyphs.html"
-    search_and_draw(cluster, api, snapshot, arguments.queries, path)
+    seen = stage.drift.curve if stage.drift else None
+    search_and_draw(cluster, api, snapshot, arguments.queries, path, seen)
     console.print(f"The answers, as a picture: {path}", markup=False, soft_wrap=True)
     tools = f"{Path(sys.executable).parent}:{Path(cluster.kubectl_path).parent}"
     commands = explain.what_next(snapshot, cluster.kubeconfig, tools)
@@ -155,27 +197,33 @@ def finish(cluster: Cluster, api: Api, arguments: argparse.Namespace, console: C
 
 def main() -> int:
     arguments = _arguments()
-    console, window = Console(highlight=False), Window()
+    console = Console(highlight=False)
     cluster = Cluster.find()
     api = cluster.api()
     install(cluster, api, console)
     snapshot = look(api)
     model, releases = (snapshot.model, snapshot.releases) if snapshot else (None, ())
-    try:
-        acts = story.acts_left(model, releases, arguments.releases)
-        if snapshot is not None and not acts:
-            console.print("== The releases of the demo are there already\n")
-            console.print(tree(view_of(snapshot), datetime.now(UTC)), crop=False)
-        times = play(acts, cluster, api, console, window)
-    except (view.NotAsExpected, TimeoutError) as error:
-        console.print(f"\n{error}", style="red", markup=False, soft_wrap=True)
-        return 1
+    with ExitStack() as leaving:
+        stage = Stage(cluster, api, console, Window(), leaving)
+        try:
+            acts = story.acts_left(model, releases, arguments.releases)
+            if snapshot is not None and not acts:
+                console.print("== The releases of the demo are there already\n")
+                console.print(tree(view_of(snapshot), datetime.now(UTC)), crop=False)
+            times = play(acts, stage)
+        except (view.NotAsExpected, TimeoutError) as error:
+            console.print(f"\n{error}", style="red", markup=False, soft_wrap=True)
+            return 1
     if arguments.times:
         arguments.times.write_text(json.dumps(times, indent=2))
-    if window.latest.total:
-        console.print(f"\nVisitors: {window.latest.told()}", markup=False)
-    code = finish(cluster, api, arguments, console)
-    return code if window.latest.is_clean else 1
+    latest = stage.window.latest
+    if latest.total:
+        console.print(f"\nVisitors: {latest.told()}", markup=False)
+    new = stage.drift.before if stage.drift else Counts()
+    if new.total:
+        console.print(f"New visitors: {new.told()}", markup=False)
+    code = finish(stage, arguments)
+    return code if latest.is_clean and new.is_clean else 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from string import Template
 
+from examples.glyphs.demo.curve import Curve, draw
 from examples.glyphs.demo.searches import Answer, Glyphs
 
 PAGE = Template("""<!doctype html>
@@ -25,6 +26,12 @@ img { width: 56px; height: 56px; image-rendering: pixelated; background: #000;
   border: 3px solid transparent; border-radius: 4px; display: block; }
 .query { flex: 0 0 9.5rem; overflow-wrap: anywhere; }
 .query img { width: 80px; height: 80px; margin: 0 auto; }
+svg { width: 100%; font: 12px system-ui, sans-serif; } svg text { fill: currentColor; }
+polyline { fill: none; stroke-width: 2; } .grid, .mark { stroke: var(--line); }
+.mark { stroke-dasharray: 3 3; stroke: currentColor; opacity: .5; }
+.right { stroke: var(--good); color: var(--good); } .drift { stroke: #bf5600; color: #bf5600; }
+.bound { stroke: #8b8b8b; color: #8b8b8b; } .bound, polyline.bound { stroke-dasharray: 6 4; }
+b.right, b.drift, b.bound { stroke: none; }
 .same img { border-color: var(--good); } .other img { border-color: var(--bad); }
 </style></head><body>
 <h1>One drawing finds its character in the other fonts</h1>
@@ -36,8 +43,16 @@ the nearest drawings of all $rows in the index, nearest first, with their distan
 <dt>index's space</dt><dd>$index_space</dd>
 <dt>first neighbour right</dt><dd>$right of $asked</dd></dl>
 $answers
+$drift
 </body></html>
 """)
+DRIFT = Template("""<h1>When visitors drew what no release had seen</h1>
+<p>New visitors draw kana. <b class="right">Share of their searches whose nearest drawing is the
+same character</b> (left axis), and <b class="drift">drift of all queries</b>: the distance (MMD)
+from the traffic that the policy learned (right axis), with its <b class="bound">tolerance</b>.
+The drift says so before anybody complains; the release that was trained with their drawings
+brings the answers, and its own traffic becomes what is compared with.</p>
+$curve""")
 
 
 def _figure(glyphs: Glyphs, row: int, kind: str, caption: str) -> str:
@@ -57,8 +72,9 @@ def _answer(glyphs: Glyphs, answer: Answer) -> str:
     return f'<section class="answer">{query}<div class="hits">{hits}</div></section>'
 
 
-def render(glyphs: Glyphs, answers: list[Answer]) -> str:
-    """The page. Takes at least one answer."""
+def render(glyphs: Glyphs, answers: list[Answer], curve: Curve | None = None) -> str:
+    """The page. Takes at least one answer. The curve is that of drift, where it was seen."""
+    drift = DRIFT.substitute(curve=draw(curve)) if curve is not None and curve.tells else ""
     first = answers[0]
     return PAGE.substitute(
         release=escape(first.release),
@@ -68,4 +84,5 @@ def render(glyphs: Glyphs, answers: list[Answer]) -> str:
         right=sum(answer.hits[0].is_same for answer in answers),
         asked=len(answers),
         answers="\n".join(_answer(glyphs, answer) for answer in answers),
+        drift=drift,
     )

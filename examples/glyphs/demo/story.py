@@ -1,4 +1,4 @@
-"""What the demo tells: three releases, each a small change of the spec. Pure data and rules.
+"""What the demo tells: four releases, three by a small change of the spec, one by drift. Pure data.
 
 The demo may be started at any moment of an earlier run: where it goes on is read from the cluster.
 """
@@ -23,13 +23,14 @@ ENDED_OTHERWISE = ("Failed", "Superseded", "Retained", "Retired")
 @dataclass(frozen=True)
 class Act:
     """One release. `training` is what its spec changes: None for the first one, which is applied
-    whole. `stages` is the way that it is expected to go."""
+    whole, and for one that drift asks for. `stages` is the way that it is expected to go."""
 
     number: int
     title: str
     training: dict[str, Any] | None
     stages: tuple[str, ...]
     is_bad: bool = False
+    by_drift: bool = False
 
     @property
     def name(self) -> str:
@@ -66,7 +67,14 @@ COLLAPSE = Act(
     stages=("Training", "Evaluating", "Failed"),
     is_bad=True,
 )
-ACTS = (FIRST, CANARY, COLLAPSE)
+LEARN = Act(
+    number=4,
+    title="Release 4: trained on what visitors draw now, as drift asked for",
+    training=None,
+    stages=STAGES,
+    by_drift=True,
+)
+ACTS = (FIRST, CANARY, COLLAPSE, LEARN)
 
 # Asks again for what release 2 is: nothing is trained, for it serves.
 WAY_OUT = json.dumps(
@@ -94,7 +102,10 @@ def acts_left(model: Object | None, releases: Sequence[Object], last: int) -> tu
     if newest == 0:
         return ACTS[:last]
     under_way = (status.get("candidate") or {}).get("release") == _name(releases, newest)
-    serves = (status.get("stable") or {}).get("release") == _name(releases, newest)
+    stable = (status.get("stable") or {}).get("release")
+    serves = stable == _name(releases, newest)
+    if newest == COLLAPSE.number and not under_way and stable == _name(releases, CANARY.number):
+        return ACTS[newest:last]
     if not (under_way or serves):
         return ()
     # The first release is no candidate of anything until it serves, yet it may be on its way.
@@ -134,4 +145,5 @@ def is_over(act: Act, model: Object, releases: Sequence[Object]) -> bool:
 
 
 def _name(releases: Sequence[Object], number: int) -> str:
-    return next(str(r["metadata"]["name"]) for r in releases if r["spec"]["number"] == number)
+    names = (str(r["metadata"]["name"]) for r in releases if r["spec"]["number"] == number)
+    return next(names, "")

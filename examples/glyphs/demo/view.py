@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -105,15 +106,22 @@ class NotAsExpected(Exception):
 
 
 def watch(
-    act: Act, api: Api, visitors: Visitors | None, console: Console, window: Window
+    act: Act,
+    api: Api,
+    visitors: Visitors | None,
+    console: Console,
+    window: Window,
+    beside: Callable[[], object] = lambda: None,
 ) -> Timeline:
-    """Shows the act's release until it ends. Raises `NotAsExpected`, or `TimeoutError`."""
+    """Shows the act's release until it ends, and looks `beside` each time. Raises `NotAsExpected`,
+    or `TimeoutError`."""
     timeline, deadline = Timeline(time.monotonic()), 1800.0
     live = Live(console=console, refresh_per_second=4) if sys.stdout.isatty() else None
     if live:
         live.start()
     try:
         while time.monotonic() - timeline.started < deadline:
+            beside()
             snapshot = look(api)
             if snapshot is not None and _show(
                 act, snapshot, timeline, visitors, window, live, console

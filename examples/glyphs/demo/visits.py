@@ -15,9 +15,7 @@ from examples.glyphs.demo.cluster import NAMESPACE, Cluster, get
 from lockstep_core.protocol.verbs import short_name
 from lockstep_kubectl.api import Api
 
-MANIFEST = Path(__file__).parents[1] / "manifests" / "visitors.yaml"
-POD = "visitors"
-COUNTS = f"/api/v1/namespaces/{NAMESPACE}/pods/{POD}:9100/proxy/counts"
+MANIFESTS = Path(__file__).parents[1] / "manifests"
 WINDOW_SECONDS = 3.0
 BAR = 32
 
@@ -30,11 +28,12 @@ class Counts:
     failed: int = 0
     mixed: int = 0
     last_failure: str = ""
+    right: int = 0
 
     @classmethod
     def of(cls, wire: Mapping[str, Any]) -> Counts:
-        answers = dict(wire["answers"])
-        return cls(answers, wire["failed"], wire["mixed"], wire.get("lastFailure", ""))
+        answers, last = dict(wire["answers"]), wire.get("lastFailure", "")
+        return cls(answers, wire["failed"], wire["mixed"], last, wire.get("right", 0))
 
     @property
     def total(self) -> int:
@@ -80,25 +79,26 @@ class Window:
 
 
 class Visitors:
-    """The pod of the visitors."""
+    """The pod of some visitors; its manifest has its name."""
 
-    def __init__(self, cluster: Cluster, api: Api) -> None:
-        self._cluster, self._api = cluster, api
+    def __init__(self, cluster: Cluster, api: Api, pod: str = "visitors") -> None:
+        self._cluster, self._api, self._pod = cluster, api, pod
 
     def come(self) -> None:
         """Starts the pod, and waits until it counts."""
-        self._cluster.kubectl("apply", "-f", str(MANIFEST))
-        ready = ("--for=condition=Ready", "--timeout=2m", f"pod/{POD}")
+        self._cluster.kubectl("apply", "-f", str(MANIFESTS / f"{self._pod}.yaml"))
+        ready = ("--for=condition=Ready", "--timeout=2m", f"pod/{self._pod}")
         self._cluster.kubectl("wait", "-n", NAMESPACE, *ready)
 
     def go(self) -> None:
         """Takes the pod away."""
         gone = ("--ignore-not-found", "--wait=false")
-        self._cluster.kubectl("delete", "pod", "-n", NAMESPACE, POD, *gone)
+        self._cluster.kubectl("delete", "pod", "-n", NAMESPACE, self._pod, *gone)
 
     def counts(self) -> Counts | None:
         """None while the pod does not answer."""
-        raw = get(self._api, COUNTS)
+        pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        raw = get(self._api, f"{pods}/{self._pod}:9100/proxy/counts")
         return None if raw is None else Counts.of(raw)
 
 

@@ -186,7 +186,13 @@ def test_fewer_releases_can_be_asked_for() -> None:
     assert left(world_of("first serves"), last=1) == ()
 
 
-@pytest.mark.parametrize("act", story.ACTS)
+def test_drift_is_the_last_act_once_the_bad_release_was_stopped() -> None:
+    assert left(world_of("third failed"), last=4) == (story.LEARN,)
+    assert left(patched(world_of("third failed"), story.WAY_OUT).run(), last=4) == (story.LEARN,)
+    assert left(world_of("second serves"), last=4) == (COLLAPSE, story.LEARN)
+
+
+@pytest.mark.parametrize("act", (FIRST, CANARY, COLLAPSE))
 def test_an_act_is_over_when_its_release_ended_and_the_status_tells_so(act: Act) -> None:
     names = {1: "first serves", 2: "second serves", 3: "third failed"}
     found = snapshot(world_of(names[act.number]))

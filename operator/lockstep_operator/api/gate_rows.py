@@ -41,6 +41,8 @@ REPLAY = Reading("replay", GatePhase.LIVE, held_out=True, sampled=True)
 SCRAPE = Reading("scrape", GatePhase.LIVE, held_out=False, sampled=True)
 # The same, beside those of the release that it would replace, on the same traffic.
 SCRAPE_BESIDE = Reading("scrape-beside", GatePhase.LIVE, held_out=False, sampled=True)
+# What the monitors beside the encoders summed up of live embeddings, the candidate's and stable's.
+SKETCHES = Reading("sketches", GatePhase.LIVE, held_out=False, sampled=True)
 # The answer of a Prometheus server to one query.
 QUERY = Reading("query", GatePhase.LIVE, held_out=False, sampled=False)
 
@@ -64,8 +66,8 @@ class GateRow:
 
     `fields` belong to it, and to no type whose row does not name them. `required`: of each group at
     least one field must be set; else the API server says `message`, at the field `at`.
-    `needs_recall`: the evaluation has to measure recall@k for it. `values`: what must hold of its
-    bounds, or it could never pass.
+    `needs_recall`: the evaluation has to measure recall@k for it. `needs_stable`: it judges nothing
+    without a release beside it. `values`: what must hold of its bounds, or it could never pass.
     """
 
     reading: Reading
@@ -74,6 +76,7 @@ class GateRow:
     message: str
     at: str
     needs_recall: bool = False
+    needs_stable: bool = False
     values: tuple[ValueRule, ...] = ()
 
     @property
@@ -101,6 +104,15 @@ def below_one(field: str) -> ValueRule:
     return ValueRule(
         f"!has(self.{field}) || double(self.{field}) < 1.0",
         f"`{field}` must be below 1: no number of samples shows that much; ask for `0.999`, say",
+        field,
+    )
+
+
+def above_zero(field: str, why: str) -> ValueRule:
+    """No number of samples shows that nothing at all is lost or added."""
+    return ValueRule(
+        f"!has(self.{field}) || double(self.{field}) > 0.0",
+        f"`{field}` must be above 0: {why}",
         field,
     )
 

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, KindName, UnitFraction, validations
+from lockstep_core.protocol.monitoring import TrafficRole
 from lockstep_core.quality.verdicts import Verdict as Verdict
 from lockstep_operator.api.gate_rows import (
     EVALUATION,
@@ -20,9 +21,11 @@ from lockstep_operator.api.gate_rows import (
     REPLAY,
     SCRAPE,
     SCRAPE_BESIDE,
+    SKETCHES,
     GatePhase,
     GateRow,
     ValueRule,
+    above_zero,
     below_one,
     field_rules,
     required_rules,
@@ -37,6 +40,8 @@ class GateType(StrEnum):
     LIVE_RECALL = "LiveRecall"
     LATENCY = "Latency"
     ERROR_RATIO = "ErrorRatio"
+    GEOMETRY = "Geometry"
+    DRIFT = "Drift"
     PROMETHEUS = "Prometheus"
 
 
@@ -70,6 +75,9 @@ class PrometheusQuery(Contract):
         " `$(release)` and `$(stable)` are replaced by those of the candidate."
     )
 
+
+# Below this, monitors give no gauge of the shape of embeddings (`lockstep_core.drift.geometry`).
+LEAST_EMBEDDINGS = 100
 
 GATES: dict[GateType, GateRow] = {
     GateType.RECALL: GateRow(
@@ -128,6 +136,41 @@ GATES: dict[GateType, GateRow] = {
             ),
         ),
     ),
+    GateType.GEOMETRY: GateRow(
+        SKETCHES,
+        fields=("maxLoss", "role"),
+        required=(("maxLoss",),),
+        message="`maxLoss` must be set for type `Geometry`",
+        at="maxLoss",
+        values=(
+            above_zero(
+                "maxLoss",
+                "no number of embeddings shows that no spread is lost; ask for `0.05`, say",
+            ),
+            below_one("maxLoss"),
+            ValueRule(
+                f"!has(self.minSamples) || self.minSamples >= {LEAST_EMBEDDINGS}",
+                f"`minSamples` must be at least {LEAST_EMBEDDINGS} for type `Geometry`: fewer"
+                " embeddings have no shape",
+                "minSamples",
+            ),
+        ),
+    ),
+    GateType.DRIFT: GateRow(
+        SKETCHES,
+        fields=("maxDistance", "role"),
+        required=(("maxDistance",),),
+        message="`maxDistance` must be set for type `Drift`",
+        at="maxDistance",
+        needs_stable=True,
+        values=(
+            above_zero(
+                "maxDistance",
+                "a held-out set is a sample, so all embeddings differ from it; ask for `0.030`,"
+                " say",
+            ),
+        ),
+    ),
     GateType.PROMETHEUS: GateRow(
         QUERY,
         fields=("prometheus", "minValue", "maxValue"),
@@ -152,6 +195,9 @@ COUNT_REQUESTS = tuple(
     kind for kind, row in GATES.items() if row.reading in (SCRAPE, SCRAPE_BESIDE)
 )
 SEND_REQUESTS = tuple(kind for kind, row in GATES.items() if row.reading is REPLAY)
+# Judged by what monitors saw of requests; and those that need stable beside them.
+NEED_MONITOR = tuple(kind for kind, row in GATES.items() if row.reading is SKETCHES)
+NEED_STABLE = tuple(kind for kind, row in GATES.items() if row.needs_stable)
 NEED_HELD_OUT = tuple(kind for kind, row in GATES.items() if row.reading.held_out)
 
 
@@ -170,8 +216,8 @@ class Gate(Contract):
     type: GateType = Field(
         description="`Recall`: relevance recall@k on the held-out set, before anything serves."
         " Live, in `analysis` steps: `LiveRecall` (held-out queries through the candidate's own"
-        " encoder and index), `Latency` and `ErrorRatio` (from the pods' own metrics),"
-        " `Prometheus` (any query)."
+        " encoder and index), `Latency` and `ErrorRatio` (from the pods' own metrics), `Geometry`"
+        " and `Drift` (what the monitors see of live embeddings), `Prometheus` (any query)."
     )
     k: int | None = Field(
         default=None, ge=1, le=1000, description="Neighbours that are looked at; 1 when unset."
@@ -204,6 +250,24 @@ class Gate(Contract):
         description="Largest share of requests that end with a 5xx status, and of requests that are"
         " refused (4xx but 409 and 429) beyond the share that stable refuses of the same traffic.",
     )
+    max_loss: UnitFraction | None = Field(
+        default=None,
+        description="Largest share of the spread of its embeddings (total variance, participation"
+        " ratio, effective rank) that a release may lose against its held-out items, beyond what"
+        " stable loses on the same traffic; and by which the mean length of its embeddings may"
+        " differ so.",
+    )
+    max_distance: UnitFraction | None = Field(
+        default=None,
+        description="Largest distance (MMD, 0 to 1.41) of live embeddings from the held-out ones"
+        " that what stable shows of the same traffic does not explain. `0.030` is about 5 percent"
+        " of embeddings that are unlike all others.",
+    )
+    role: TrafficRole | None = Field(
+        default=None,
+        description="Which embeddings are judged: `Query`, items of searches, or `Embedding`, of"
+        " `/v1/embeddings`; `Query` when unset.",
+    )
     prometheus: PrometheusQuery | None = Field(default=None, description="What is asked of whom.")
     min_value: Decimal | None = Field(default=None, description="Smallest value that passes.")
     max_value: Decimal | None = Field(default=None, description="Largest value that passes.")
@@ -217,7 +281,7 @@ class Gate(Contract):
         default=None,
         ge=1,
         le=10_000_000,
-        description="Queries or requests below which the verdict is Inconclusive.",
+        description="Queries, requests or embeddings below which the verdict is Inconclusive.",
     )
     max_samples: int | None = Field(
         default=None,
@@ -276,6 +340,11 @@ class Gate(Contract):
     def neighbours(self) -> int:
         """The k of recall@k."""
         return self.k or 1
+
+    @property
+    def judged_role(self) -> TrafficRole:
+        """The embeddings that are judged."""
+        return self.role or TrafficRole.QUERY
 
     @property
     def one_sided(self) -> str:

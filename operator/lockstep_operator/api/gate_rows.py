@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from lockstep_core.protocol.base import rule
+from lockstep_operator.api.gate_fields import REPLAYED_QUERIES
 
 T = TypeVar("T", bound=str)
 
@@ -115,6 +116,38 @@ def above_zero(field: str, why: str) -> ValueRule:
         f"`{field}` must be above 0: {why}",
         field,
     )
+
+
+# A replay sends no more queries than it is told.
+WITHIN_SENT = ValueRule(
+    "!has(self.minSamples) || self.minSamples <="
+    f" (has(self.maxSamples) ? self.maxSamples : {REPLAYED_QUERIES})",
+    "`minSamples` must be at most `maxSamples`, which is"
+    f" {REPLAYED_QUERIES} when unset: no more queries are sent",
+    "minSamples",
+)
+# Below this, monitors give no gauge of the shape of embeddings (`lockstep_core.drift.geometry`).
+LEAST_EMBEDDINGS = 100
+# What must hold of `Geometry` and of `Drift`.
+OF_LOSS: tuple[ValueRule, ...] = (
+    above_zero(
+        "maxLoss",
+        "no number of embeddings shows that no spread is lost; ask for `0.05`, say",
+    ),
+    below_one("maxLoss"),
+    ValueRule(
+        f"!has(self.minSamples) || self.minSamples >= {LEAST_EMBEDDINGS}",
+        f"`minSamples` must be at least {LEAST_EMBEDDINGS} for type `Geometry`: fewer"
+        " embeddings have no shape",
+        "minSamples",
+    ),
+)
+OF_DISTANCE: tuple[ValueRule, ...] = (
+    above_zero(
+        "maxDistance",
+        "a held-out set is a sample, so all embeddings differ from it; ask for `0.030`, say",
+    ),
+)
 
 
 def value_rules(rows: Mapping[T, GateRow]) -> list[dict[str, str]]:

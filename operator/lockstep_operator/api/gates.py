@@ -8,20 +8,31 @@ type of a gate is asked of its row, and the rules of the schema are made from th
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from lockstep_core.protocol.base import Contract, KindName, UnitFraction, validations
 from lockstep_core.protocol.monitoring import TrafficRole
 from lockstep_core.quality.verdicts import Verdict as Verdict
+from lockstep_operator.api.gate_fields import (
+    REPLAYED_QUERIES,
+    Confidence,
+    Decimal,
+    PrometheusQuery,
+    Quantile,
+)
+from lockstep_operator.api.gate_fields import GateName as GateName
+from lockstep_operator.api.gate_fields import OnInconclusive as OnInconclusive
 from lockstep_operator.api.gate_rows import (
     EVALUATION,
+    OF_DISTANCE,
+    OF_LOSS,
     QUERY,
     REPLAY,
     SCRAPE,
     SCRAPE_BESIDE,
     SKETCHES,
+    WITHIN_SENT,
     GatePhase,
     GateRow,
     ValueRule,
@@ -45,40 +56,6 @@ class GateType(StrEnum):
     PROMETHEUS = "Prometheus"
 
 
-class OnInconclusive(StrEnum):
-    """`Pause`: wait for a person. `Fail`: as if the gate had failed. There is no way to pass."""
-
-    PAUSE = "Pause"
-    FAIL = "Fail"
-
-
-# Queries that a replay sends where `maxSamples` is not set.
-REPLAYED_QUERIES = 1000
-
-GateName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)
-]
-# A bound on anything that Prometheus knows: it may be negative.
-Decimal = Annotated[
-    str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$", max_length=24)
-]
-
-
-class PrometheusQuery(Contract):
-    """A query whose answer is one number."""
-
-    url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=1024)] = Field(
-        description="Address of the Prometheus server."
-    )
-    query: Annotated[str, StringConstraints(min_length=1, max_length=4096)] = Field(
-        description="PromQL for a scalar or a vector of one element. `$(namespace)`, `$(model)`,"
-        " `$(release)` and `$(stable)` are replaced by those of the candidate."
-    )
-
-
-# Below this, monitors give no gauge of the shape of embeddings (`lockstep_core.drift.geometry`).
-LEAST_EMBEDDINGS = 100
-
 GATES: dict[GateType, GateRow] = {
     GateType.RECALL: GateRow(
         EVALUATION,
@@ -98,13 +75,7 @@ GATES: dict[GateType, GateRow] = {
         at="min",
         values=(
             below_one("min"),
-            ValueRule(
-                "!has(self.minSamples) || self.minSamples <="
-                f" (has(self.maxSamples) ? self.maxSamples : {REPLAYED_QUERIES})",
-                "`minSamples` must be at most `maxSamples`, which is"
-                f" {REPLAYED_QUERIES} when unset: no more queries are sent",
-                "minSamples",
-            ),
+            WITHIN_SENT,
         ),
     ),
     GateType.LATENCY: GateRow(
@@ -113,13 +84,7 @@ GATES: dict[GateType, GateRow] = {
         required=(("quantile",), ("maxMilliseconds",)),
         message="`quantile` and `maxMilliseconds` must be set for type `Latency`",
         at="maxMilliseconds",
-        values=(
-            ValueRule(
-                "!has(self.quantile) || double(self.quantile) > 0.0",
-                "`quantile` must be above 0: at 0 every request may be slower",
-                "quantile",
-            ),
-        ),
+        values=(above_zero("quantile", "at 0 every request may be slower"),),
     ),
     GateType.ERROR_RATIO: GateRow(
         SCRAPE_BESIDE,
@@ -128,11 +93,10 @@ GATES: dict[GateType, GateRow] = {
         message="`maxRatio` must be set for type `ErrorRatio`",
         at="maxRatio",
         values=(
-            ValueRule(
-                "!has(self.maxRatio) || double(self.maxRatio) > 0.0",
-                "`maxRatio` must be above 0: no number of requests shows that none can fail; ask"
-                " for `0.001`, say, which needs about 4,400 requests",
+            above_zero(
                 "maxRatio",
+                "no number of requests shows that none can fail; ask for `0.001`, say, which needs"
+                " about 4,400 requests",
             ),
         ),
     ),
@@ -142,19 +106,7 @@ GATES: dict[GateType, GateRow] = {
         required=(("maxLoss",),),
         message="`maxLoss` must be set for type `Geometry`",
         at="maxLoss",
-        values=(
-            above_zero(
-                "maxLoss",
-                "no number of embeddings shows that no spread is lost; ask for `0.05`, say",
-            ),
-            below_one("maxLoss"),
-            ValueRule(
-                f"!has(self.minSamples) || self.minSamples >= {LEAST_EMBEDDINGS}",
-                f"`minSamples` must be at least {LEAST_EMBEDDINGS} for type `Geometry`: fewer"
-                " embeddings have no shape",
-                "minSamples",
-            ),
-        ),
+        values=OF_LOSS,
     ),
     GateType.DRIFT: GateRow(
         SKETCHES,
@@ -163,13 +115,7 @@ GATES: dict[GateType, GateRow] = {
         message="`maxDistance` must be set for type `Drift`",
         at="maxDistance",
         needs_stable=True,
-        values=(
-            above_zero(
-                "maxDistance",
-                "a held-out set is a sample, so all embeddings differ from it; ask for `0.030`,"
-                " say",
-            ),
-        ),
+        values=OF_DISTANCE,
     ),
     GateType.PROMETHEUS: GateRow(
         QUERY,
@@ -239,8 +185,8 @@ class Gate(Contract):
     index: KindName | None = Field(
         default=None, description="The VectorIndex that is searched; unset where there is one."
     )
-    quantile: Annotated[str, StringConstraints(pattern=r"^0\.[0-9]{1,4}$", max_length=6)] | None = (
-        Field(default=None, description="The quantile of the latency, such as `0.95`.")
+    quantile: Quantile | None = Field(
+        default=None, description="The quantile of the latency, such as `0.95`."
     )
     max_milliseconds: int | None = Field(
         default=None, ge=1, le=600_000, description="Largest latency at that quantile."
@@ -271,12 +217,9 @@ class Gate(Contract):
     prometheus: PrometheusQuery | None = Field(default=None, description="What is asked of whom.")
     min_value: Decimal | None = Field(default=None, description="Smallest value that passes.")
     max_value: Decimal | None = Field(default=None, description="Largest value that passes.")
-    confidence: (
-        Annotated[
-            str, StringConstraints(pattern=r"^0\.[5-9][0-9]{0,5}$", min_length=3, max_length=8)
-        ]
-        | None
-    ) = Field(default=None, description="One-sided confidence of each bound; 0.95 when unset.")
+    confidence: Confidence | None = Field(
+        default=None, description="One-sided confidence of each bound; 0.95 when unset."
+    )
     min_samples: int | None = Field(
         default=None,
         ge=1,

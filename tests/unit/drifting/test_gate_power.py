@@ -185,3 +185,19 @@ def test_embeddings_that_are_nan_fail_on_any_traffic() -> None:
 def test_a_candidate_that_moves_fails_the_distance() -> None:
     assert verdicts(DRIFT, "as held out", "shifted")["Fail"] == RUNS
     assert verdicts(DRIFT, "as held out")["Pass"] == RUNS
+
+
+def test_an_encoder_that_the_same_traffic_moves_further_is_not_failed_by_that() -> None:
+    """It sets topics further apart than stable does, so that the same mix of them is three times as
+    far, squared."""
+
+    def sharper(x: Rows) -> Rows:
+        nearest = (x @ there().centres.T).argmax(axis=1)
+        return unit((x + there().centres[nearest]) @ basis())
+
+    other = Encoder(sharper, 3)
+    own, stable = traffic("rare topics common", 0)
+    found = Sketched(other.serve("glyphs-r2", own), WINDOWS, SECONDS, stable)
+    assert found.own.distance and stable.distance
+    assert found.own.distance.value > 2 * stable.distance.value
+    assert drift.judge(DRIFT, found).verdict == "Inconclusive"

@@ -63,7 +63,7 @@ def distance(sketch: Sketch, baseline: Baseline, min_samples: int) -> Distance |
     p = p_value(statistic, baseline.quantiles)
     if baseline.blocks is not None:
         p = max(p, tail_p_value(squared, baseline.blocks.q50, baseline.blocks.q95))
-    half = Z95 * _standard_error(squared, n, baseline)
+    half = Z95 * standard_error(squared, n, baseline)
     return Distance(
         n,
         squared,
@@ -76,7 +76,7 @@ def distance(sketch: Sketch, baseline: Baseline, min_samples: int) -> Distance |
     )
 
 
-def _standard_error(squared: float, n: int, baseline: Baseline) -> float:
+def standard_error(squared: float, n: int, baseline: Baseline) -> float:
     """Of Tu: sqrt(2 tr C^2 h^2 + 4 max(Tu, 0) lambda1 h), h = 1/n + 1/N. The first term is that of
     the null, the second bounds the linear part under drift. Covers less than it says where more
     than a tenth of the traffic is foreign, far above any tolerance."""

@@ -17,6 +17,8 @@ from lockstep_core.drift.sketch import Sketch
 from lockstep_core.drift.sketch_wire import sketch_to_wire
 from lockstep_core.drift.span_sums import SpanSums, as_stored
 from lockstep_core.protocol.drift import (
+    INVALID_LEAST,
+    INVALID_SHARE,
     BaselineKind,
     Measured,
     OutOfBand,
@@ -29,8 +31,6 @@ from lockstep_core.protocol.monitoring import TrafficRole
 QUIET_IN_A_ROW = 3
 """Windows in a row whose upper bound is within the tolerance end a drift: evidence begins anew.
 What was won during a long drift would otherwise take as long to be lost again."""
-INVALID_LEAST, INVALID_SHARE = 5, 0.01
-"""Embeddings of a window that may be invalid, each alone: odd requests make a few."""
 LEARNED_BYTES = 700_000
 """Of the sketches that are kept while a baseline is learned, as JSON: the state must fit beside
 what else it holds into one object of 1 MiB."""

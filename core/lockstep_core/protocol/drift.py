@@ -6,13 +6,18 @@ numbered as `protocol.monitoring` says.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lockstep_core.protocol.monitoring import TrafficRole
 
 GEOMETRY_STREAK = 3
 """Windows in a row outside of the band of a shape before that is told."""
+
+
+INVALID_LEAST, INVALID_SHARE = 5, 0.01
+"""Embeddings of a window that may be invalid, each alone: odd requests make a few."""
 
 
 class BaselineKind(StrEnum):
@@ -130,3 +135,39 @@ class DriftReport:
     def ends_at(self) -> int:
         """Unix seconds at which the window ended."""
         return (self.window + 1) * self.window_seconds
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A gauge of live embeddings, and what it is of held-out ones. `error` is the standard error of
+    the first by the second, from how many embeddings each is of."""
+
+    value: float
+    held_out: float
+    error: float
+
+
+@dataclass(frozen=True)
+class SquaredDistance:
+    """MMD^2 of live embeddings to the held-out ones, without bias: it may be negative. `error` is
+    its standard error, `lambda1` the largest eigenvalue of the held-out features' covariance."""
+
+    value: float
+    error: float
+    lambda1: float
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What one release embedded in some windows, beside its own held-out baseline.
+
+    Of those `sampled`, `n` are distinct and valid, and `invalid` counts others by reason. A gauge
+    that so few embeddings do not have is absent, as is the distance of fewer than two.
+    """
+
+    release: str
+    n: int = 0
+    sampled: int = 0
+    invalid: Mapping[str, int] = field(default_factory=dict)
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    distance: SquaredDistance | None = None

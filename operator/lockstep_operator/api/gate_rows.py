@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from lockstep_core.protocol.base import rule
+from lockstep_operator.api.gate_fields import REPLAYED_QUERIES
 
 T = TypeVar("T", bound=str)
 
@@ -41,6 +42,8 @@ REPLAY = Reading("replay", GatePhase.LIVE, held_out=True, sampled=True)
 SCRAPE = Reading("scrape", GatePhase.LIVE, held_out=False, sampled=True)
 # The same, beside those of the release that it would replace, on the same traffic.
 SCRAPE_BESIDE = Reading("scrape-beside", GatePhase.LIVE, held_out=False, sampled=True)
+# What the monitors beside the encoders summed up of live embeddings, the candidate's and stable's.
+SKETCHES = Reading("sketches", GatePhase.LIVE, held_out=False, sampled=True)
 # The answer of a Prometheus server to one query.
 QUERY = Reading("query", GatePhase.LIVE, held_out=False, sampled=False)
 
@@ -64,8 +67,8 @@ class GateRow:
 
     `fields` belong to it, and to no type whose row does not name them. `required`: of each group at
     least one field must be set; else the API server says `message`, at the field `at`.
-    `needs_recall`: the evaluation has to measure recall@k for it. `values`: what must hold of its
-    bounds, or it could never pass.
+    `needs_recall`: the evaluation has to measure recall@k for it. `needs_stable`: it judges nothing
+    without a release beside it. `values`: what must hold of its bounds, or it could never pass.
     """
 
     reading: Reading
@@ -74,6 +77,7 @@ class GateRow:
     message: str
     at: str
     needs_recall: bool = False
+    needs_stable: bool = False
     values: tuple[ValueRule, ...] = ()
 
     @property
@@ -103,6 +107,47 @@ def below_one(field: str) -> ValueRule:
         f"`{field}` must be below 1: no number of samples shows that much; ask for `0.999`, say",
         field,
     )
+
+
+def above_zero(field: str, why: str) -> ValueRule:
+    """No number of samples shows that nothing at all is lost or added."""
+    return ValueRule(
+        f"!has(self.{field}) || double(self.{field}) > 0.0",
+        f"`{field}` must be above 0: {why}",
+        field,
+    )
+
+
+# A replay sends no more queries than it is told.
+WITHIN_SENT = ValueRule(
+    "!has(self.minSamples) || self.minSamples <="
+    f" (has(self.maxSamples) ? self.maxSamples : {REPLAYED_QUERIES})",
+    "`minSamples` must be at most `maxSamples`, which is"
+    f" {REPLAYED_QUERIES} when unset: no more queries are sent",
+    "minSamples",
+)
+# Below this, monitors give no gauge of the shape of embeddings (`lockstep_core.drift.geometry`).
+LEAST_EMBEDDINGS = 100
+# What must hold of `Geometry` and of `Drift`.
+OF_LOSS: tuple[ValueRule, ...] = (
+    above_zero(
+        "maxLoss",
+        "no number of embeddings shows that no spread is lost; ask for `0.05`, say",
+    ),
+    below_one("maxLoss"),
+    ValueRule(
+        f"!has(self.minSamples) || self.minSamples >= {LEAST_EMBEDDINGS}",
+        f"`minSamples` must be at least {LEAST_EMBEDDINGS} for type `Geometry`: fewer"
+        " embeddings have no shape",
+        "minSamples",
+    ),
+)
+OF_DISTANCE: tuple[ValueRule, ...] = (
+    above_zero(
+        "maxDistance",
+        "a held-out set is a sample, so all embeddings differ from it; ask for `0.030`, say",
+    ),
+)
 
 
 def value_rules(rows: Mapping[T, GateRow]) -> list[dict[str, str]]:

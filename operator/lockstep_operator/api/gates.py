@@ -8,21 +8,35 @@ type of a gate is asked of its row, and the rules of the schema are made from th
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from lockstep_core.protocol.base import Contract, KindName, UnitFraction, validations
+from lockstep_core.protocol.monitoring import TrafficRole
 from lockstep_core.quality.verdicts import Verdict as Verdict
+from lockstep_operator.api.gate_fields import (
+    REPLAYED_QUERIES,
+    Confidence,
+    Decimal,
+    PrometheusQuery,
+    Quantile,
+)
+from lockstep_operator.api.gate_fields import GateName as GateName
+from lockstep_operator.api.gate_fields import OnInconclusive as OnInconclusive
 from lockstep_operator.api.gate_rows import (
     EVALUATION,
+    OF_DISTANCE,
+    OF_LOSS,
     QUERY,
     REPLAY,
     SCRAPE,
     SCRAPE_BESIDE,
+    SKETCHES,
+    WITHIN_SENT,
     GatePhase,
     GateRow,
     ValueRule,
+    above_zero,
     below_one,
     field_rules,
     required_rules,
@@ -37,38 +51,9 @@ class GateType(StrEnum):
     LIVE_RECALL = "LiveRecall"
     LATENCY = "Latency"
     ERROR_RATIO = "ErrorRatio"
+    GEOMETRY = "Geometry"
+    DRIFT = "Drift"
     PROMETHEUS = "Prometheus"
-
-
-class OnInconclusive(StrEnum):
-    """`Pause`: wait for a person. `Fail`: as if the gate had failed. There is no way to pass."""
-
-    PAUSE = "Pause"
-    FAIL = "Fail"
-
-
-# Queries that a replay sends where `maxSamples` is not set.
-REPLAYED_QUERIES = 1000
-
-GateName = Annotated[
-    str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=40)
-]
-# A bound on anything that Prometheus knows: it may be negative.
-Decimal = Annotated[
-    str, StringConstraints(pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$", max_length=24)
-]
-
-
-class PrometheusQuery(Contract):
-    """A query whose answer is one number."""
-
-    url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=1024)] = Field(
-        description="Address of the Prometheus server."
-    )
-    query: Annotated[str, StringConstraints(min_length=1, max_length=4096)] = Field(
-        description="PromQL for a scalar or a vector of one element. `$(namespace)`, `$(model)`,"
-        " `$(release)` and `$(stable)` are replaced by those of the candidate."
-    )
 
 
 GATES: dict[GateType, GateRow] = {
@@ -90,13 +75,7 @@ GATES: dict[GateType, GateRow] = {
         at="min",
         values=(
             below_one("min"),
-            ValueRule(
-                "!has(self.minSamples) || self.minSamples <="
-                f" (has(self.maxSamples) ? self.maxSamples : {REPLAYED_QUERIES})",
-                "`minSamples` must be at most `maxSamples`, which is"
-                f" {REPLAYED_QUERIES} when unset: no more queries are sent",
-                "minSamples",
-            ),
+            WITHIN_SENT,
         ),
     ),
     GateType.LATENCY: GateRow(
@@ -105,13 +84,7 @@ GATES: dict[GateType, GateRow] = {
         required=(("quantile",), ("maxMilliseconds",)),
         message="`quantile` and `maxMilliseconds` must be set for type `Latency`",
         at="maxMilliseconds",
-        values=(
-            ValueRule(
-                "!has(self.quantile) || double(self.quantile) > 0.0",
-                "`quantile` must be above 0: at 0 every request may be slower",
-                "quantile",
-            ),
-        ),
+        values=(above_zero("quantile", "at 0 every request may be slower"),),
     ),
     GateType.ERROR_RATIO: GateRow(
         SCRAPE_BESIDE,
@@ -120,13 +93,29 @@ GATES: dict[GateType, GateRow] = {
         message="`maxRatio` must be set for type `ErrorRatio`",
         at="maxRatio",
         values=(
-            ValueRule(
-                "!has(self.maxRatio) || double(self.maxRatio) > 0.0",
-                "`maxRatio` must be above 0: no number of requests shows that none can fail; ask"
-                " for `0.001`, say, which needs about 4,400 requests",
+            above_zero(
                 "maxRatio",
+                "no number of requests shows that none can fail; ask for `0.001`, say, which needs"
+                " about 4,400 requests",
             ),
         ),
+    ),
+    GateType.GEOMETRY: GateRow(
+        SKETCHES,
+        fields=("maxLoss", "role"),
+        required=(("maxLoss",),),
+        message="`maxLoss` must be set for type `Geometry`",
+        at="maxLoss",
+        values=OF_LOSS,
+    ),
+    GateType.DRIFT: GateRow(
+        SKETCHES,
+        fields=("maxDistance", "role"),
+        required=(("maxDistance",),),
+        message="`maxDistance` must be set for type `Drift`",
+        at="maxDistance",
+        needs_stable=True,
+        values=OF_DISTANCE,
     ),
     GateType.PROMETHEUS: GateRow(
         QUERY,
@@ -152,6 +141,9 @@ COUNT_REQUESTS = tuple(
     kind for kind, row in GATES.items() if row.reading in (SCRAPE, SCRAPE_BESIDE)
 )
 SEND_REQUESTS = tuple(kind for kind, row in GATES.items() if row.reading is REPLAY)
+# Judged by what monitors saw of requests; and those that need stable beside them.
+NEED_MONITOR = tuple(kind for kind, row in GATES.items() if row.reading is SKETCHES)
+NEED_STABLE = tuple(kind for kind, row in GATES.items() if row.needs_stable)
 NEED_HELD_OUT = tuple(kind for kind, row in GATES.items() if row.reading.held_out)
 
 
@@ -170,8 +162,8 @@ class Gate(Contract):
     type: GateType = Field(
         description="`Recall`: relevance recall@k on the held-out set, before anything serves."
         " Live, in `analysis` steps: `LiveRecall` (held-out queries through the candidate's own"
-        " encoder and index), `Latency` and `ErrorRatio` (from the pods' own metrics),"
-        " `Prometheus` (any query)."
+        " encoder and index), `Latency` and `ErrorRatio` (from the pods' own metrics), `Geometry`"
+        " and `Drift` (what the monitors see of live embeddings), `Prometheus` (any query)."
     )
     k: int | None = Field(
         default=None, ge=1, le=1000, description="Neighbours that are looked at; 1 when unset."
@@ -193,8 +185,8 @@ class Gate(Contract):
     index: KindName | None = Field(
         default=None, description="The VectorIndex that is searched; unset where there is one."
     )
-    quantile: Annotated[str, StringConstraints(pattern=r"^0\.[0-9]{1,4}$", max_length=6)] | None = (
-        Field(default=None, description="The quantile of the latency, such as `0.95`.")
+    quantile: Quantile | None = Field(
+        default=None, description="The quantile of the latency, such as `0.95`."
     )
     max_milliseconds: int | None = Field(
         default=None, ge=1, le=600_000, description="Largest latency at that quantile."
@@ -204,20 +196,35 @@ class Gate(Contract):
         description="Largest share of requests that end with a 5xx status, and of requests that are"
         " refused (4xx but 409 and 429) beyond the share that stable refuses of the same traffic.",
     )
+    max_loss: UnitFraction | None = Field(
+        default=None,
+        description="Largest share of the spread of its embeddings (total variance, participation"
+        " ratio, effective rank) that a release may lose against its held-out items, beyond what"
+        " stable loses on the same traffic; and by which the mean length of its embeddings may"
+        " differ so.",
+    )
+    max_distance: UnitFraction | None = Field(
+        default=None,
+        description="Largest distance (MMD, 0 to 1.41) of live embeddings from the held-out ones"
+        " that what stable shows of the same traffic does not explain. `0.030` is about 5 percent"
+        " of embeddings that are unlike all others.",
+    )
+    role: TrafficRole | None = Field(
+        default=None,
+        description="Which embeddings are judged: `Query`, items of searches, or `Embedding`, of"
+        " `/v1/embeddings`; `Query` when unset.",
+    )
     prometheus: PrometheusQuery | None = Field(default=None, description="What is asked of whom.")
     min_value: Decimal | None = Field(default=None, description="Smallest value that passes.")
     max_value: Decimal | None = Field(default=None, description="Largest value that passes.")
-    confidence: (
-        Annotated[
-            str, StringConstraints(pattern=r"^0\.[5-9][0-9]{0,5}$", min_length=3, max_length=8)
-        ]
-        | None
-    ) = Field(default=None, description="One-sided confidence of each bound; 0.95 when unset.")
+    confidence: Confidence | None = Field(
+        default=None, description="One-sided confidence of each bound; 0.95 when unset."
+    )
     min_samples: int | None = Field(
         default=None,
         ge=1,
         le=10_000_000,
-        description="Queries or requests below which the verdict is Inconclusive.",
+        description="Queries, requests or embeddings below which the verdict is Inconclusive.",
     )
     max_samples: int | None = Field(
         default=None,
@@ -276,6 +283,11 @@ class Gate(Contract):
     def neighbours(self) -> int:
         """The k of recall@k."""
         return self.k or 1
+
+    @property
+    def judged_role(self) -> TrafficRole:
+        """The embeddings that are judged."""
+        return self.role or TrafficRole.QUERY
 
     @property
     def one_sided(self) -> str:

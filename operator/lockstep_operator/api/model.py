@@ -12,7 +12,7 @@ from lockstep_core.protocol.monitoring import DEFAULT_MAX_PER_SECOND, DEFAULT_WI
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gate_rows import is_none_of, named
-from lockstep_operator.api.gates import NEED_HELD_OUT
+from lockstep_operator.api.gates import NEED_HELD_OUT, NEED_MONITOR
 from lockstep_operator.api.importing import EvaluationSpec, ImportJobSpec
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.rollout import RolloutSpec
@@ -145,6 +145,14 @@ class EmbeddingModelSpec(Contract):
                 f"`evaluation.data` must be set for gates of type {named(NEED_HELD_OUT)}: an"
                 " imported model brings no labelled set; set it, or take these gates away",
                 ".evaluation",
+            ),
+            rule(
+                "!has(self.monitoring.enabled) || self.monitoring.enabled"
+                " || !has(self.rollout.gates)"
+                f" || self.rollout.gates.all(g, {is_none_of('g', NEED_MONITOR)})",
+                f"`monitoring.enabled` must be true for gates of type {named(NEED_MONITOR)}: they"
+                " are judged by what the monitors see",
+                ".monitoring.enabled",
             ),
             rule(
                 "!has(self.defaultIndex) || !has(self.indexing) || self.indexing == 'Required'",

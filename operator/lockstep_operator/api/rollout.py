@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_core.protocol.config import MAX_RECALLS
-from lockstep_operator.api.gate_rows import is_none_of, is_one_of, named_as_judged
-from lockstep_operator.api.gates import NEED_RECALL, OFFLINE, Gate
+from lockstep_operator.api.gate_rows import is_none_of, is_one_of, named, named_as_judged
+from lockstep_operator.api.gates import NEED_RECALL, NEED_STABLE, OFFLINE, Gate
 from lockstep_operator.api.steps import MAX_STEPS, STEP_RULES, AnalysisStep, Step
 from lockstep_operator.api.traffic import TrafficSpec
 
@@ -67,6 +67,15 @@ class RolloutSpec(Contract):
                 f" && self.gates.exists(g, g.name == n && {is_none_of('g', OFFLINE)}))",
                 "`afterPromotion.gates` must name gates of `gates` that are measured live:"
                 f" {named_as_judged(OFFLINE)} before anything serves",
+                ".afterPromotion",
+            ),
+            rule(
+                "!has(self.afterPromotion) || !has(self.gates)"
+                " || self.afterPromotion.gates.all(n, self.gates.all(g, g.name != n"
+                f" || {is_none_of('g', NEED_STABLE)}))",
+                f"`afterPromotion.gates` must not name gates of type {named(NEED_STABLE)}: nothing"
+                " serves beside the release by then, so what traffic does cannot be told from what"
+                " the release does; name them in `steps`, and watch the release with a DriftPolicy",
                 ".afterPromotion",
             ),
             rule(

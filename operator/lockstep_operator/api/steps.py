@@ -8,7 +8,13 @@ from pydantic import ConfigDict, Field
 
 from lockstep_core.protocol.base import Contract, rule, validations
 from lockstep_operator.api.gate_rows import is_none_of, is_one_of, named, named_as_judged
-from lockstep_operator.api.gates import COUNT_REQUESTS, OFFLINE, SEND_REQUESTS, GateName
+from lockstep_operator.api.gates import (
+    COUNT_REQUESTS,
+    NEED_MONITOR,
+    OFFLINE,
+    SEND_REQUESTS,
+    GateName,
+)
 
 MAX_STEPS = 32
 
@@ -101,6 +107,15 @@ STEP_RULES = (
         f"`analysis` must not name gates of type {named(COUNT_REQUESTS)} before a step sends the"
         " candidate requests: put a `setWeight` or `mirror` above 0 first, or name a gate of type"
         f" {named(SEND_REQUESTS)} beside them, which sends its own",
+        ".steps",
+    ),
+    rule(
+        f"!has(self.steps) || !has(self.gates) || {_PLACES}.all(i, i >= self.steps.size()"
+        f" || !has(self.steps[i].analysis) || {_PLACES}.exists(j, j < i && ({_SENDS}))"
+        f" || !{_judges(NEED_MONITOR)})",
+        f"`analysis` must not name gates of type {named(NEED_MONITOR)} before a step sends the"
+        " candidate requests: put a `setWeight` or `mirror` above 0 first; monitors do not count"
+        " queries that the operator sends",
         ".steps",
     ),
     rule(

@@ -15,7 +15,8 @@ from lockstep_core.protocol.config import (
 )
 from lockstep_core.protocol.environment import SERVING_PORT
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_operator.api.gates import REPLAYED_QUERIES, Gate
+from lockstep_operator.api.gate_fields import REPLAYED_QUERIES
+from lockstep_operator.api.gates import Gate
 from lockstep_operator.api.objects import Index, Model, Release
 from lockstep_operator.api.release import FrozenIndex, Images
 from lockstep_operator.manifests.facts import build_facts, held_out, is_same_store, training_facts

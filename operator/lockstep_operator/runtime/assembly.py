@@ -79,7 +79,7 @@ class Operator:
         await synchroniser.load()
         # After their owners, as all children.
         await optional.load()
-        self._measurer = Measurer(Prober(), wake=self._queue.add, now=utc_now)
+        self._measurer = Measurer(Prober(), Monitors(), wake=self._queue.add, now=utc_now)
         self._watcher = DriftWatcher(self._api, Monitors(), wake=self._queue.add, unix=time.time)
         reconciler = self._reconciler(self._api, self._measurer, self._watcher)
         self._tasks += start_workers(reconciler, count=self._config.workers)

@@ -12,17 +12,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from lockstep_operator.decide.snapshot.measurements import (
-    Answer,
     Measurement,
     MeasureRequest,
+    Reading,
     Scrape,
     Series,
     SeriesKey,
-    Tally,
+    Sketch,
     Unmeasured,
 )
 from lockstep_operator.runtime import metrics
 from lockstep_operator.runtime.counting import Counting
+from lockstep_operator.runtime.monitors import Monitors
 from lockstep_operator.runtime.probing import ProbeError, Prober
 from lockstep_operator.runtime.queue import Key
 
@@ -46,12 +47,14 @@ class Measurer:
     def __init__(
         self,
         prober: Prober,
+        monitors: Monitors,
         *,
         wake: Callable[[Key], None],
         now: Callable[[], datetime],
         at_once: int = AT_ONCE,
     ) -> None:
         self._prober = prober
+        self._monitors = monitors
         self._wake = wake
         self._now = now
         self._slots = asyncio.Semaphore(at_once)
@@ -88,12 +91,13 @@ class Measurer:
             _stop(entry)
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._prober.close()
+        await self._monitors.close()
 
     async def _measure(self, key: Key, entry: _Entry, request: MeasureRequest) -> None:
         kind = type(request.what).__name__
         async with self._slots:
             try:
-                reading = await self._read(entry, request)
+                reading: Reading = await self._read(entry, request)
                 metrics.MEASUREMENTS.labels(kind=kind, result="measured").inc()
             except ProbeError as error:
                 reading = Unmeasured(str(error))
@@ -106,10 +110,16 @@ class Measurer:
         entry.task = None
         self._wake(key)
 
-    async def _read(self, entry: _Entry, request: MeasureRequest) -> Tally | Answer | Unmeasured:
-        if isinstance(request.what, Scrape):
-            return entry.counting.add(await self._prober.scrape(request.what))
-        return await self._prober.query(request.what)
+    async def _read(self, entry: _Entry, request: MeasureRequest) -> Reading:
+        what = request.what
+        if isinstance(what, Scrape):
+            return entry.counting.add(await self._prober.scrape(what))
+        if isinstance(what, Sketch):
+            # numpy is imported with the first gate that needs it.
+            from lockstep_operator.runtime.sketching import sketched
+
+            return await sketched(self._monitors, what)
+        return await self._prober.query(what)
 
 
 def _stop(entry: _Entry) -> None:

@@ -17,18 +17,28 @@ LATENCY = {
     "minSamples": 300,
 }
 ERRORS = {"name": "errors", "type": "ErrorRatio", "maxRatio": "0.01", "minSamples": 300}
+GEOMETRY = {"name": "shape", "type": "Geometry", "maxLoss": "0.05", "minSamples": 300}
+DRIFT = {"name": "far", "type": "Drift", "maxDistance": "0.030", "minSamples": 300}
 PROMETHEUS = {
     "name": "load",
     "type": "Prometheus",
     "prometheus": {"url": "http://prometheus:9090", "query": "up"},
     "maxValue": "-0.5",
 }
-GOOD_GATES = [RECALL | {"maxRegression": "0.01"}, LIVE_RECALL, LATENCY, ERRORS, PROMETHEUS]
+GOOD_GATES = [
+    RECALL | {"maxRegression": "0.01"},
+    LIVE_RECALL,
+    LATENCY,
+    ERRORS,
+    GEOMETRY,
+    DRIFT,
+    PROMETHEUS,
+]
 GOOD_CHANGES: dict[str, Any] = {
     "spec.rollout.gates": GOOD_GATES,
     "spec.rollout.steps": [
         {"setWeight": 25},
-        {"analysis": {"gates": ["live", "latency", "errors", "load"]}},
+        {"analysis": {"gates": ["live", "latency", "errors", "shape", "far", "load"]}},
     ],
     "spec.rollout.afterPromotion": {"gates": ["errors", "load"]},
 }
@@ -53,6 +63,9 @@ _UNBOUNDED = (
     _gate("latency-of-what", _without(LATENCY, "quantile"), "`quantile` and `maxMilliseconds`"),
     _gate("latency-unbounded", _without(LATENCY, "maxMilliseconds"), "`maxMilliseconds` must be"),
     _gate("errors-unbounded", _without(ERRORS, "maxRatio"), "`maxRatio` must be set"),
+    _gate("shape-unbounded", _without(GEOMETRY, "maxLoss"), "`maxLoss` must be set"),
+    _gate("drift-unbounded", _without(DRIFT, "maxDistance"), "`maxDistance` must be set"),
+    _gate("drift-samples-none", _without(DRIFT, "minSamples"), "`minSamples` must be set"),
     _gate("query-unbounded", _without(PROMETHEUS, "maxValue"), "`minValue` or `maxValue`"),
     _gate("query-missing", _without(PROMETHEUS, "prometheus"), "`prometheus`"),
     _gate("samples-none", _without(LATENCY, "minSamples"), "`minSamples` must be set"),
@@ -66,6 +79,9 @@ _MISPLACED = tuple(
         (LIVE_RECALL, {"maxRegression": "0.1", "minGainOverBaseline": "0.1", "maxRatio": "0.1"}),
         (LATENCY, {"k": 3, "min": "0.9", "maxRatio": "0.1", "maxValue": "1"}),
         (ERRORS, {"quantile": "0.95", "maxMilliseconds": 8, "minValue": "1"}),
+        (ERRORS, {"role": "Query", "maxLoss": "0.1", "maxDistance": "0.1"}),
+        (GEOMETRY, {"maxDistance": "0.1", "maxRatio": "0.1"}),
+        (DRIFT, {"maxLoss": "0.1", "maxSamples": 9}),
         (ERRORS, {"prometheus": PROMETHEUS["prometheus"]}),
         (PROMETHEUS, {"confidence": "0.9"}),
     )
@@ -76,6 +92,8 @@ _VALUES = (
     _gate("quantile-number", LATENCY | {"quantile": 0.95}, "quantile", "string"),
     _gate("milliseconds", LATENCY | {"maxMilliseconds": 0}, "maxMilliseconds", "1"),
     _gate("ratio", ERRORS | {"maxRatio": "1.2"}, "maxRatio", "match"),
+    _gate("role", DRIFT | {"role": "Document"}, "role", "Embedding"),
+    _gate("distance", DRIFT | {"maxDistance": "1.2"}, "maxDistance", "match"),
     _gate("regression", RECALL | {"maxRegression": "-0.1"}, "maxRegression", "match"),
     _gate("count", ERRORS | {"count": 0}, "count", "1"),
     _gate("interval", ERRORS | {"intervalSeconds": 0}, "intervalSeconds", "1"),
@@ -101,6 +119,14 @@ _VALUES = (
         "`minSamples` must be at most `maxSamples`",
     ),
 )
+_MONITORED = (
+    BadSpec(
+        "gate-without-monitors",
+        GOOD_MODEL,
+        {"spec.rollout.gates": [GEOMETRY], "spec.monitoring": {"enabled": False}},
+        ("`monitoring.enabled` must be true for gates of type `Geometry` and `Drift`",),
+    ),
+)
 _STEPS = (
     _analysis("of-nothing", [{"analysis": {"gates": []}}], "analysis.gates", "1"),
     _analysis("of-a-lost-gate", [{"analysis": {"gates": ["lost"]}}], "must name gates of `gates`"),
@@ -124,6 +150,7 @@ _AFTER = (
     _after("of-nothing", [], "afterPromotion.gates", "1"),
     _after("of-a-lost-gate", ["lost"], "`afterPromotion.gates` must name gates of `gates`"),
     _after("of-an-offline-gate", ["relevance"], "measured live"),
+    _after("of-drift", ["far"], "must not name gates of type `Drift`", "DriftPolicy"),
     _after("keeping-nothing", ["load"], "raise `rollbackWindow.releases`", releases=0),
     _after("keeping-no-second", ["load"], "nothing to go back to", seconds=0),
 )
@@ -145,4 +172,4 @@ _TRAFFIC = (
         "Trusted",
     ),
 )
-BAD_GATES = (*_UNBOUNDED, *_MISPLACED, *_VALUES, *_STEPS, *_AFTER, *_TRAFFIC)
+BAD_GATES = (*_UNBOUNDED, *_MISPLACED, *_VALUES, *_STEPS, *_MONITORED, *_AFTER, *_TRAFFIC)

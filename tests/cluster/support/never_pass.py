@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.cluster.support.bad_gates import (
+    DRIFT,
     ERRORS,
+    GEOMETRY,
     GOOD_CHANGES,
     LATENCY,
     LIVE_RECALL,
@@ -62,6 +64,22 @@ NEVER_PASS: tuple[BadSpec, ...] = (
         _gate(ERRORS, maxRatio="0.000"),
     ),
     *_rows(
+        "loss",
+        ("rollout.gates[0].maxLoss", "`maxLoss` must be"),
+        _gate(GEOMETRY, maxLoss="0"),
+        _gate(GEOMETRY, maxLoss="1"),
+    ),
+    *_rows(
+        "distance",
+        ("rollout.gates[0].maxDistance", "`maxDistance` must be above 0", "`0.030`"),
+        _gate(DRIFT, maxDistance="0.000"),
+    ),
+    *_rows(
+        "embeddings",
+        ("rollout.gates[0].minSamples", "at least 100 for type `Geometry`"),
+        _gate(GEOMETRY, minSamples=99),
+    ),
+    *_rows(
         "recall",
         ("rollout.gates[0].min", "must be below 1", "`0.999`"),
         _gate(RECALL, min="1"),
@@ -92,6 +110,12 @@ NEVER_PASS: tuple[BadSpec, ...] = (
         _steps(_judged("errors"), {"setWeight": 25}),
         _steps({"setWeight": 0}, {"mirror": 0}, _judged("load", "latency"), {"setWeight": 25}),
         _steps({"pause": {}}, _judged("latency")),
+    ),
+    *_rows(
+        "sketches",
+        ("spec.rollout.steps", "`Geometry` and `Drift`", "queries that the operator sends"),
+        _steps(_judged("far"), {"setWeight": 25}),
+        _steps({"pause": {}}, _judged("live", "shape")),
     ),
     *_rows(
         "weights",

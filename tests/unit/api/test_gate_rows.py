@@ -21,7 +21,9 @@ from lockstep_operator.api.gate_rows import (
 from lockstep_operator.api.gates import (
     GATES,
     NEED_HELD_OUT,
+    NEED_MONITOR,
     NEED_RECALL,
+    NEED_STABLE,
     OFFLINE,
     Gate,
     GateType,
@@ -68,6 +70,8 @@ def test_every_field_of_a_gate_is_common_or_belongs_to_types() -> None:
 
 def test_what_hangs_on_a_type_is_asked_of_its_row() -> None:
     assert OFFLINE == NEED_RECALL == (GateType.RECALL,)
+    assert NEED_MONITOR == (GateType.GEOMETRY, GateType.DRIFT)
+    assert NEED_STABLE == (GateType.DRIFT,)
     assert NEED_HELD_OUT == (GateType.RECALL, GateType.LIVE_RECALL)
     gate: dict[str, Any] = {"name": "a", "minSamples": 9}
     recall = Gate.model_validate(gate | {"type": "Recall", "min": "0.9"})
@@ -84,6 +88,8 @@ def test_rules_read_as_they_always_did() -> None:
         "self.type != 'LiveRecall' || has(self.min)",
         "self.type != 'Latency' || (has(self.quantile) && has(self.maxMilliseconds))",
         "self.type != 'ErrorRatio' || has(self.maxRatio)",
+        "self.type != 'Geometry' || has(self.maxLoss)",
+        "self.type != 'Drift' || has(self.maxDistance)",
         "self.type != 'Prometheus' || (has(self.prometheus)"
         " && (has(self.minValue) || has(self.maxValue)))",
         "(self.type == 'Prometheus') != has(self.minSamples)",
@@ -94,10 +100,12 @@ def test_rules_read_as_they_always_did() -> None:
         "fieldPath": ".k",
     }
     assert rule_at(fields, "count")["message"] == (
-        "`count` is for type `LiveRecall` and `Latency` and `ErrorRatio` and `Prometheus`"
+        "`count` is for type `LiveRecall` and `Latency` and `ErrorRatio` and `Geometry` and `Drift`"
+        " and `Prometheus`"
     )
     assert rule_at(fields, "confidence")["message"] == (
-        "`confidence` is for type `Recall` and `LiveRecall` and `Latency` and `ErrorRatio`"
+        "`confidence` is for type `Recall` and `LiveRecall` and `Latency` and `ErrorRatio` and"
+        " `Geometry` and `Drift`"
     )
 
 

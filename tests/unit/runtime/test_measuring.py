@@ -23,6 +23,7 @@ from lockstep_operator.decide.snapshot.measurements import (
     Unmeasured,
 )
 from lockstep_operator.runtime.measuring import Measurer
+from lockstep_operator.runtime.monitors import Monitors
 from lockstep_operator.runtime.probing import Prober
 from lockstep_operator.runtime.queue import Key
 from tests.unit.tallies import tally_of
@@ -61,7 +62,10 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.measurer = Measurer(
-            Prober(timeout=0.3, limit=64 * 1024), wake=self.woken.put_nowait, now=lambda: NOW
+            Prober(timeout=0.3, limit=64 * 1024),
+            Monitors(timeout=0.3),
+            wake=self.woken.put_nowait,
+            now=lambda: NOW,
         )
 
     async def metrics(self, request: web.Request) -> web.Response:

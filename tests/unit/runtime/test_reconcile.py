@@ -19,6 +19,7 @@ from lockstep_operator.runtime.applier import Outcome
 from lockstep_operator.runtime.cache import Cache
 from lockstep_operator.runtime.errors import Unavailable
 from lockstep_operator.runtime.measuring import Measurer
+from lockstep_operator.runtime.monitors import Monitors
 from lockstep_operator.runtime.probing import Prober
 from lockstep_operator.runtime.queue import Key, WorkQueue
 from lockstep_operator.runtime.reconcile import Reconciler, start_workers
@@ -57,7 +58,7 @@ class Stage:
             queue=self.queue,
             cache=self.cache,
             applier=applier,
-            measurer=Measurer(Prober(), wake=self.queue.add, now=lambda: NOW),
+            measurer=Measurer(Prober(), Monitors(), wake=self.queue.add, now=lambda: NOW),
             decide=decide,
             settings=SETTINGS,
             now=lambda: NOW,

@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lockstep_core.quality.verdicts import Verdict
-from lockstep_operator.api.gate_rows import QUERY, REPLAY, SCRAPE, SCRAPE_BESIDE, GatePhase, Reading
+from lockstep_operator.api.gate_rows import (
+    QUERY,
+    REPLAY,
+    SCRAPE,
+    SCRAPE_BESIDE,
+    SKETCHES,
+    GatePhase,
+    Reading,
+)
 from lockstep_operator.api.gates import GATES
 from lockstep_operator.api.objects import Release
 from lockstep_operator.api.status import GateVerdict
@@ -17,11 +25,13 @@ from lockstep_operator.decide.gates.live import GateCheck, Judge, Look
 from lockstep_operator.decide.gates.pod_metrics import scraped, scraped_beside
 from lockstep_operator.decide.gates.queries import queried
 from lockstep_operator.decide.gates.replays import replayed
+from lockstep_operator.decide.gates.sketches import sketched
 
 READINGS: dict[Reading, Callable[[GateCheck, Judge], Look]] = {
     REPLAY: replayed,
     SCRAPE: scraped,
     SCRAPE_BESIDE: scraped_beside,
+    SKETCHES: sketched,
     QUERY: queried,
 }
 

@@ -17,12 +17,12 @@ from lockstep_operator.decide.gates.limits import settle
 from lockstep_operator.decide.snapshot.measurements import (
     Measurement,
     MeasureRequest,
-    Query,
     Scrape,
     Series,
     SeriesKey,
     Tally,
     Unmeasured,
+    What,
 )
 from lockstep_operator.decide.vocabulary import clock
 
@@ -57,13 +57,15 @@ class GateCheck:
 
 @dataclass(frozen=True)
 class Look:
-    """`settled` once the gate has decided. Until then `problem` is why it cannot be measured."""
+    """`settled` once the gate has decided. Until then `problem` is why it cannot be measured, or
+    what it waits for where that takes long."""
 
     settled: GateVerdict | None
     problem: str | None = None
 
 
-# Takes what the reading of the gate's row gave: a `Tally`, `Beside`, an `Answer`, `ReplayFacts`.
+# Takes what the reading of the gate's row gave: a `Tally`, `Beside`, an `Answer`, `Sketched`,
+# `ReplayFacts`.
 Judge = Callable[[Gate, Any], GateVerdict]
 
 
@@ -74,20 +76,25 @@ def series_so_far(check: GateCheck, key: SeriesKey) -> Series:
 
 def measured(
     check: GateCheck,
-    what: Scrape | Query,
+    what: What,
     judge: Judge,
     *,
+    due_in: float | None = None,
     complete: Callable[[Measurement], Any] = lambda measurement: measurement.reading,
 ) -> Look:
     """The series so far, judged; asks for the next measurement while it is open.
 
-    `complete` makes of a measurement what the judge takes: its reading alone, or more.
+    `complete` makes of a measurement what the judge takes: its reading alone, or more. `due_in` is
+    when the next one is due, unless an interval after the last.
     """
     context, gate = check.context, check.gate
     series = series_so_far(check, check.series)
     verdicts = _verdicts(gate, series, lambda gate, one: judge(gate, complete(one)))
     settled = settle(gate, verdicts)
-    due_in = math.inf if settled is not None else _due_in(check, what, series)
+    if settled is not None:
+        due_in = math.inf
+    elif due_in is None:
+        due_in = _due_in(check, what, series)
     context.measure.append(MeasureRequest(check.series, len(series), what, due_in))
     if settled is None:
         context.wake_in(due_in if due_in > 0 else check.interval)
@@ -123,7 +130,7 @@ def _verdicts(
     return verdicts
 
 
-def _due_in(check: GateCheck, what: Scrape | Query, series: Series) -> float:
+def _due_in(check: GateCheck, what: What, series: Series) -> float:
     """The first scrape is due at once; the first answer, when an interval of traffic is there."""
     if series:
         return check.until(clock.text(series[-1].at))

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from lockstep_core.protocol.drift import Embedded
 from lockstep_core.protocol.metrics import Metric
+from lockstep_core.protocol.monitoring import TrafficRole
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,35 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Monitored:
+    """The monitors of one release. `space` is its own: one of another space is refused."""
+
+    release: str
+    space: str
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Asks monitors for the closed windows from `first` to `last`, numbered as
+    `protocol.monitoring` says, and adds up what each release embedded in them.
+
+    `stable` answers the same traffic. Where it is None, `alone` says why.
+    """
+
+    role: TrafficRole
+    window_seconds: int
+    first: int
+    last: int
+    own: Monitored
+    stable: Monitored | None = None
+    alone: str = ""
+
+
+What = Scrape | Query | Sketch
+
+
+@dataclass(frozen=True)
 class MeasureRequest:
     """The measurement of this number in its series (from 0), in `due_in` seconds.
 
@@ -58,7 +89,7 @@ class MeasureRequest:
 
     series: SeriesKey
     number: int
-    what: Scrape | Query
+    what: What
     due_in: float = 0.0
 
     @property
@@ -130,10 +161,32 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Sketched:
+    """What a candidate and stable embedded in the same closed windows, each beside the held-out
+    items of its own training. `stable` is None where nothing is known of it, as `alone` says."""
+
+    own: Embedded
+    windows: int
+    seconds: int
+    stable: Embedded | None = None
+    alone: str = ""
+
+
+@dataclass(frozen=True)
+class Unwatchable:
+    """Why nothing is measured and nothing will be: asking again does not change it."""
+
+    message: str
+
+
+@dataclass(frozen=True)
 class Unmeasured:
     """Why nothing was measured, in words that stay the same while the cause does."""
 
     message: str
+
+
+Reading = Tally | Answer | Sketched | Unwatchable | Unmeasured
 
 
 @dataclass(frozen=True)
@@ -141,7 +194,7 @@ class Measurement:
     """One measurement. The first `Tally` of a series is empty: it is what others count from."""
 
     at: datetime
-    reading: Tally | Answer | Unmeasured
+    reading: Reading
 
 
 Series = tuple[Measurement, ...]

@@ -8,13 +8,11 @@ from typing import Any
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.analysis import Analysis, analyse
 from lockstep_operator.decide.snapshot.measurements import (
-    Answer,
     Measurement,
     MeasureRequest,
+    Reading,
     Series,
     SeriesKey,
-    Tally,
-    Unmeasured,
 )
 from lockstep_operator.decide.snapshot.snapshot import read
 from tests.unit.decide import worlds
@@ -77,7 +75,7 @@ class Lab:
         (found,) = (r for r in self.asked if r.series.gate.startswith(f"{name}-"))
         return found
 
-    def answer(self, name: str, reading: Tally | Answer | Unmeasured) -> None:
+    def answer(self, name: str, reading: Reading) -> None:
         request = self.request(name)
         assert request.is_due and request.number == len(self.series.get(request.series, ()))
         before = self.series.get(request.series, ())
@@ -85,7 +83,7 @@ class Lab:
             request.series: (*before, Measurement(self.world.now, reading))
         }
 
-    def play(self, name: str, *readings: Tally | Answer | Unmeasured) -> Analysis:
+    def play(self, name: str, *readings: Reading) -> Analysis:
         """One reading per interval; the look after the last one."""
         for reading in readings:
             found = self.look()

@@ -15,6 +15,7 @@ from lockstep_operator.api.gate_rows import (
     REPLAY,
     SCRAPE,
     SCRAPE_BESIDE,
+    SKETCHES,
     GatePhase,
 )
 from lockstep_operator.api.gates import GATES, Gate, GateType
@@ -22,7 +23,7 @@ from lockstep_operator.api.status import GateVerdict
 from lockstep_operator.decide import gates
 from lockstep_operator.decide.gates.analysis import READINGS
 from lockstep_operator.decide.gates.judges import JUDGES, module_of
-from lockstep_operator.decide.snapshot.measurements import Answer, Beside, Tally
+from lockstep_operator.decide.snapshot.measurements import Answer, Beside, Sketched, Tally
 
 pytestmark = pytest.mark.unit
 
@@ -32,6 +33,7 @@ READ = {
     REPLAY: ReplayFacts,
     SCRAPE: Tally,
     SCRAPE_BESIDE: Beside,
+    SKETCHES: Sketched,
     QUERY: Answer,
 }
 

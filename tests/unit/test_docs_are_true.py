@@ -51,7 +51,7 @@ BASES = (ROOT, OPERATOR, OPERATOR / "decide", ROOT / "tests/unit")
 SPECS = (EmbeddingModelSpec, VectorIndexSpec, EmbeddingReleaseSpec, DriftPolicySpec)
 STATUSES = (EmbeddingModelStatus, VectorIndexStatus, EmbeddingReleaseStatus, DriftPolicyStatus)
 CONDITIONS = {"Ready", "Reconciling", "Stalled", "Serving", "Paired", "GatesPassed", "IndexFresh"}
-CONDITIONS |= {"NoDrift", "BaselineCalibrated"}
+CONDITIONS |= {"NoDrift", "BaselineCalibrated", "RecallHolds"}
 KINDS = {"EmbeddingModel", "VectorIndex", "EmbeddingRelease", "DriftPolicy"}
 WORDS = {
     str(word)

@@ -159,7 +159,7 @@ def test_every_query_of_a_period_is_as_likely_as_any_other() -> None:
     world, chosen = World(), np.zeros(12)
     world.recall._ask = lambda of, row, k, exact: (
         chosen.__setitem__(int(row[0]), 1 + chosen[int(row[0])]) or []
-    )  # noqa: E501
+    )
     for _ in range(6000):
         numbers = np.arange(12, dtype=np.float32).reshape(12, 1)
         for part in (numbers[:1], numbers[1:4], numbers[4:]):

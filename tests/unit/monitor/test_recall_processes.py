@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -205,10 +205,8 @@ def test_an_answer_that_is_none_is_not_counted(reply: bytes, reason: str) -> Non
             client, _ = listener.accept()
             with client:
                 client.recv(65536)
-                try:
+                with suppress(OSError):
                     client.sendall(reply)
-                except OSError:
-                    pass
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

@@ -296,7 +296,7 @@ def test_commands_of_the_plugin_are_ones_that_it_takes(page: str) -> None:
 
 def test_examples_of_the_plugin_are_ones_that_it_takes() -> None:
     found = re.findall(r"^  kubectl lockstep (.*?)   ", EXAMPLES, re.MULTILINE)
-    assert len(found) == 11
+    assert len(found) == 12
     verbs = {parser().parse_args(words.split()).verb for words in found}
     assert verbs == {*map(str, Verb), "resume", "status", "history", "gates"}
 

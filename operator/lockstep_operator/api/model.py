@@ -8,19 +8,12 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from lockstep_core.protocol.base import Contract, KindName, rule, validations
-from lockstep_core.protocol.monitoring import (
-    DEFAULT_MAX_PER_SECOND,
-    DEFAULT_RECALL_K,
-    DEFAULT_RECALL_PER_MINUTE,
-    DEFAULT_WINDOW_SECONDS,
-    MAX_RECALL_K,
-    MAX_RECALL_PER_MINUTE,
-)
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gate_rows import is_none_of, named
 from lockstep_operator.api.gates import NEED_HELD_OUT
 from lockstep_operator.api.importing import EvaluationSpec, ImportJobSpec
+from lockstep_operator.api.monitoring import MonitoringSpec
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.rollout import RolloutSpec
 from lockstep_operator.api.scaling import AutoscalingSpec
@@ -82,50 +75,6 @@ class ServingSpec(Contract):
     )
     template: PodTemplate = Field(
         default_factory=PodTemplate, description="Pod of the encoder (and of evaluation Jobs)."
-    )
-
-
-class RecallSamplingSpec(Contract):
-    """Live searches that a monitor asks the release's indexes once more, and exactly."""
-
-    per_minute: int = Field(
-        default=DEFAULT_RECALL_PER_MINUTE,
-        ge=0,
-        le=MAX_RECALL_PER_MINUTE,
-        description="Searches of a pod in a minute, at most, its indexes in turn; 0 measures"
-        " nothing. Exact searches of a pod take 1 % of the time of an index server at most.",
-    )
-    k: int = Field(
-        default=DEFAULT_RECALL_K,
-        ge=1,
-        le=MAX_RECALL_K,
-        description="Neighbours of each that are compared: the k of recall@k.",
-    )
-
-
-class MonitoringSpec(Contract):
-    """The monitor beside every encoder. A change here rolls in place: no new release."""
-
-    enabled: bool = Field(
-        default=True,
-        description="Whether encoders hand a sample of their embeddings to a monitor in their pod,"
-        " which sums it up for drift.",
-    )
-    max_per_second: int = Field(
-        default=DEFAULT_MAX_PER_SECOND,
-        ge=1,
-        le=1000,
-        description="Embeddings that a pod samples in a second, at most.",
-    )
-    window_seconds: int = Field(
-        default=DEFAULT_WINDOW_SECONDS,
-        ge=10,
-        le=3600,
-        description="Length of the windows that embeddings are summed up in.",
-    )
-    recall: RecallSamplingSpec = Field(
-        default_factory=RecallSamplingSpec,
-        description="How often index recall is measured while it serves.",
     )
 
 

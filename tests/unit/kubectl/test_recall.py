@@ -91,16 +91,9 @@ def test_the_table_has_number_interval_searches_and_since_when() -> None:
     out = io.StringIO()
     Console(file=out, width=100).print(recall_table(rows_of(told)))
     head, row = out.getvalue().splitlines()
-    assert head.split() == [
-        "RELEASE",
-        "INDEX",
-        "K",
-        "RECALL",
-        "95%",
-        "INTERVAL",
-        "SEARCHES",
-        "SINCE",
-    ]
+    titles = [title.strip() for title in head.split("  ") if title]
+    assert titles[:4] == ["RELEASE", "INDEX", "K", "RECALL"]
+    assert titles[4:] == ["95% INTERVAL", "SEARCHES", "SINCE"]
     assert row.split()[:4] == ["r1", "songs", "10", "0.987"] and "1970-01-07 21:50Z" in row
 
 

@@ -63,7 +63,7 @@ images: disk-images up ## Build the images from their Dockerfiles onto the clust
 	@$(DEVCLUSTER) load --image lockstep.local/lockstep/glyphs:dev --file examples/glyphs/Dockerfile --context .
 
 .PHONY: demo
-demo: disk-demo $(VENV)/.demo images ## A cluster; a model and its index released, a canary, a bad release that is stopped
+demo: disk-demo $(VENV)/.demo images ## A cluster; a model and its index released, a canary, a bad release, drift and its cure
 	@$(BIN)/python -m examples.glyphs.demo
 
 .PHONY: demo-down

@@ -17,11 +17,11 @@ from lockstep_core.protocol.indexing import IndexSpec, ObjectivesSpec
 from lockstep_core.protocol.result import BuildFacts, EvaluationFacts, TrainingFacts
 from lockstep_core.protocol.storage import ArtifactSource, ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
-from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.importing import EvaluationSpec
 from lockstep_operator.api.pods import ImageReference
-from lockstep_operator.api.status import Condition, Failure, GateVerdict, Time
+from lockstep_operator.api.status import Condition, Failure, GateVerdict, Hash, Time
 from lockstep_operator.api.stored import ArtifactCheck, DamagedArtifact
+from lockstep_operator.api.traffic_records import StepRecord, Watch, Weights
 
 
 class Cause(StrEnum):
@@ -33,9 +33,6 @@ class Cause(StrEnum):
     STORE_CHANGED = "StoreChanged"
     ARTIFACTS_DAMAGED = "ArtifactsDamaged"
     DRIFT = "Drift"
-
-
-Hash = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class FrozenIndex(Contract):
@@ -160,52 +157,6 @@ class Attempts(Contract):
     indexing: dict[str, int] = Field(default_factory=dict)
     failures: dict[str, int] = Field(default_factory=dict)
     disruptions: int = 0
-
-
-class StepRecord(Contract):
-    """The step of the canary that is under way. `hash` is that of the steps: others start anew."""
-
-    index: int = Field(ge=0, description="From 0; the number of steps when all are done.")
-    hash: Hash
-    started_at: Time
-    passed: bool = Field(
-        default=False, description="A person let the release pass this step's pause or analysis."
-    )
-
-    @property
-    def analysis(self) -> str:
-        """Names the analysis of this step among all of the release."""
-        return f"{self.index}@{self.started_at}"
-
-
-class Watch(Contract):
-    """The analysis after the promotion (`spec.rollout.afterPromotion`)."""
-
-    started_at: Time
-    replaced: ReleaseName = Field(description="The release that it took the place of.")
-    verdict: str | None = Field(default=None, description="Unset while it is measured.")
-    told: str | None = Field(default=None, description="The lines that decided.")
-    returned_at: Time | None = Field(
-        default=None, description="When the way back began; it is tried once."
-    )
-
-    @property
-    def analysis(self) -> str:
-        """Names this analysis among all of the release."""
-        return f"promoted@{self.started_at}"
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether its gates failed."""
-        return self.verdict == Verdict.FAIL
-
-
-class Weights(Contract):
-    """Percent of the requests that the candidate answers: asked, and read back when it held."""
-
-    asked: int = Field(ge=0, le=100)
-    achieved: int = Field(ge=0, le=100)
-    since: Time
 
 
 class Ending(Contract):

@@ -14,6 +14,8 @@ Time = Annotated[
     str, StringConstraints(max_length=32), Field(json_schema_extra={"format": "date-time"})
 ]
 
+Hash = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
 
 class ConditionStatus(StrEnum):
     TRUE = "True"

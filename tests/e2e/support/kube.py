@@ -67,9 +67,11 @@ class Kube:
             raise AssertionError(f"helm {' '.join(arguments)}: {done.stderr.strip()}")
         return done.stdout
 
-    def apply(self, *objects: Object) -> None:
+    def apply(self, *objects: Object, server_side: bool = False) -> None:
+        """`server_side`: for what is too large for the annotation of the other way."""
         listing = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        self.run("apply", "-f", "-", stdin=json.dumps(listing))
+        how = ("--server-side",) if server_side else ()
+        self.run("apply", *how, "-f", "-", stdin=json.dumps(listing))
 
     def get(self, namespace: str, kind: str, name: str) -> Object | None:
         text = self.run("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")

@@ -134,7 +134,8 @@ def start_load(
             ],
         },
     }
-    world.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": config, "data": script})
+    questions = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": config, "data": script}
+    world.kube.apply(questions, server_side=True)
     world.kube.apply(pod)
     load = Load(world, name)
     wait_until(load.has_started, what=f"the load {name} to start", seconds=60)

@@ -10,10 +10,8 @@ from pydantic import ValidationError
 from lockstep_operator.api.release import (
     EmbeddingReleaseStatus,
     Stage,
-    StepRecord,
-    Watch,
-    Weights,
 )
+from lockstep_operator.api.traffic_records import StepRecord, Watch, Weights
 
 pytestmark = pytest.mark.unit
 

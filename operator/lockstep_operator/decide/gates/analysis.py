@@ -9,8 +9,8 @@ from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.gate_rows import QUERY, REPLAY, SCRAPE, SCRAPE_BESIDE, GatePhase, Reading
 from lockstep_operator.api.gates import GATES
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import StepRecord, Watch
 from lockstep_operator.api.status import GateVerdict
+from lockstep_operator.api.traffic_records import StepRecord, Watch
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.judges import JUDGES
 from lockstep_operator.decide.gates.live import GateCheck, Judge, Look

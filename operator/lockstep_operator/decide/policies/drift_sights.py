@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from lockstep_core.protocol.drift import BaselineKind, DriftReport, RoleReport, Seen
 from lockstep_operator.api.drift_policy import DriftPolicy, State
 from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.policies.drift_lines import recall_lines, role_line
+from lockstep_operator.decide.policies.drift_lines import length_text, recall_lines, role_line
 from lockstep_operator.decide.policies.drift_watches import (
     BASELINE_WINDOWS,
     refused_epoch,
@@ -17,6 +18,7 @@ from lockstep_operator.decide.policies.drift_watches import (
     wrong_windows,
 )
 from lockstep_operator.decide.snapshot.drift import DriftWatch
+from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.reasons import Reason
 
 
@@ -75,12 +77,15 @@ def sight_of(context: ReconcileContext, policy: DriftPolicy) -> Sight:
         return _nothing_to_watch(context, policy, watch)
     report = context.snapshot.observed.drift.get(policy.uid)
     if report is None or report.release != watch.parameters.release:
-        return _nothing_yet(policy, watch)
+        return _nothing_yet(context, policy, watch)
     refused = refused_epoch(policy, context.stable)
     cannot = (without_bets(context, policy), without_recall(context, policy, context.stable))
     notes = tuple(note for note in (refused, *cannot, report.note) if note)
     if report.problem:
         return _nothing_came(report, watch, notes)
+    if not report.roles:
+        # Pods that answer, and no window yet that began after the promotion and has ended.
+        return _nothing_yet(context, policy, watch)
     told = [role_line(policy.spec, report, role) for role in report.roles]
     lines = "; ".join([*told, *recall_lines(report)])
     state = _state(report)
@@ -109,13 +114,17 @@ def _nothing_to_watch(context: ReconcileContext, policy: DriftPolicy, why: str) 
     return Sight(State.UNMONITORED, reason, f"Nothing is watched: {why}.")
 
 
-def _nothing_yet(policy: DriftPolicy, watch: DriftWatch) -> Sight:
+def _nothing_yet(context: ReconcileContext, policy: DriftPolicy, watch: DriftWatch) -> Sight:
     status, parameters = policy.status, watch.parameters
     goes_on = status.release == parameters.release and status.state is not State.UNMONITORED
-    line = f"waits for the first window of {parameters.window_seconds} s"
+    seconds = parameters.window_seconds
+    window = max(watch.first_window, int(context.snapshot.now.timestamp() // seconds))
+    ends = clock.text(datetime.fromtimestamp((window + 1) * seconds, UTC))
+    first = f"the first window of {length_text(seconds)} ends at {ends}"
+    line = f"nothing is judged yet: {first}"
     if policy.spec.baseline is BaselineKind.TRAFFIC:
         needed = policy.spec.baseline_windows or BASELINE_WINDOWS
-        line = f"0 of {needed} windows of {parameters.window_seconds} s are learned"
+        line = f"0 of {needed} windows are learned; {first}"
     return Sight(State.LEARNING, Reason.LEARNING, line, watch, known=not goes_on)
 
 

@@ -13,8 +13,9 @@ from lockstep_core.protocol.labels import GROUP
 from lockstep_operator.api.gate_rows import GatePhase
 from lockstep_operator.api.model import HandledVerb
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Stage, Watch
+from lockstep_operator.api.release import Stage
 from lockstep_operator.api.status import GateVerdict
+from lockstep_operator.api.traffic_records import Watch
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import resume
 from lockstep_operator.decide.context.stored import is_checked

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Ending, Stage, Weights
+from lockstep_operator.api.release import Ending, Stage
+from lockstep_operator.api.traffic_records import Weights
 from lockstep_operator.decide.context.context import MESSAGE_LIMIT, ReconcileContext
 from lockstep_operator.decide.context.stored import MESSAGE_CHARACTERS, named_in, note_refused
 from lockstep_operator.decide.context.traffic import Traffic

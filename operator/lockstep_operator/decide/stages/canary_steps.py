@@ -7,9 +7,10 @@ from typing import Literal
 
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Stage, StepRecord, Weights
+from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Promotion
 from lockstep_operator.api.steps import Step
+from lockstep_operator.api.traffic_records import StepRecord, Weights
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import (
     forward,

@@ -6,7 +6,8 @@ from typing import Literal
 
 from lockstep_operator.api.kinds import DEPLOYMENT
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Ending, Stage, Weights
+from lockstep_operator.api.release import Ending, Stage
+from lockstep_operator.api.traffic_records import Weights
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import seconds_left
 from lockstep_operator.decide.context.traffic import Traffic

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lockstep_core.quality.verdicts import Verdict
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Stage, Watch
+from lockstep_operator.api.release import Stage
+from lockstep_operator.api.traffic_records import Watch
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.vocabulary.reasons import Outcome
 from lockstep_operator.decide.workloads.children import health_of

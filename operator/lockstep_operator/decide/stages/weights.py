@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockstep_operator.api.release import Weights
+from lockstep_operator.api.traffic_records import Weights
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.traffic import Traffic
 from lockstep_operator.decide.traffic.routers.choice import router_of

@@ -7,9 +7,10 @@ import json
 from dataclasses import dataclass
 
 from lockstep_operator.api.objects import Release
-from lockstep_operator.api.release import Stage, StepRecord
+from lockstep_operator.api.release import Stage
 from lockstep_operator.api.rollout import Promotion
 from lockstep_operator.api.steps import Step
+from lockstep_operator.api.traffic_records import StepRecord
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.pauses import paused_seconds
 from lockstep_operator.decide.context.transitions import Stay, stay

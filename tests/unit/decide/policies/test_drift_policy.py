@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from lockstep_core.protocol.drift import BaselineKind, RoleReport, Seen
 from lockstep_core.protocol.monitoring import TrafficRole
+from lockstep_operator.decide.vocabulary import clock
 from tests.unit.decide import worlds
 from tests.unit.decide.policies import watched as w
 from tests.unit.decide.worlds.specs import POLICY
@@ -41,8 +43,13 @@ def test_what_is_asked_to_be_watched() -> None:
 def test_the_life_of_an_alert() -> None:
     world = w.watched()
     assert w.status(world)["state"] == "Learning"
-    assert w.status(world)["message"] == "0 of 24 windows of 300 s are learned"
+    first = world.plan.watch[0].first_window
+    ends = clock.text(datetime.fromtimestamp((first + 1) * w.SECONDS, UTC))
+    nothing_yet = f"0 of 24 windows are learned; the first window of 5m ends at {ends}"
+    assert w.status(world)["message"] == nothing_yet
     assert w.condition(world, "Ready") == ("True", "Learning")
+    # The pods answer, and the window that ended began before the promotion.
+    assert w.show(world)["message"] == nothing_yet
     assert w.show(world, LEARNING)["message"] == "query: 5 of 24 windows are learned"
     status = w.quiet(world)
     assert (status["state"], status["phase"]) == ("Quiet", "Healthy")

@@ -23,6 +23,8 @@ for _, condition in ipairs(obj.status.conditions) do
     ready = condition
   elseif condition.type == "NoDrift" and condition.status == "False" then
     drifts = condition
+  elseif condition.type == "RecallHolds" and condition.status == "False" then
+    drifts = drifts or condition
   end
 end
 if reconciling ~= nil then

@@ -23,6 +23,7 @@ from lockstep_kubectl.arguments import parser
 from lockstep_kubectl.asking import Answer, CannotAsk, ask, named_release, request_of, resume_of
 from lockstep_kubectl.gather import Unknown, model_of, read, releases_of
 from lockstep_kubectl.lists import gate_lines, gates_of_release, history_of, history_table
+from lockstep_kubectl.recall import NONE_YET, recall_table, rows_of, told_by
 from lockstep_kubectl.tree import tree
 from lockstep_kubectl.view import ModelView, view_of
 
@@ -62,6 +63,8 @@ def _run(api: Api, arguments: argparse.Namespace, console: Console) -> int:
     name = _bare(arguments.name)
     if arguments.verb in ("history", "gates"):
         return _table(api, arguments, namespace, name, console)
+    if arguments.verb == "recall":
+        return _recall(api, arguments, namespace, name, console)
     model = model_of(api, namespace, name)
     if arguments.verb == "resume":
         request = resume_of(model)
@@ -162,6 +165,29 @@ def _table(
     else:
         print("No gate was judged yet.")
     return ACCEPTED
+
+
+def _recall(
+    api: Api, arguments: argparse.Namespace, namespace: str, name: str, console: Console
+) -> int:
+    model_of(api, namespace, name)
+    told = told_by(api, namespace, name)
+    known = {index for answer in told.answers for index in answer.indexes}
+    if arguments.index is not None and known and arguments.index not in known:
+        there = ", ".join(sorted(known))
+        raise Unknown(f'no index "{arguments.index}" of {name} is measured: there are {there}')
+    rows = rows_of(told.answers, index=arguments.index, queries=arguments.queries)
+    if arguments.output == "json":
+        _print_json(rows)
+    elif rows:
+        _print(console, recall_table(rows))
+    else:
+        off = told.answers and not any(answer.per_minute for answer in told.answers)
+        why = " `spec.monitoring.recall.perMinute` is 0, or the model has no index." if off else ""
+        print(NONE_YET + why)
+    for problem in told.problems:
+        print(problem, file=sys.stderr)
+    return ACCEPTED if told.answers else REFUSED
 
 
 def _print_answer(answer: Answer, arguments: argparse.Namespace, login: Login) -> int:

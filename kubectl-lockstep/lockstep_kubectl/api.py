@@ -14,7 +14,8 @@ from kubernetes import config as official_config
 from urllib3 import HTTPHeaderDict
 
 from lockstep_core.network.kubeconfig import FIX, KubeconfigError, Login, resolve
-from lockstep_core.protocol.environment import PROGRESS_PORT, SERVING_PORT
+from lockstep_core.protocol.environment import MONITOR_PORT, PROGRESS_PORT, SERVING_PORT
+from lockstep_core.protocol.recall import RECALL_PAGE
 
 GROUP_PATH = "/apis/lockstep.dev/v1alpha1"
 MERGE_PATCH = "application/merge-patch+json"
@@ -87,6 +88,12 @@ class Api:
         """`GET /progress` of a Job's pod, through the API server's proxy."""
         path = f"{core_path('pods', namespace)}/{pod}:{PROGRESS_PORT}/proxy/progress"
         content: Object = json.loads(self._call("GET", path, timeout=timeout))
+        return content
+
+    def recall(self, namespace: str, pod: str, timeout: float = 5.0) -> Object:
+        """`GET /v1/recall` of the monitor of an encoder pod, through the API server's proxy."""
+        path = f"{core_path('pods', namespace)}/{pod}:{MONITOR_PORT}/proxy{RECALL_PAGE}"
+        content: Object = json.loads(self._call("GET", path, {"after": "-1"}, timeout=timeout))
         return content
 
     def ask_entry(self, namespace: str, model: str, path: str, body: Object) -> Object:

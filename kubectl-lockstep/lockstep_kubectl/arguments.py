@@ -16,9 +16,27 @@ EXAMPLES = """examples:
   kubectl lockstep resume glyphs             let it go on
   kubectl lockstep history glyphs            what became of each release
   kubectl lockstep gates glyphs r8           each gate of r8: number, bound, verdict
+  kubectl lockstep recall glyphs             do its indexes find what exact search finds?
 
 exit codes: 0 done or accepted, 1 refused or not possible, 2 a wrong command line,
 3 the operator did not answer in time.
+"""
+
+RECALL = """\
+Index recall@k of live searches: the share of the k nearest neighbours, by exact search with the
+same encoder, that the index returned. It says nothing about whether the neighbours are good ones.
+
+Monitors beside the encoders ask about a sample of live searches, one a second and pod at most
+(`spec.monitoring.recall` of the model). Nothing is asked by this command: it adds up what they
+counted within the last day, and asks them through the API server (right: get pods/proxy).
+
+examples:
+  kubectl lockstep recall glyphs                     all indexes, all that the pods keep
+  kubectl lockstep recall glyphs --queries 700       the newest windows with 700 searches
+  kubectl lockstep recall glyphs --index songs -o json
+
+An interval below the bound of a DriftPolicy (`spec.recall.min`) is its `RecallBelow`; what to do
+then: docs/runbooks/recall-low.md.
 """
 
 VERBS = {
@@ -70,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     _waiting(resume)
     history = _verb(verbs, "history", "what became of each release", None)
     history.add_argument("name", metavar="NAME", help="the EmbeddingModel")
+    _recall(verbs)
     gates = _verb(verbs, "gates", "each gate: number, bound, verdict and what to do", None)
     gates.add_argument("name", metavar="NAME", help="the EmbeddingModel")
     gates.add_argument(
@@ -119,6 +138,19 @@ def _status(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
 
 
+def _recall(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    recall = _verb(verbs, "recall", "do the indexes find what exact search finds, live?", RECALL)
+    recall.formatter_class = argparse.RawDescriptionHelpFormatter
+    recall.add_argument("name", metavar="NAME", help="the EmbeddingModel")
+    recall.add_argument("--index", help="one VectorIndex; all when unset")
+    recall.add_argument(
+        "--queries",
+        type=_count,
+        metavar="N",
+        help="the newest windows with N searches; all that the pods keep when unset",
+    )
+
+
 def _waiting(one: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--timeout",
@@ -126,6 +158,12 @@ def _waiting(one: argparse.ArgumentParser) -> None:
         default=30.0,
         help="seconds to wait for the operator's answer (30)",
     )
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9 or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} must be a number, 1 or more")
+    return int(text)
 
 
 def _seconds(text: str) -> float:

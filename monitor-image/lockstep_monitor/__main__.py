@@ -13,12 +13,14 @@ from lockstep_core.protocol.environment import MONITOR_PORT, MONITOR_VARIABLE
 from lockstep_core.protocol.logs import JsonFormatter
 
 SERVE_HELP = f"""\
-Sum up a sample of the embeddings of the encoder in the same pod, window by window. No embedding
-leaves the process: what it answers are sums, which merge across pods.
+Sum up a sample of the embeddings of the encoder in the same pod, window by window. What it answers
+are sums, which merge across pods. An embedding goes to the release's own indexes alone.
 
 The config (JSON) comes from {MONITOR_VARIABLE} or --config:
   {{"model": "glyphs", "release": "glyphs-r1", "namespace": "shop", "directory": "/run/lockstep",
-    "windowSeconds": 300}}
+    "windowSeconds": 300,
+    "recall": {{"perMinute": 60, "k": 10, "indexes": [{{"name": "glyphs", "spaceID": "0123456789ab",
+      "url": "http://glyphs-r1-glyphs.shop.svc:8080", "buildDigest": "sha256:…"}}]}}}}
 
 The encoder leaves in `directory` what its artifact has for this (drift/features.safetensors and
 drift/baseline.json), and sends datagrams to monitor.sock there. It never waits for the monitor.
@@ -26,7 +28,11 @@ drift/baseline.json), and sends datagrams to monitor.sock there. It never waits 
   curl -s localhost:{MONITOR_PORT}/v1/report              what is watched, and the last windows
   curl -s localhost:{MONITOR_PORT}/v1/sketch?after=-1     closed windows, oldest first, 16 at most
   curl -s localhost:{MONITOR_PORT}/v1/baseline            the held-out baseline of the artifact
+  curl -s localhost:{MONITOR_PORT}/v1/recall?after=-1     index recall of live searches, by window
   curl -s localhost:{MONITOR_PORT}/metrics                counters; distances are the operator's
+
+With `recall` a search now and then is asked of the release's indexes once more, and exactly: what
+they did not find is counted. An index is asked by one thread, for 1 % of the time at most.
 
 The last 288 windows are kept, in `directory` too: a monitor that starts again in its pod lost the
 open one at most.

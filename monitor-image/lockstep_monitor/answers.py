@@ -20,6 +20,7 @@ from lockstep_core.protocol.monitoring import (
     SKETCHES_SCHEMA,
     BetsRequest,
 )
+from lockstep_core.protocol.recall import RecallAnswer, RecallWindow
 from lockstep_monitor.closed import Closed
 from lockstep_monitor.monitor import Monitor
 from lockstep_monitor.windows import BetKey
@@ -38,14 +39,14 @@ def _words(status: int, text: str) -> Answer:
 
 def sketches(monitor: Monitor, query: str) -> Answer:
     """`GET /v1/sketch?after=<window>`."""
-    asked = parse_qs(query, keep_blank_values=True).get("after", ["-1"])[-1]
-    if not asked.removeprefix("-").isdecimal() or len(asked) > 17:
-        return _words(422, f"`after` is {asked[:40]!r}, must be the number of a window")
+    after = _after(query)
+    if isinstance(after, str):
+        return _words(422, after)
     windows, handover = monitor.windows, monitor.watched.handover
     found: list[Closed] = []
     opened = 0
     if windows is not None:
-        opened, found = windows.closed_after(int(asked), MAX_ANSWERED_WINDOWS)
+        opened, found = windows.closed_after(after, MAX_ANSWERED_WINDOWS)
     head: dict[str, Any] = {
         "schema": SKETCHES_SCHEMA,
         "release": monitor.config.release,
@@ -57,6 +58,37 @@ def sketches(monitor: Monitor, query: str) -> Answer:
     # Each sketch became JSON when its window closed.
     body = json.dumps(head).removesuffix("}").encode() + b', "sketches": ['
     return 200, JSON, body + b",".join(each.wire for each in found) + b"]}"
+
+
+def recall(monitor: Monitor, query: str) -> Answer:
+    """`GET /v1/recall?after=<window>`."""
+    after = _after(query)
+    if isinstance(after, str):
+        return _words(422, after)
+    measured, config, handover = monitor.recall, monitor.config, monitor.watched.handover
+    opened, closed, filling = measured.counts.closed_after(after)
+    problems = [text for _, text in sorted(measured.problems.copy().items())]
+    answer = RecallAnswer(
+        release=config.release,
+        space=handover.space_id if handover else None,
+        window_seconds=config.window_seconds,
+        open_window=opened,
+        per_minute=measured.config.per_minute,
+        k=measured.config.k,
+        indexes=[index.name for index in measured.config.indexes],
+        windows=closed,
+        open=filling,
+        problem="; ".join(problems)[:1000] or None,
+    )
+    return 200, JSON, json.dumps(answer.to_wire()).encode()
+
+
+def _after(query: str) -> int | str:
+    """The window that the answer begins after, or what is wrong with it."""
+    asked = parse_qs(query, keep_blank_values=True).get("after", ["-1"])[-1]
+    if not asked.removeprefix("-").isdecimal() or len(asked) > 17:
+        return f"`after` is {asked[:40]!r}, must be the number of a window"
+    return int(asked)
 
 
 def baseline(monitor: Monitor) -> Answer:
@@ -127,8 +159,26 @@ def report(monitor: Monitor) -> Answer:
         "openWindow": windows.open_window if windows else None,
         "bets": windows.bets if windows else 0,
         "windows": [_reported(each) for each in windows.last(REPORTED)] if windows else [],
+        "recall": _recall_report(monitor),
     }
     return 200, JSON, json.dumps(content, indent=2).encode() + b"\n"
+
+
+def _recall_report(monitor: Monitor) -> dict[str, Any]:
+    measured = monitor.recall
+    opened, closed, filling = measured.counts.closed_after(-1)
+    last: list[RecallWindow] = [*closed, *filling][-REPORTED:]
+    return {
+        "perMinute": measured.config.per_minute,
+        "k": measured.config.k,
+        "indexes": [index.name for index in measured.config.indexes],
+        "problems": dict(sorted(measured.problems.copy().items())),
+        "openWindow": opened,
+        "windows": [
+            {"window": each.window, "index": each.index, "n": each.n, "recall": round(each.mean, 4)}
+            for each in last
+        ],
+    }
 
 
 def _reported(closed: Closed) -> dict[str, Any]:

@@ -32,6 +32,11 @@ class MonitorMetrics:
         self.window_embeddings = self._gauge(names.MONITOR_WINDOW_EMBEDDINGS)
         self.open_window = self._gauge(names.MONITOR_OPEN_WINDOW)
         self.bets = self._gauge(names.MONITOR_BETS)
+        self.recall_queries = self._counter(names.MONITOR_RECALL_QUERIES)
+        self.recall_hits = self._counter(names.MONITOR_RECALL_HITS)
+        self.recall_expected = self._counter(names.MONITOR_RECALL_EXPECTED)
+        self.recall_refused = self._counter(names.MONITOR_RECALL_REFUSED)
+        self.recall_dropped = self._counter(names.MONITOR_RECALL_DROPPED)
         self.info = self._gauge(names.MONITOR_INFO)
 
     def _counter(self, row: Metric) -> Counter:

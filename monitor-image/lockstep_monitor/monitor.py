@@ -14,6 +14,8 @@ from lockstep_core.protocol.monitoring import (
     HEADER_BYTES,
     Header,
     MonitorConfig,
+    RecallConfig,
+    TrafficRole,
     read_header,
 )
 from lockstep_monitor import handover
@@ -21,6 +23,8 @@ from lockstep_monitor.handover import NOTHING, Watched
 from lockstep_monitor.keeping import Kept
 from lockstep_monitor.memory import give_back
 from lockstep_monitor.metrics import MonitorMetrics
+from lockstep_monitor.recall import Recall
+from lockstep_monitor.recall_counts import RecallCounts
 from lockstep_monitor.windows import Windows
 
 logger = logging.getLogger(__name__)
@@ -36,6 +40,9 @@ class Monitor:
         self.windows: Windows | None = None
         # The last datagram that was not summed up, in words.
         self.refusal: str | None = None
+        asked = config.recall or RecallConfig(per_minute=0)
+        counts = RecallCounts(asked.k, seconds=config.window_seconds, clock=clock)
+        self.recall = Recall(asked, counts, self.metrics)
         self._clock = clock
         self._directory = Path(config.directory)
         self._stamp: tuple[int, int] | None = None
@@ -69,7 +76,10 @@ class Monitor:
         assert windows is not None
         rows = np.frombuffer(datagram, dtype="<f4", offset=HEADER_BYTES)
         # The buffer is used again for the next datagram.
-        windows.add(header, rows.reshape(header.count, header.dimension).astype(np.float32))
+        vectors = rows.reshape(header.count, header.dimension).astype(np.float32)
+        windows.add(header, vectors)
+        if header.role is TrafficRole.QUERY:
+            self.recall.offer(vectors)
         self.metrics.embeddings.labels(header.role.value).inc(header.count)
         self.metrics.update_seconds.observe(time.perf_counter() - begun)
 

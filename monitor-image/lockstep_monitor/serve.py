@@ -24,6 +24,7 @@ from lockstep_core.protocol.monitoring import (
     SOCKET_NAME,
     MonitorConfig,
 )
+from lockstep_core.protocol.recall import RECALL_PAGE
 from lockstep_monitor import answers
 from lockstep_monitor.listener import Listener
 from lockstep_monitor.monitor import Monitor
@@ -65,9 +66,11 @@ def serve(config_path: Path | None, port: int, host: str | None) -> int:
         logger.error("cannot listen: %s", error)
         return ExitCode.INTERNAL
     server.start()
+    monitor.recall.start()
     logger.info("listening on port %d", server.port)
     stopping = _Stopping()
     _run(monitor, listener, stopping)
+    monitor.recall.stop()
     listener.close()
     server.stop()
     return ExitCode.OK
@@ -85,7 +88,10 @@ def page_server(monitor: Monitor, port: int, host: str | None) -> PageServer:
         },
         name="pages",
         puts={BETS_PAGE: Put(lambda body: answers.place_bets(monitor, body), MAX_BETS_BYTES)},
-        asked={SKETCH_PAGE: lambda query: answers.sketches(monitor, query)},
+        asked={
+            SKETCH_PAGE: lambda query: answers.sketches(monitor, query),
+            RECALL_PAGE: lambda query: answers.recall(monitor, query),
+        },
     )
 
 

@@ -111,6 +111,7 @@ def test_without_an_operator_the_verb_says_that_nobody_answered(
     shown = plugin("status", "lone")
     assert shown.returncode == 0 and "has not looked at this model yet" in shown.stdout
     refused(plugin("promote", "lone"), "nothing to promote", "there is none yet")
+    refused(plugin("recall", "lone"), "no encoder pod of lone runs")
     release = {
         "apiVersion": "lockstep.dev/v1alpha1",
         "kind": "EmbeddingRelease",

@@ -51,7 +51,7 @@ BASES = (ROOT, OPERATOR, OPERATOR / "decide", ROOT / "tests/unit")
 SPECS = (EmbeddingModelSpec, VectorIndexSpec, EmbeddingReleaseSpec, DriftPolicySpec)
 STATUSES = (EmbeddingModelStatus, VectorIndexStatus, EmbeddingReleaseStatus, DriftPolicyStatus)
 CONDITIONS = {"Ready", "Reconciling", "Stalled", "Serving", "Paired", "GatesPassed", "IndexFresh"}
-CONDITIONS |= {"NoDrift", "BaselineCalibrated"}
+CONDITIONS |= {"NoDrift", "BaselineCalibrated", "RecallHolds"}
 KINDS = {"EmbeddingModel", "VectorIndex", "EmbeddingRelease", "DriftPolicy"}
 WORDS = {
     str(word)
@@ -240,9 +240,8 @@ def test_labels_annotations_metrics_and_variables_exist(page: str) -> None:
         if isinstance(value, str) and "/" in value
     }
     assert set(re.findall(r"lockstep\.dev/([A-Za-z0-9]+(?:-[a-z]+)*)", text)) <= known
-    series = {
-        metric.name for group in (metrics.ENCODER, metrics.INDEX, metrics.JOB) for metric in group
-    }
+    groups = (metrics.ENCODER, metrics.INDEX, metrics.MONITOR, metrics.JOB)
+    series = {metric.name for group in groups for metric in group}
     series |= {
         name
         for family in operator_metrics.REGISTRY.collect()
@@ -296,9 +295,9 @@ def test_commands_of_the_plugin_are_ones_that_it_takes(page: str) -> None:
 
 def test_examples_of_the_plugin_are_ones_that_it_takes() -> None:
     found = re.findall(r"^  kubectl lockstep (.*?)   ", EXAMPLES, re.MULTILINE)
-    assert len(found) == 11
+    assert len(found) == 12
     verbs = {parser().parse_args(words.split()).verb for words in found}
-    assert verbs == {*map(str, Verb), "resume", "status", "history", "gates"}
+    assert verbs == {*map(str, Verb), "resume", "status", "history", "gates", "recall"}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -34,6 +34,41 @@ class Seen(StrEnum):
     LOWER_BOUND = "LowerBound"
     GEOMETRY = "Geometry"
     INVALID = "Invalid"
+    RECALL_BELOW = "RecallBelow"
+
+
+@dataclass(frozen=True)
+class RecallBound:
+    """The recall@k that every index of a release is held to, over the last `windows` windows and
+    from `min_queries` queries on."""
+
+    minimum: float
+    k: int = 10
+    windows: int = 12
+    min_queries: int = 300
+
+
+@dataclass(frozen=True)
+class RecallReport:
+    """Index recall@k of one index over the last windows, with its 95 % interval.
+
+    Below `min_queries` it is not `judged`. `seen`: the whole interval is below the bound.
+    """
+
+    index: str
+    bound: RecallBound
+    n: int = 0
+    value: float = 0.0
+    lower: float = 0.0
+    upper: float = 1.0
+
+    @property
+    def judged(self) -> bool:
+        return self.n >= self.bound.min_queries
+
+    @property
+    def seen(self) -> bool:
+        return self.judged and self.upper < self.bound.minimum
 
 
 @dataclass(frozen=True)
@@ -43,6 +78,7 @@ class Parameters:
     `tolerance` None: what the blocks of the baseline differ by. `spans` are lengths in windows, the
     first of which is judged. `budget_windows` is the number of windows in which one false alarm is
     borne: the threshold of the evidence. `epoch` names the baseline: another one learns anew.
+    `recall` None: it is not judged.
     """
 
     release: str
@@ -55,6 +91,7 @@ class Parameters:
     budget_windows: float = 8640.0
     min_samples: int = 200
     epoch: str = ""
+    recall: RecallBound | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +155,8 @@ class DriftReport:
 
     `problem` says in words that stay the same why nothing came; without `watchable` nothing can
     come. `pods` are those that were asked, `answered` those that gave sketches. `note` tells what
-    was left out, or cannot be kept.
+    was left out, or cannot be kept. `recalls` are empty where no recall was asked for or nothing of
+    it came.
     """
 
     release: str
@@ -130,6 +168,7 @@ class DriftReport:
     pods: int = 0
     answered: int = 0
     note: str = ""
+    recalls: tuple[RecallReport, ...] = ()
 
     @property
     def ends_at(self) -> int:

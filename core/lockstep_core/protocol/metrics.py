@@ -166,6 +166,38 @@ MONITOR_OPEN_WINDOW = Metric(
     "Number of the window that is being filled.",
 )
 MONITOR_BETS = Metric("lockstep_monitor_bets", MetricKind.GAUGE, "Bets that hold or wait.")
+MONITOR_RECALL_QUERIES = Metric(
+    "lockstep_monitor_recall_queries_total",
+    MetricKind.COUNTER,
+    "Live queries whose index recall was measured, by index and k.",
+    ("index", "k"),
+)
+MONITOR_RECALL_HITS = Metric(
+    "lockstep_monitor_recall_hits_total",
+    MetricKind.COUNTER,
+    "Neighbours of them that the index returned and exact search too, by index and k.",
+    ("index", "k"),
+)
+MONITOR_RECALL_EXPECTED = Metric(
+    "lockstep_monitor_recall_expected_total",
+    MetricKind.COUNTER,
+    "Neighbours of them that exact search returned, by index and k.",
+    ("index", "k"),
+)
+# Reasons: Pairing (another build answers), Overloaded, Unavailable, Malformed.
+MONITOR_RECALL_REFUSED = Metric(
+    "lockstep_monitor_recall_refused_total",
+    MetricKind.COUNTER,
+    "Queries that an index did not answer so that recall could be measured, by index and reason.",
+    ("index", "reason"),
+)
+# Reasons: Budget (exact searches had their share of time), BackingOff, Repeated, Invalid.
+MONITOR_RECALL_DROPPED = Metric(
+    "lockstep_monitor_recall_dropped_total",
+    MetricKind.COUNTER,
+    "Queries that were due and not asked, by reason.",
+    ("reason",),
+)
 MONITOR_INFO = Metric(
     "lockstep_monitor_info",
     MetricKind.GAUGE,
@@ -181,6 +213,11 @@ MONITOR = (
     MONITOR_WINDOW_EMBEDDINGS,
     MONITOR_OPEN_WINDOW,
     MONITOR_BETS,
+    MONITOR_RECALL_QUERIES,
+    MONITOR_RECALL_HITS,
+    MONITOR_RECALL_EXPECTED,
+    MONITOR_RECALL_REFUSED,
+    MONITOR_RECALL_DROPPED,
     MONITOR_INFO,
 )
 

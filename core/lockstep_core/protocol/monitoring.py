@@ -35,6 +35,10 @@ DEFAULT_MAX_PER_SECOND = 50
 DEFAULT_WINDOW_SECONDS = 300
 KEPT_WINDOWS = 288
 """Closed windows that a monitor keeps: a day of windows of 5 minutes."""
+DEFAULT_RECALL_PER_MINUTE, DEFAULT_RECALL_K = 60, 10
+"""Live queries that a pod asks its release's indexes once more, exactly, and how many neighbours of
+each are compared."""
+MAX_RECALL_PER_MINUTE, MAX_RECALL_K = 600, 100
 MAX_ANSWERED_WINDOWS = 16
 """Windows of one answer of `SKETCH_PAGE`."""
 MAX_BETS = 8
@@ -81,14 +85,33 @@ class TapConfig(Told):
     max_per_second: int = Field(default=DEFAULT_MAX_PER_SECOND, ge=1, le=1000)
 
 
+class RecallIndex(Told):
+    """An index of the release, and the build that its servers must answer from."""
+
+    name: KindName
+    url: str
+    build_digest: Sha256
+    space_id: SpaceID = Field(alias="spaceID")
+
+
+class RecallConfig(Told):
+    """Which indexes a monitor asks, how often (`per_minute` queries for all of them together; 0:
+    never), and for how many neighbours."""
+
+    per_minute: int = Field(default=DEFAULT_RECALL_PER_MINUTE, ge=0, le=MAX_RECALL_PER_MINUTE)
+    k: int = Field(default=DEFAULT_RECALL_K, ge=1, le=MAX_RECALL_K)
+    indexes: tuple[RecallIndex, ...] = Field(default=(), max_length=64)
+
+
 class MonitorConfig(Told):
-    """`LOCKSTEP_MONITOR` of a monitor."""
+    """`LOCKSTEP_MONITOR` of a monitor. `recall` is left out by operators of before it."""
 
     model: KindName
     release: ReleaseName
     namespace: Annotated[str, StringConstraints(min_length=1, max_length=63)]
     directory: Annotated[str, StringConstraints(min_length=1, max_length=80)] = MONITOR_DIRECTORY
     window_seconds: int = Field(default=DEFAULT_WINDOW_SECONDS, ge=10, le=3600)
+    recall: RecallConfig | None = None
 
 
 class Handover(Told):

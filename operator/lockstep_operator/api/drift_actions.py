@@ -20,12 +20,14 @@ class Trigger(StrEnum):
     """What is seen. `Evidence`: the bets against "no drift beyond the tolerance" won as much as the
     budget of false alarms asks. `LowerBound`: the 95% lower bound of the distance is above the
     tolerance. `Geometry`: the shape of the embeddings left its band three windows in a row.
-    `Invalid`: embeddings that are no numbers, or have no direction."""
+    `Invalid`: embeddings that are no numbers, or have no direction. `RecallBelow`: the 95% interval
+    of the recall of an index is below its bound."""
 
     EVIDENCE = "Evidence"
     LOWER_BOUND = "LowerBound"
     GEOMETRY = "Geometry"
     INVALID = "Invalid"
+    RECALL_BELOW = "RecallBelow"
 
 
 class Deed(StrEnum):
@@ -70,7 +72,8 @@ class ActionRule(Contract):
         description="What is seen: `Evidence` (drift beyond the tolerance, within the budget of"
         " false alarms), `LowerBound` (the 95% lower bound of one window is above the tolerance),"
         " `Geometry` (three windows in a row of another shape), `Invalid` (embeddings that are"
-        " no numbers)."
+        " no numbers), `RecallBelow` (the 95% interval of the live recall of an index is below"
+        " `spec.recall.min`)."
     )
     do: Deed = Field(
         description="`Alert`: an Event, a condition and the status. `Pause`: a release that is on"

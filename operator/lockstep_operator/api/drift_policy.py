@@ -10,9 +10,9 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from lockstep_core.protocol.base import Contract, KindName, rule, validations
+from lockstep_core.protocol.base import Contract, KindName, UnitFraction, rule, validations
 from lockstep_core.protocol.drift import BaselineKind
-from lockstep_core.protocol.monitoring import TrafficRole
+from lockstep_core.protocol.monitoring import DEFAULT_RECALL_K, MAX_RECALL_K, TrafficRole
 from lockstep_operator.api.drift_actions import (
     ActionRule,
     ActionTaken,
@@ -67,6 +67,39 @@ class FalseAlarmBudget(Contract):
     )
 
 
+class RecallBoundSpec(Contract):
+    """What the live recall of every index of the model is held to."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("double(self.min) > 0.0", "`min` must be above 0: no recall is below it", ".min")
+        )
+    )
+
+    k: int = Field(
+        default=DEFAULT_RECALL_K,
+        ge=1,
+        le=MAX_RECALL_K,
+        description="The k of recall@k: that of `spec.monitoring.recall` of the model.",
+    )
+    min: UnitFraction = Field(
+        description='The bound, a decimal string such as "0.950". `RecallBelow` is seen when the'
+        " whole 95% interval is below it."
+    )
+    span_seconds: int = Field(
+        default=3_600,
+        ge=600,
+        le=86_400,
+        description="The last seconds that are judged together, in whole windows of the model.",
+    )
+    min_queries: int = Field(
+        default=300,
+        ge=30,
+        le=1_000_000,
+        description="Searches of them, of all pods, below which an index is not judged.",
+    )
+
+
 Tolerance = Annotated[str, StringConstraints(pattern=r"^(Auto|[01](\.[0-9]{1,6})?)$", max_length=8)]
 _HELD_OUT_NEEDED = "self.actions.all(a, a.do != 'Rollback' || a.when == 'Invalid')"
 
@@ -116,6 +149,19 @@ class DriftPolicySpec(Contract):
                 " the same traffic",
                 ".actions",
             ),
+            rule(
+                "!has(self.actions) || has(self.recall)"
+                " || !self.actions.exists(a, a.when == 'RecallBelow')",
+                "`recall` must be set with `when: RecallBelow`: it has the bound",
+                ".recall",
+            ),
+            rule(
+                "!has(self.actions)"
+                " || !self.actions.exists(a, a.when == 'RecallBelow' && a.do == 'Rollback')",
+                "`do: Rollback` must not be set with `when: RecallBelow`: the indexes of the"
+                " release before answer nobody, so their recall on these searches is not known",
+                ".actions",
+            ),
         )
     )
 
@@ -161,6 +207,10 @@ class DriftPolicySpec(Contract):
         le=1_000_000,
         description="Embeddings of a window, of all pods together, below which it is not judged.",
     )
+    recall: RecallBoundSpec | None = Field(
+        default=None,
+        description="The live recall that the indexes must have; without it none is judged.",
+    )
     actions: list[ActionRule] = Field(
         default_factory=lambda: [ActionRule(when=Trigger.EVIDENCE, do=Deed.ALERT)],
         max_length=MAX_ACTIONS,
@@ -185,6 +235,7 @@ class State(StrEnum):
     LEARNING = "Learning"
     QUIET = "Quiet"
     DRIFTING = "Drifting"
+    RECALL_LOW = "RecallLow"
     WAITING_FOR_APPROVAL = "WaitingForApproval"
     ACTING = "Acting"
 

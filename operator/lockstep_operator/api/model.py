@@ -8,12 +8,12 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from lockstep_core.protocol.base import Contract, KindName, rule, validations
-from lockstep_core.protocol.monitoring import DEFAULT_MAX_PER_SECOND, DEFAULT_WINDOW_SECONDS
 from lockstep_core.protocol.storage import ArtifactsSpec
 from lockstep_core.protocol.training import TrainingSpec
 from lockstep_operator.api.gate_rows import is_none_of, named
 from lockstep_operator.api.gates import NEED_HELD_OUT, NEED_MONITOR
 from lockstep_operator.api.importing import EvaluationSpec, ImportJobSpec
+from lockstep_operator.api.monitoring import MonitoringSpec
 from lockstep_operator.api.pods import PodTemplate
 from lockstep_operator.api.rollout import RolloutSpec
 from lockstep_operator.api.scaling import AutoscalingSpec
@@ -75,28 +75,6 @@ class ServingSpec(Contract):
     )
     template: PodTemplate = Field(
         default_factory=PodTemplate, description="Pod of the encoder (and of evaluation Jobs)."
-    )
-
-
-class MonitoringSpec(Contract):
-    """The monitor beside every encoder. A change here rolls in place: no new release."""
-
-    enabled: bool = Field(
-        default=True,
-        description="Whether encoders hand a sample of their embeddings to a monitor in their pod,"
-        " which sums it up for drift.",
-    )
-    max_per_second: int = Field(
-        default=DEFAULT_MAX_PER_SECOND,
-        ge=1,
-        le=1000,
-        description="Embeddings that a pod samples in a second, at most.",
-    )
-    window_seconds: int = Field(
-        default=DEFAULT_WINDOW_SECONDS,
-        ge=10,
-        le=3600,
-        description="Length of the windows that embeddings are summed up in.",
     )
 
 

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from lockstep_core.protocol.environment import MONITOR_PORT, MONITOR_VARIABLE
-from lockstep_core.protocol.monitoring import MONITOR_DIRECTORY, MonitorConfig, TapConfig
+from lockstep_core.protocol.monitoring import (
+    MONITOR_DIRECTORY,
+    MonitorConfig,
+    RecallConfig,
+    RecallIndex,
+    TapConfig,
+)
 from lockstep_operator.api.objects import Model, Release
+from lockstep_operator.manifests.facts import build_facts
+from lockstep_operator.manifests.names import index_name
 from lockstep_operator.manifests.pods import SharedFolder, Sidecar, as_variable
 from lockstep_operator.manifests.programs import MONITOR
+from lockstep_operator.manifests.servers import url_of
 
 MONITOR_PORT_NAME = "monitor"
 MONITOR_REQUESTS = {"cpu": "10m", "memory": "64Mi"}
@@ -27,6 +36,7 @@ def monitor_sidecars(model: Model, release: Release) -> tuple[Sidecar, ...]:
     """The monitor, or nothing.
 
     It has no probe: a pod is as ready as its encoder, and an answer must not wait for statistics.
+    Raises ValueError while the release lacks one of its builds.
     """
     if not has_monitor(model, release):
         return ()
@@ -35,6 +45,7 @@ def monitor_sidecars(model: Model, release: Release) -> tuple[Sidecar, ...]:
         release=release.name,
         namespace=release.namespace,
         window_seconds=model.spec.monitoring.window_seconds,
+        recall=_recall(model, release),
     )
     return (
         Sidecar(
@@ -45,6 +56,27 @@ def monitor_sidecars(model: Model, release: Release) -> tuple[Sidecar, ...]:
             port=(MONITOR_PORT_NAME, MONITOR_PORT),
             environment={MONITOR_VARIABLE: as_variable(config)},
             folders=(_FOLDER,),
+        ),
+    )
+
+
+def _recall(model: Model, release: Release) -> RecallConfig | None:
+    """Which indexes it asks about live searches: all of its own release."""
+    asked = model.spec.monitoring.recall
+    if not asked.per_minute or not release.spec.indexes:
+        return None
+    builds = {frozen.name: build_facts(release, frozen.name) for frozen in release.spec.indexes}
+    return RecallConfig(
+        per_minute=asked.per_minute,
+        k=asked.k,
+        indexes=tuple(
+            RecallIndex(
+                name=name,
+                url=url_of(index_name(release.name, name), release.namespace),
+                build_digest=build.build_digest,
+                space_id=build.space_id,
+            )
+            for name, build in sorted(builds.items())
         ),
     )
 

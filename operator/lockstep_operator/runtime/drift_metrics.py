@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lockstep_core.protocol.drift import DriftReport, Measured, RoleReport
+from lockstep_core.protocol.drift import DriftReport, Measured, RecallReport, RoleReport
 from lockstep_operator.runtime.metrics import REGISTRY
 
 LABELS = ("namespace", "model", "policy", "release", "role")
 SPAN = "window_seconds"
+OF_RECALL = ("namespace", "model", "policy", "release", "index", "k")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,19 @@ class Watched:
 
 @dataclass(frozen=True)
 class Row:
-    """A series of a role, or of each of its spans."""
+    """A series of a role, of each of its spans, or of an index that is judged."""
 
     name: str
     help: str
     of_role: Callable[[Watched, RoleReport], float | None] | None = None
     of_span: Callable[[Measured], float] | None = None
+    of_recall: Callable[[RecallReport], float] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        if self.of_recall is not None:
+            return OF_RECALL
+        return LABELS if self.of_span is None else (*LABELS, SPAN)
 
 
 ROWS = (
@@ -100,6 +108,31 @@ ROWS = (
         "End of the last window that was judged: older than two windows, nothing is watched.",
         of_role=lambda watched, _: float(watched.report.ends_at),
     ),
+    Row(
+        "lockstep_drift_recall",
+        "Index recall@k of live searches, over the span of the policy.",
+        of_recall=lambda recall: recall.value,
+    ),
+    Row(
+        "lockstep_drift_recall_lower",
+        "Lower end of its 95 % interval.",
+        of_recall=lambda recall: recall.lower,
+    ),
+    Row(
+        "lockstep_drift_recall_upper",
+        "Upper end of its 95 % interval: below the bound, recall is low.",
+        of_recall=lambda recall: recall.upper,
+    ),
+    Row(
+        "lockstep_drift_recall_min",
+        "The bound of the policy.",
+        of_recall=lambda recall: recall.bound.minimum,
+    ),
+    Row(
+        "lockstep_drift_recall_queries",
+        "Searches of the span, of all pods together.",
+        of_recall=lambda recall: float(recall.n),
+    ),
 )
 
 
@@ -117,12 +150,21 @@ class DriftSeries(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for row in ROWS:
-            labels = LABELS if row.of_span is None else (*LABELS, SPAN)
-            family = GaugeMetricFamily(row.name, row.help, labels=list(labels))
+            family = GaugeMetricFamily(row.name, row.help, labels=list(row.labels))
             for watched in list(self._watched.values()):
+                _add_recall(family, row, watched)
                 for role in watched.report.roles:
                     _add(family, row, watched, role)
             yield family
+
+
+def _add_recall(family: GaugeMetricFamily, row: Row, watched: Watched) -> None:
+    if row.of_recall is None:
+        return
+    own = [watched.namespace, watched.model, watched.policy, watched.report.release]
+    for recall in watched.report.recalls:
+        if recall.judged:
+            family.add_metric([*own, recall.index, str(recall.bound.k)], row.of_recall(recall))
 
 
 def _add(family: GaugeMetricFamily, row: Row, watched: Watched, role: RoleReport) -> None:

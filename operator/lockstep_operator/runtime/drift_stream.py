@@ -27,6 +27,7 @@ from lockstep_operator.runtime.drift_store import DriftStore, Stored, stored_or_
 from lockstep_operator.runtime.errors import ApiError
 from lockstep_operator.runtime.monitors import Expected, Monitors, NothingToWatch
 from lockstep_operator.runtime.probing import ProbeError
+from lockstep_operator.runtime.recall_gathering import RecallGathering, Recalls
 
 HISTORY = 96
 """Windows of before a policy came, or the operator, that are still asked for."""
@@ -52,6 +53,8 @@ class Stream:
         self._monitors = monitors
         self._state: TrackingState | None = None
         self._gathering: tuple[object, Gathering] | None = None
+        self._recall = RecallGathering()
+        self._recalls = Recalls()
         self._loaded = False
         self._stored = ""
         self._note = ""
@@ -61,6 +64,9 @@ class Stream:
         await self._load()
         state = self._state
         if state is None or state.window is None or not state.fits(watch.parameters):
+            return None
+        if watch.parameters.recall is not None:
+            # Pods know it, and are asked at once: a report without it would say that it is over.
             return None
         return self._report(watch, _Answers(watch.targets))
 
@@ -78,6 +84,7 @@ class Stream:
         answers = await self._ask(watch, gathering, closed)
         if not answers.answered:
             return self._report(watch, answers, closed)
+        self._recalls = await self._recall.look(self._monitors, watch, answers.answered, closed)
         try:
             held_out = await self._held_out(watch, state, answers)
             await asyncio.to_thread(self._judge, watch, gathering, closed, held_out)
@@ -217,7 +224,8 @@ class Stream:
             watchable=answers.watchable,
             pods=len(watch.targets),
             answered=len(answers.answered),
-            note=note or self._note,
+            note=note or self._note or self._recalls.note,
+            recalls=() if answers.problem else self._recalls.reports,
         )
 
 

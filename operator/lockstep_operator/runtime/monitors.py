@@ -19,6 +19,7 @@ from lockstep_core.protocol.monitoring import (
     SKETCH_PAGE,
     SketchesAnswer,
 )
+from lockstep_core.protocol.recall import RECALL_PAGE, RecallAnswer
 from lockstep_operator.decide.snapshot.measurements import Target
 from lockstep_operator.runtime.probing import MAX_WORDS, ProbeError, Prober
 
@@ -55,19 +56,26 @@ class Monitors(Prober):
             answer = SketchesAnswer.model_validate(orjson.loads(body))
         except (orjson.JSONDecodeError, ValidationError) as error:
             raise ProbeError(f"{who} gave no sketches ({type(error).__name__})") from error
-        if answer.release != expected.release:
-            raise ProbeError(f"{who} is of {answer.release}, not of {expected.release}")
-        if answer.space is None:
-            raise ProbeError(f"{who} waits for its encoder")
-        if answer.space != expected.space:
-            raise ProbeError(f"{who} watches space {answer.space}, not {expected.space}")
+        _check_space(answer, expected, who)
         if answer.features_digest is None:
             raise NothingToWatch(NO_FEATURES)
-        if answer.window_seconds != expected.window_seconds:
-            # The pods roll in place when the field changes: it is so for a moment.
-            raise ProbeError(
-                f"{who} has windows of {answer.window_seconds} s, not of {expected.window_seconds}"
-            )
+        _check_windows(answer, expected, who)
+        return answer
+
+    async def recall(self, target: Target, after: int, expected: Expected) -> RecallAnswer:
+        """Index recall of the closed windows with a number above `after`."""
+        who = _who(target)
+        status, body = await self._ask("GET", f"{target.url}{RECALL_PAGE}?after={after}", who)
+        if status == 404:
+            raise NothingToWatch(f"{who} is of an image that does not measure it")
+        if status != 200:
+            raise ProbeError(f"{who} answered {status}")
+        try:
+            answer = RecallAnswer.model_validate(orjson.loads(body))
+        except (orjson.JSONDecodeError, ValidationError) as error:
+            raise ProbeError(f"{who} gave no recall ({type(error).__name__})") from error
+        _check_space(answer, expected, who)
+        _check_windows(answer, expected, who)
         return answer
 
     async def baseline(self, target: Target) -> Any:
@@ -93,6 +101,23 @@ class Monitors(Prober):
         if status != 200:
             words = said.decode(errors="replace").strip()[:MAX_WORDS]
             raise ProbeError(f"{who} refused the bets ({status}): {words}")
+
+
+def _check_space(answer: SketchesAnswer | RecallAnswer, expected: Expected, who: str) -> None:
+    if answer.release != expected.release:
+        raise ProbeError(f"{who} is of {answer.release}, not of {expected.release}")
+    if answer.space is None:
+        raise ProbeError(f"{who} waits for its encoder")
+    if answer.space != expected.space:
+        raise ProbeError(f"{who} watches space {answer.space}, not {expected.space}")
+
+
+def _check_windows(answer: SketchesAnswer | RecallAnswer, expected: Expected, who: str) -> None:
+    if answer.window_seconds != expected.window_seconds:
+        # The pods roll in place when the field changes: it is so for a moment.
+        raise ProbeError(
+            f"{who} has windows of {answer.window_seconds} s, not of {expected.window_seconds}"
+        )
 
 
 def _who(target: Target) -> str:

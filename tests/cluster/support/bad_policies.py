@@ -25,6 +25,7 @@ GOOD_POLICY: dict[str, Any] = {
             {"when": "Invalid", "do": "Rollback", "approval": "None"},
         ],
         "limits": {"actionsPerDay": 3},
+        "recall": {"k": 10, "min": "0.950", "spanSeconds": 3600, "minQueries": 300},
     },
 }
 
@@ -78,6 +79,14 @@ POLICY_TYPES = (
         "cooldownSeconds",
         "600",
     ),
+    _policy("recall-unbounded", {"spec.recall.min": MISSING}, "recall.min", "Required"),
+    _policy("recall-number", {"spec.recall.min": 0.95}, "recall.min", "string"),
+    _policy("recall-percent", {"spec.recall.min": "95"}, "recall.min", "0-9"),
+    _policy("recall-k-none", {"spec.recall.k": 0}, "recall.k", "1"),
+    _policy("recall-k-many", {"spec.recall.k": 101}, "recall.k", "100"),
+    _policy("recall-span-short", {"spec.recall.spanSeconds": 60}, "spanSeconds", "600"),
+    _policy("recall-span-long", {"spec.recall.spanSeconds": 100_000}, "spanSeconds", "86400"),
+    _policy("recall-queries-few", {"spec.recall.minQueries": 5}, "minQueries", "30"),
     _policy("limit-none", {"spec.limits.actionsPerDay": 0}, "actionsPerDay", "1"),
     _policy("field-unknown", {"spec.unlessStableDrifts": True}, "unlessStableDrifts", "unknown"),
 )
@@ -125,6 +134,19 @@ POLICY_RULES = (
         "`cooldownSeconds`",
         "as long as the drift does",
     ),
+    _policy("recall-zero", {"spec.recall.min": "0.0"}, "`min`", "above 0"),
+    _policy(
+        "recall-without-bound",
+        {"spec.recall": MISSING, **_action(when="RecallBelow", do="Alert")},
+        "`recall`",
+        "has the bound",
+    ),
+    _policy(
+        "recall-rollback",
+        {"spec.baseline": "HeldOut", **_action(when="RecallBelow", do="Rollback")},
+        "`do: Rollback`",
+        "answer nobody",
+    ),
     *(
         _policy(
             f"rollback-of-traffic-{when.lower()}",
@@ -143,6 +165,8 @@ FINE_POLICIES = {
     },
     "both roles": {"spec.roles": ["Query", "Embedding"], "spec.baselineWindows": 64},
     "auto": {"spec.tolerance": "Auto", "spec.windows": [], "spec.actions": []},
+    "no recall": {"spec.recall": MISSING},
+    "recall that rebuilds": _action(when="RecallBelow", do="Rebuild"),
     "pause": _action(when="LowerBound", do="Pause"),
     "rebuild by itself": _action(when="Geometry", do="Rebuild", approval="None"),
 }

@@ -15,6 +15,7 @@ from lockstep_core.drift.bet import Bet
 from lockstep_core.drift.bet_wire import bet_from_wire
 from lockstep_core.drift.sketch_wire import sketch_to_wire
 from lockstep_core.protocol.monitoring import MAX_ANSWERED_WINDOWS, SKETCHES_SCHEMA, BetsRequest
+from lockstep_core.protocol.recall import RECALL_SCHEMA
 from lockstep_operator.decide.snapshot.drift import DriftWatch
 from lockstep_operator.decide.snapshot.measurements import Target
 from lockstep_operator.runtime.errors import AlreadyExists, Conflict, NotFound, Unavailable
@@ -40,6 +41,8 @@ class Pod:
     asked: int = 0
     placed: int = 0
     baseline: bytes | None = None
+    recall_answers: str = "well"
+    recalls: list[dict[str, Any]] = field(default_factory=list)
 
     def close(self, window: int, n: int, shift: float = 0.0) -> None:
         """A window ends in which so many embeddings came."""
@@ -85,6 +88,31 @@ class Pod:
             return web.Response(status=404, text="this artifact has no held-out baseline\n")
         return web.Response(body=self.baseline, content_type="application/json")
 
+    def measure(self, window: int, n: int, mean: float, index: str = "glyphs", k: int = 10) -> None:
+        """What live searches of a window found: all of one recall."""
+        sums = {"n": n, "mean": mean, "sumsq": n * mean * mean, "hits": 0, "expected": 10 * n}
+        build = "sha256:" + "1" * 64
+        self.recalls.append({"window": window, "index": index, "build": build, "k": k, **sums})
+
+    async def recall(self, request: web.Request) -> web.Response:
+        if self.recall_answers != "well":
+            return web.Response(status=int(self.recall_answers))
+        after = int(request.query["after"])
+        return web.json_response(
+            {
+                "schema": RECALL_SCHEMA,
+                "release": self.release,
+                "space": self.space,
+                "windowSeconds": self.seconds,
+                "openWindow": self.open_window,
+                "perMinute": 60,
+                "k": 10,
+                "indexes": ["glyphs"],
+                "windows": [one for one in self.recalls if one["window"] > after],
+                "laterField": 1,
+            }
+        )
+
     async def put(self, request: web.Request) -> web.Response:
         asked = BetsRequest.model_validate_json(await request.read())
         bets = tuple(bet_from_wire(wire, asked.features_digest) for wire in asked.bets)
@@ -107,6 +135,7 @@ class Pods:
             app = web.Application()
             app.router.add_get("/v1/sketch", pod.sketch)
             app.router.add_get("/v1/baseline", pod.held_out)
+            app.router.add_get("/v1/recall", pod.recall)
             app.router.add_put("/v1/bets", pod.put)
             runner = web.AppRunner(app)
             await runner.setup()

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from lockstep_core.protocol.environment import MONITOR_PORT, MONITOR_VARIABLE
-from lockstep_core.protocol.monitoring import MonitorConfig, TapConfig
+from lockstep_core.protocol.monitoring import MonitorConfig, RecallConfig, TapConfig
 from lockstep_operator import manifests
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.manifests.monitoring import monitor_sidecars, tap_environment
+from lockstep_operator.manifests.serving import encoder_config
 from tests.unit.manifests.support import samples
 from tests.unit.manifests.support.built import container_of
 
@@ -61,9 +62,28 @@ def test_each_is_told_its_part() -> None:
         if entry["name"] == MONITOR_VARIABLE
     }
     assert TapConfig.model_validate(told["main"]) == TapConfig(max_per_second=7)
-    assert MonitorConfig.model_validate(told["monitor"]) == MonitorConfig(
+    monitor = MonitorConfig.model_validate(told["monitor"])
+    assert monitor.model_copy(update={"recall": None}) == MonitorConfig(
         model="glyphs", release="glyphs-r3", namespace="shop", window_seconds=60
     )
+
+
+def test_a_monitor_asks_the_indexes_that_its_encoder_asks() -> None:
+    release = with_image(samples.release(3))
+    (sidecar,) = monitor_sidecars(samples.model(), release)
+    told = MonitorConfig.model_validate_json(sidecar.environment[MONITOR_VARIABLE]).recall
+    assert told is not None and (told.per_minute, told.k) == (60, 10)
+    asked = encoder_config(release).indexes
+    assert asked and [each.model_dump() for each in told.indexes] == [
+        each.model_dump() for each in asked
+    ]
+    for monitoring, expected in (
+        ({"recall": {"perMinute": 0}}, None),
+        ({"recall": {"perMinute": 6, "k": 5}}, RecallConfig(per_minute=6, k=5)),
+    ):
+        (sidecar,) = monitor_sidecars(samples.model(monitoring=monitoring), release)
+        found = MonitorConfig.model_validate_json(sidecar.environment[MONITOR_VARIABLE]).recall
+        assert (found and found.model_copy(update={"indexes": ()})) == expected
 
 
 def test_a_release_without_the_image_or_the_wish_has_the_pod_of_before() -> None:

@@ -30,6 +30,7 @@ from lockstep_core.protocol.monitoring import (
     Handover,
     Header,
     MonitorConfig,
+    RecallConfig,
     TrafficRole,
     model_folder,
 )
@@ -156,9 +157,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def monitor_process(directory: Path, seconds: int = 10) -> Iterator[Process]:
+def monitor_process(
+    directory: Path, seconds: int = 10, recall: RecallConfig | None = None
+) -> Iterator[Process]:
     """`lockstep-monitor serve` as a pod runs it."""
-    told = config(directory, seconds).to_wire()
+    told = config(directory, seconds).model_copy(update={"recall": recall}).to_wire()
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "lockstep_monitor", "serve", "--port", str(port)],

@@ -20,7 +20,7 @@ from lockstep_operator.api.drift_actions import (
     Request,
     Trigger,
 )
-from lockstep_operator.api.drift_policy import ACTIONS_TOLD, DriftPolicy, State
+from lockstep_operator.api.drift_policy import ACTIONS_TOLD, DriftPolicy
 from lockstep_operator.api.objects import Release
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.policies.drift_sights import Sight
@@ -188,9 +188,17 @@ def _ended(
         return _taken(
             context, request, False, "withdrawn: `spec.actions` does not hold it any more"
         )
-    if request.approved_at is None and sight.known and sight.state is State.QUIET:
-        return _taken(context, request, False, "withdrawn: the drift is over")
+    if request.approved_at is None and sight.known and _is_over(request, sight):
+        what = "recall holds again" if request.when is Trigger.RECALL_BELOW else "the drift is over"
+        return _taken(context, request, False, f"withdrawn: {what}")
     return None
+
+
+def _is_over(request: Request, sight: Sight) -> bool:
+    """Whether what was answered to is shown to be no more: what is not judged is not over."""
+    if request.when is Trigger.RECALL_BELOW:
+        return sight.recall_holds is True
+    return not sight.drift and sight.is_judged
 
 
 def _taken(

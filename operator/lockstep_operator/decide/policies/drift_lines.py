@@ -6,7 +6,7 @@ but for what really moves.
 
 from __future__ import annotations
 
-from lockstep_core.protocol.drift import DriftReport, OutOfBand, RoleReport, Seen
+from lockstep_core.protocol.drift import DriftReport, OutOfBand, RecallReport, RoleReport, Seen
 from lockstep_operator.api.drift_policy import DriftPolicySpec
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
@@ -49,6 +49,32 @@ def role_line(spec: DriftPolicySpec, report: DriftReport, role: RoleReport) -> s
     if role.invalid:
         parts.append(f"{role.invalid} embeddings of the last window are invalid")
     return "; ".join(parts)
+
+
+def recall_lines(report: DriftReport) -> list[str]:
+    """Each index that was asked, in a line."""
+    alone = len(report.recalls) == 1
+    return [_recall(report, one, "" if alone else f" {one.index}") for one in report.recalls]
+
+
+def _recall(report: DriftReport, one: RecallReport, name: str) -> str:
+    bound, length = one.bound, length_text(one.bound.windows * report.window_seconds)
+    what = f"index{name} recall@{bound.k}"
+    if not one.judged:
+        return f"{what} has no verdict: {one.n} of {bound.min_queries} searches in {length}"
+    sign = ">=" if one.value >= bound.minimum else "<"
+    return (
+        f"{what} {one.value:.3f} [{one.lower:.3f}, {one.upper:.3f}] {sign} {bound.minimum:.3f}"
+        f" {_recall_word(one)}; n={one.n}/{length}"
+    )
+
+
+def _recall_word(one: RecallReport) -> str:
+    if one.seen:
+        return "LOW"
+    if one.value < one.bound.minimum:
+        return "not shown"
+    return "OK" if one.lower >= one.bound.minimum else "OK (not shown)"
 
 
 def _learning(spec: DriftPolicySpec, role: RoleReport) -> str:

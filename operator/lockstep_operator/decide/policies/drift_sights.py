@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from lockstep_core.protocol.drift import BaselineKind, DriftReport, RoleReport, Seen
 from lockstep_operator.api.drift_policy import DriftPolicy, State
 from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.policies.drift_lines import length_text, role_line
+from lockstep_operator.decide.policies.drift_lines import length_text, recall_lines, role_line
 from lockstep_operator.decide.policies.drift_watches import (
     BASELINE_WINDOWS,
     refused_epoch,
     watch_of,
     without_bets,
+    without_recall,
     wrong_windows,
 )
 from lockstep_operator.decide.snapshot.drift import DriftWatch
@@ -35,9 +36,28 @@ class Sight:
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def seen(self) -> frozenset[Seen]:
+    def drift(self) -> frozenset[Seen]:
+        """What the embeddings show."""
         roles = self.report.roles if self.report is not None else ()
         return frozenset(one for role in roles for one in role.seen)
+
+    @property
+    def seen(self) -> frozenset[Seen]:
+        return self.drift | ({Seen.RECALL_BELOW} if self.recall_holds is False else frozenset())
+
+    @property
+    def recall_holds(self) -> bool | None:
+        """Whether every index that could be judged has its recall; None: none could."""
+        recalls = self.report.recalls if self.report is not None else ()
+        judged = [one for one in recalls if one.judged]
+        return all(not one.seen for one in judged) if judged else None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the embeddings of a window were: it drifts, or it is quiet."""
+        return self.state in (State.QUIET, State.DRIFTING) or (
+            self.state is State.RECALL_LOW and self.worst is not None
+        )
 
     @property
     def worst(self) -> RoleReport | None:
@@ -59,13 +79,15 @@ def sight_of(context: ReconcileContext, policy: DriftPolicy) -> Sight:
     if report is None or report.release != watch.parameters.release:
         return _nothing_yet(context, policy, watch)
     refused = refused_epoch(policy, context.stable)
-    notes = tuple(note for note in (refused, without_bets(context, policy), report.note) if note)
+    cannot = (without_bets(context, policy), without_recall(context, policy, context.stable))
+    notes = tuple(note for note in (refused, *cannot, report.note) if note)
     if report.problem:
         return _nothing_came(report, watch, notes)
     if not report.roles:
         # Pods that answer, and no window yet that began after the promotion and has ended.
         return _nothing_yet(context, policy, watch)
-    lines = "; ".join(role_line(policy.spec, report, role) for role in report.roles)
+    told = [role_line(policy.spec, report, role) for role in report.roles]
+    lines = "; ".join([*told, *recall_lines(report)])
     state = _state(report)
     if state is State.UNMONITORED:
         reason = Reason.BASELINE_NOT_BLOCK_CALIBRATED
@@ -76,6 +98,8 @@ def sight_of(context: ReconcileContext, policy: DriftPolicy) -> Sight:
 def _state(report: DriftReport) -> State:
     if any(role.seen for role in report.roles):
         return State.DRIFTING
+    if any(one.seen for one in report.recalls):
+        return State.RECALL_LOW
     if any(role.tolerance is None and not role.needed for role in report.roles):
         return State.UNMONITORED
     if any(role.tolerance is None for role in report.roles):

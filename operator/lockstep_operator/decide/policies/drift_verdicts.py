@@ -9,7 +9,10 @@ from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.policies.drift_asking import Asked, ask
 from lockstep_operator.decide.policies.drift_sights import Sight, sight_of
 
-RUNBOOK = "docs/runbooks/drift.md"
+RUNBOOKS = {
+    State.DRIFTING: "docs/runbooks/drift.md",
+    State.RECALL_LOW: "docs/runbooks/recall-low.md",
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Verdict:
 
     @property
     def message(self) -> str:
-        guide = [f"See {RUNBOOK}"] if self.sight.state is State.DRIFTING else []
+        runbook = RUNBOOKS.get(self.sight.state)
+        guide = [f"See {runbook}"] if runbook is not None else []
         parts = [self.sight.line, *guide, *self.sight.notes, *self.asked.notes]
         # Nothing after the last one: it may be a command.
         ended = (part if part.endswith(".") else f"{part}." for part in parts[:-1])

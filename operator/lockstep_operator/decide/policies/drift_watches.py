@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lockstep_core.protocol import labels
-from lockstep_core.protocol.drift import Parameters
+from lockstep_core.protocol.drift import Parameters, RecallBound
 from lockstep_core.protocol.environment import MONITOR_PORT
 from lockstep_core.protocol.labels import REBASELINE
-from lockstep_core.protocol.monitoring import MAX_BETS
+from lockstep_core.protocol.monitoring import KEPT_WINDOWS, MAX_BETS
 from lockstep_operator.api.drift_policy import AUTO, DriftPolicy
 from lockstep_operator.api.objects import Object, Release
 from lockstep_operator.decide.context.context import ReconcileContext
@@ -59,7 +59,46 @@ def parameters_of(context: ReconcileContext, policy: DriftPolicy, stable: Releas
         budget_windows=max(10.0, budget_windows),
         min_samples=spec.min_samples,
         epoch=epoch_of(policy, stable) or "",
+        recall=_recall_bound(context, policy, stable),
     )
+
+
+def _recall_bound(
+    context: ReconcileContext, policy: DriftPolicy, stable: Release
+) -> RecallBound | None:
+    asked = policy.spec.recall
+    if asked is None or without_recall(context, policy, stable):
+        return None
+    windows = -(-asked.span_seconds // context.model.spec.monitoring.window_seconds)
+    return RecallBound(
+        minimum=float(asked.min),
+        k=asked.k,
+        windows=min(KEPT_WINDOWS, windows),
+        min_queries=asked.min_queries,
+    )
+
+
+def without_recall(
+    context: ReconcileContext, policy: DriftPolicy, stable: Release | None
+) -> str | None:
+    """Why `spec.recall` cannot be judged, however long one waits."""
+    asked, measured = policy.spec.recall, context.model.spec.monitoring.recall
+    if asked is None or stable is None:
+        return None
+    why = None
+    if not stable.spec.indexes:
+        why = f"{short_name(stable.name)} has no index"
+    elif not measured.per_minute:
+        why = (
+            f"`spec.monitoring.recall.perMinute` of EmbeddingModel {context.model.name} is 0: raise"
+            " it"
+        )
+    elif asked.k != measured.k:
+        why = (
+            f"`spec.recall.k` is {asked.k}, and `spec.monitoring.recall.k` of EmbeddingModel"
+            f" {context.model.name} is {measured.k}: change one of them"
+        )
+    return None if why is None else f"index recall is not judged: {why}"
 
 
 def epoch_of(policy: DriftPolicy, stable: Release) -> str | None:
@@ -113,6 +152,12 @@ def wrong_windows(context: ReconcileContext, policy: DriftPolicy) -> str | None:
 def is_drifting(policy: DriftPolicy) -> bool:
     """Whether the status tells of drift already."""
     found = (c for c in policy.status.conditions or () if c.type == "NoDrift")
+    return any(condition.status == "False" for condition in found)
+
+
+def is_recall_low(policy: DriftPolicy) -> bool:
+    """Whether the status tells of a low recall already."""
+    found = (c for c in policy.status.conditions or () if c.type == "RecallHolds")
     return any(condition.status == "False" for condition in found)
 
 

@@ -22,6 +22,7 @@ _PHASES = {
     State.LEARNING: Phase.PROGRESSING,
     State.QUIET: Phase.HEALTHY,
     State.DRIFTING: Phase.DEGRADED,
+    State.RECALL_LOW: Phase.DEGRADED,
     State.WAITING_FOR_APPROVAL: Phase.DEGRADED,
     State.ACTING: Phase.PROGRESSING,
 }
@@ -97,12 +98,16 @@ def _summary(verdict: Verdict) -> Summary:
 
 
 def _domain(policy: DriftPolicy, verdict: Verdict) -> list[ConditionState]:
-    """`NoDrift` once something was judged, `BaselineCalibrated` where `Auto` rests on it."""
+    """`NoDrift` and `RecallHolds` once they were judged, `BaselineCalibrated` where `Auto` rests on
+    it."""
     sight, states = verdict.sight, list[ConditionState]()
     if sight.state is State.DRIFTING:
         states.append(true_or_false("NoDrift", False, Reason.DRIFTING, sight.line))
-    elif sight.state is State.QUIET:
+    elif sight.is_judged:
         states.append(true_or_false("NoDrift", True, Reason.QUIET, sight.line))
+    if (holds := sight.recall_holds) is not None:
+        reason = Reason.RECALL_HOLDS if holds else Reason.RECALL_LOW
+        states.append(true_or_false("RecallHolds", holds, reason, sight.line))
     if policy.spec.tolerance != AUTO or sight.report is None:
         return states
     lacks = sight.reason is Reason.BASELINE_NOT_BLOCK_CALIBRATED

@@ -8,20 +8,34 @@ from lockstep_operator.api.drift_policy import DriftPolicy
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.drift import drift_policies
 from lockstep_operator.decide.policies.drift_verdicts import verdict_of
-from lockstep_operator.decide.policies.drift_watches import is_drifting
+from lockstep_operator.decide.policies.drift_watches import is_drifting, is_recall_low
 from lockstep_operator.decide.status.kstatus import Summary
 
 
 def with_drift(context: ReconcileContext, summary: Summary) -> Summary:
     """What serves is what it was: the model stays Ready, and says so."""
-    policies = [p for p in drift_policies(context.snapshot) if _drifts(context, p)]
-    if not policies:
+    policies = drift_policies(context.snapshot)
+    drift = [policy for policy in policies if _drifts(context, policy)]
+    low = [policy for policy in policies if _recall_is_low(context, policy)]
+    if not drift and not low:
         return summary
-    names = ", ".join(f"driftpolicy/{policy.name}" for policy in policies)
-    message = f"{summary.message} What it embeds drifts from its baseline: see {names}."
+    message = summary.message
+    if drift:
+        message += f" What it embeds drifts from its baseline: see {_names(drift)}."
+    if low:
+        message += f" An index of it finds less than its bound: see {_names(low)}."
     return dataclasses.replace(summary, message=message)
+
+
+def _names(policies: list[DriftPolicy]) -> str:
+    return ", ".join(f"driftpolicy/{policy.name}" for policy in policies)
 
 
 def _drifts(context: ReconcileContext, policy: DriftPolicy) -> bool:
     sight = verdict_of(context, policy).sight
-    return is_drifting(policy) if not sight.known else bool(sight.seen)
+    return is_drifting(policy) if not sight.known else bool(sight.drift)
+
+
+def _recall_is_low(context: ReconcileContext, policy: DriftPolicy) -> bool:
+    sight = verdict_of(context, policy).sight
+    return is_recall_low(policy) if not sight.known else sight.recall_holds is False

@@ -106,6 +106,8 @@ class Reason(StrEnum):
     LEARNING = "Learning"  # the baseline is being learned
     QUIET = "Quiet"
     DRIFTING = "Drifting"
+    RECALL_LOW = "RecallLow"  # the live recall of an index is below its bound
+    RECALL_HOLDS = "RecallHolds"
     BASELINE_NOT_BLOCK_CALIBRATED = "BaselineNotBlockCalibrated"  # `tolerance: Auto` has no ground
     WAITING_FOR_APPROVAL = "WaitingForApproval"
     ACTION_APPROVED = "ActionApproved"  # Event only

@@ -1,13 +1,13 @@
 """A toy gate on an existing reading: the share of requests that were refused as too many."""
 
-from tests.unit.additions.edits import Addition, NewFile, after, before
+from tests.unit.additions.edits import Addition, NewFile, before
 
 GATES = "operator/lockstep_operator/api/gates.py"
 
 ADDITION = Addition(
     what="a gate on an existing reading",
     changes=(
-        after(GATES, '    ERROR_RATIO = "ErrorRatio"', '    REFUSAL_RATIO = "RefusalRatio"'),
+        before(GATES, '    PROMETHEUS = "Prometheus"', '    REFUSAL_RATIO = "RefusalRatio"'),
         before(
             GATES,
             "    GateType.PROMETHEUS: GateRow(",

@@ -36,7 +36,7 @@ ENCODER_FULL_BATCHES = Metric(
         ),
     ),
     beside=(
-        after(GATES, '    ERROR_RATIO = "ErrorRatio"', '    FULL_BATCHES = "FullBatches"'),
+        before(GATES, '    PROMETHEUS = "Prometheus"', '    FULL_BATCHES = "FullBatches"'),
         before(
             GATES,
             "    GateType.PROMETHEUS: GateRow(",

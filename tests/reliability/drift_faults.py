@@ -1,4 +1,4 @@
-"""Scenarios of what watches drift: it is killed, slow, cut off or begun again, and serving is not."""
+"""Scenarios of drift watching itself: killed, slow, cut off, begun again; serving goes on."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def operator_killed(story: Story) -> None:
     story.load.draw_from((0, drawings, 1 - MILD), negatives(story, MILD))
 
     def grows() -> bool:
-        return evidence(story)["logK"] > begun["logK"] + 1
+        return bool(evidence(story)["logK"] > begun["logK"] + 1)
 
     wait_until(grows, what="evidence to grow", seconds=120)
     before = evidence(story)

@@ -168,7 +168,7 @@ def in_monitor(story: Story, pod: str, code: str) -> str:
 
 
 def signal_worker(story: Story, pod: str, number: int) -> None:
-    """Sends a signal to the process of the monitor that sums up, which another one keeps running."""
+    """Signals the process of the monitor that sums up; another one keeps it running."""
     in_monitor(
         story,
         pod,

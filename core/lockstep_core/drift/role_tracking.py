@@ -31,6 +31,8 @@ QUIET_IN_A_ROW = 3
 What was won during a long drift would otherwise take as long to be lost again."""
 INVALID_LEAST, INVALID_SHARE = 5, 0.01
 """Embeddings of a window that may be invalid, each alone: odd requests make a few."""
+MOST_LEARNED = 64
+"""Windows of a baseline, also where each has few embeddings; the record holds as many."""
 LEARNED_BYTES = 700_000
 """Of the sketches that are kept while a baseline is learned, as JSON: the state must fit beside
 what else it holds into one object of 1 MiB."""
@@ -66,6 +68,8 @@ def step_role(
     if before.baseline is None:
         after = _with_baseline(before, sketch, parameters, held_out)
         needed = _needed(after, parameters)
+        if after.trouble:
+            needed = max(needed, len(after.learned) + 1)
         shown = replace(shown, learned=len(after.learned), needed=needed, trouble=after.trouble)
         if after.baseline is None:
             return after, replace(shown, seen=_invalid_seen(sketch))
@@ -123,14 +127,15 @@ def _with_baseline(
     if sketch is None or sketch.n < parameters.min_samples:
         return before
     plain = as_stored(sketch)
-    learned = (*before.learned, plain)[-_needed(before, parameters, plain) :]
+    # Those that are asked for may have too few embeddings together: then more of them are kept.
+    learned = (*before.learned, plain)[-_room(plain, parameters) :]
     if len(learned) < _needed(before, parameters, plain):
         return replace(before, learned=learned, trouble="")
     try:
         # The same windows give the same table of quantiles.
         baseline = from_windows(learned, np.random.default_rng(0))
     except BaselineError as error:
-        # Too few embeddings: the oldest window makes room for the next one.
+        # Too few embeddings: the next window is added, and the oldest makes room where none is.
         return replace(before, learned=learned, trouble=str(error))
     return RoleState(baseline=baseline)
 
@@ -142,10 +147,14 @@ def _needed(state: RoleState, parameters: Parameters, sketch: Sketch | None = No
     one = next(iter(state.learned), sketch)
     if one is None:
         return parameters.baseline_windows
+    return min(parameters.baseline_windows, _room(one, parameters))
+
+
+def _room(one: Sketch, parameters: Parameters) -> int:
+    """Windows like this one that can be kept while a baseline is learned."""
     wire = sketch_to_wire(replace(one, bets={}))
     size = len(wire["sumPhi"]) + len(wire["sumUnit"]) + 1_024
-    room = LEARNED_BYTES // (len(parameters.roles) * size)
-    return max(LEAST_BLOCKS, min(parameters.baseline_windows, room))
+    return min(MOST_LEARNED, max(LEAST_BLOCKS, LEARNED_BYTES // (len(parameters.roles) * size)))
 
 
 # -- evidence

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from lockstep_core.drift import baseline_file, evidence_record
 from lockstep_core.drift.errors import DriftError
 from lockstep_core.drift.geometry import Gauge, GeometryState
-from lockstep_core.drift.role_tracking import RoleState
+from lockstep_core.drift.role_tracking import MOST_LEARNED, RoleState
 from lockstep_core.drift.sketch_wire import sketch_from_wire, sketch_to_wire
 from lockstep_core.drift.span_sums import PARTS, SpanSums
 from lockstep_core.drift.tracking import TrackingState
@@ -58,7 +58,7 @@ class SpanWire(Contract):
 
 class RoleWire(Contract):
     role: TrafficRole
-    learned: list[dict[str, Any]] = Field(max_length=64)
+    learned: list[dict[str, Any]] = Field(max_length=MOST_LEARNED)
     baseline: dict[str, Any] | None = None
     evidence: dict[str, Any] | None = None
     geometry: dict[Gauge, int]

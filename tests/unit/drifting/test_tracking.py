@@ -9,7 +9,7 @@ import pytest
 
 from lockstep_core.drift.baseline_making import from_embeddings
 from lockstep_core.drift.errors import DriftError
-from lockstep_core.drift.role_tracking import QUIET_IN_A_ROW
+from lockstep_core.drift.role_tracking import MOST_LEARNED, QUIET_IN_A_ROW
 from lockstep_core.drift.span_sums import PARTS, SpanSums
 from lockstep_core.drift.tracking import begin, step
 from lockstep_core.drift.tracking_records import state_from_json, state_to_json
@@ -42,6 +42,25 @@ def test_a_baseline_of_traffic_is_learned_from_whole_windows() -> None:
     assert stream.report.measured == ()
     stream.next()
     assert stream.report.judged.samples == 400
+
+
+def test_windows_with_few_embeddings_are_added_until_there_are_enough_of_them() -> None:
+    """Six windows of 250 never have the 2000 that a baseline needs: two more are learned."""
+    stream = Stream(n=250)
+    stream.run(7)
+    assert stream.report.tolerance is None
+    assert (stream.report.learned, stream.report.needed) == (7, 8)
+    stream = Stream(Parameters("glyphs-r1", baseline_windows=6, budget_windows=100.0), n=250)
+    for learned in range(1, 8):
+        stream.next()
+        assert stream.report.learned == learned
+    assert stream.report.needed == 8 and "1750 embeddings" in stream.report.trouble
+    stream.next()
+    assert stream.report.tolerance is not None and not stream.report.trouble
+    few = Stream(Parameters("glyphs-r1", baseline_windows=6, min_samples=20), n=24)
+    few.run(MOST_LEARNED + 2)
+    assert few.report.learned == MOST_LEARNED and few.report.tolerance is None
+    assert state_from_json(state_to_json(few.state)).reports == few.state.reports
 
 
 def test_a_quiet_stream_stays_quiet_and_drift_is_seen_and_over() -> None:

@@ -21,7 +21,7 @@ from tests.reliability.scenario import Story
 CHARACTERS, WINDOW_SECONDS, BASELINE_WINDOWS = 150, 10, 6
 # Learning takes six windows of traffic, and the operator looks a moment after each.
 PATIENCE_SECONDS = (BASELINE_WINDOWS + 12) * WINDOW_SECONDS
-REFERRED = 400
+REFERRED = 200
 
 
 class WatchedGround(Ground):
@@ -32,7 +32,8 @@ class WatchedGround(Ground):
             "PAUSE": "0.05",
             "REUSE": "10",
             "REFERENCES": "http://{release}-encoder:8080/v1/search",
-            "REFERRED": str(REFERRED),
+            # They are searches too: of the usual kind, and spread over it.
+            "REFERRED": json.dumps([0, self.drawings, self.drawings // REFERRED]),
             "DRAWINGS": "/artifacts/datasets/glyphs.npz",
             "MIX": json.dumps([(0, self.drawings, 1)]),
         }
@@ -58,12 +59,14 @@ KINDS["watched"] = open_watched
 
 
 def watch(story: Story, name: str, **spec: Any) -> None:
-    """Makes the policy; `spec` is laid over what all of them have."""
+    """Makes the policy; `spec` is laid over what all of them have. It learns what comes from now
+    on: windows of scenarios before would be learned too."""
     world = story.ground.world
+    anew = {"lockstep.dev/rebaseline": f"r{story.ground.stable()}"}
     policy: Object = {
         "apiVersion": "lockstep.dev/v1alpha1",
         "kind": "DriftPolicy",
-        "metadata": {"name": name, "namespace": world.namespace},
+        "metadata": {"name": name, "namespace": world.namespace, "annotations": anew},
         "spec": {"targetRef": {"name": world.name}, **spec},
     }
     world.kube.apply(policy)

@@ -90,7 +90,9 @@ class Load:
 
         wait_until(ended, what="the load to end", seconds=60)
         logs = self.world.kube.run("logs", "-n", namespace, self.pod)
-        tally: dict[str, Any] = json.loads(logs.strip().splitlines()[-1])
+        last = logs.strip().rpartition("\n")[2]
+        assert last.startswith("{"), f"the load ended without a tally: {logs[-2000:]}"
+        tally: dict[str, Any] = json.loads(last)
         self.world.kube.run("delete", "pod", "-n", namespace, self.pod, "--now")
         return tally
 

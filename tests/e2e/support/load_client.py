@@ -12,8 +12,8 @@ Environment: PAUSE, seconds between two requests of a connection. REUSE, request
 client opens another one (0: when the server ends it). HOST, the `Host` header, and
 RELEASE, the release that is asked for by name: for a gateway. REFERENCES, where a release answers
 for itself, such as `http://{release}-encoder:8080/…`: the first answer of a release makes the
-client ask every query there, and each answer is compared; with REFERRED, so many of them, evenly
-spread.
+client ask every query there, and each answer is compared; with REFERRED, `[first, end, step]`,
+those.
 
 DRAWINGS, a data set (NPZ): the queries are its drawings, and behind them the same ones in negative.
 MIX, what is asked for: `[[first, end, weight], …]`, queries of which one is drawn. The file
@@ -48,7 +48,7 @@ HEADERS = {
 }
 REUSE = int(os.environ.get("REUSE", "0"))
 REFERENCES = os.environ.get("REFERENCES", "")
-REFERRED = int(os.environ.get("REFERRED", "0"))
+REFERRED = json.loads(os.environ.get("REFERRED", "[0, null]"))
 DRAWINGS = os.environ.get("DRAWINGS", "")
 QUERIES = Path("/load/queries.json")
 TRIES = 5
@@ -162,8 +162,7 @@ async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:
     """Asks every query at the release's own address, which nothing ever moves."""
     url = REFERENCES.format(release=release)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        every = max(1, len(queries) // REFERRED) if REFERRED else 1
-        for number, query in list(enumerate(queries))[::every]:
+        for number, query in list(enumerate(queries))[slice(*REFERRED)]:
             if stopped():
                 return
             for _ in range(TRIES):

@@ -90,9 +90,10 @@ class Load:
 
         wait_until(ended, what="the load to end", seconds=60)
         logs = self.world.kube.run("logs", "-n", namespace, self.pod)
-        last = logs.strip().rpartition("\n")[2]
-        assert last.startswith("{"), f"the load ended without a tally: {logs[-2000:]}"
-        tally: dict[str, Any] = json.loads(last)
+        # Warnings stand there too, some of them behind it.
+        told = [line for line in logs.splitlines() if line.startswith('{"requests"')]
+        assert told, f"the load ended without a tally: {logs[-2000:]}"
+        tally: dict[str, Any] = json.loads(told[-1])
         self.world.kube.run("delete", "pod", "-n", namespace, self.pod, "--now")
         return tally
 

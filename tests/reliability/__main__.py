@@ -16,12 +16,32 @@ from pathlib import Path
 from tests.e2e.support.ground import CONNECTIONS
 from tests.e2e.support.install import install
 from tests.e2e.support.kube import Kube
-from tests.reliability import autoscaling, business, canary, defects, gateway, mirror, promoted
+from tests.reliability import (
+    autoscaling,
+    business,
+    canary,
+    defects,
+    drift,
+    drift_faults,
+    gateway,
+    mirror,
+    promoted,
+)
 from tests.reliability.grounds import Grounds
 from tests.reliability.report import PAGE, as_json, commit, page, table
 from tests.reliability.scenario import SCENARIOS, Result, run
 
-__all__ = ["autoscaling", "business", "canary", "defects", "gateway", "mirror", "promoted"]
+__all__ = [
+    "autoscaling",
+    "business",
+    "canary",
+    "defects",
+    "drift",
+    "drift_faults",
+    "gateway",
+    "mirror",
+    "promoted",
+]
 
 
 def main(arguments: list[str] | None = None) -> int:

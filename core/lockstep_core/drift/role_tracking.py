@@ -10,6 +10,7 @@ import numpy as np
 from lockstep_core.drift import evidence, geometry, mmd
 from lockstep_core.drift.baseline import Baseline
 from lockstep_core.drift.baseline_making import LEAST_BLOCKS, from_windows
+from lockstep_core.drift.calm import Calm
 from lockstep_core.drift.errors import BaselineError, DriftError
 from lockstep_core.drift.evidence import EvidenceState, Terms
 from lockstep_core.drift.geometry import GeometryState
@@ -28,9 +29,8 @@ from lockstep_core.protocol.drift import (
 )
 from lockstep_core.protocol.monitoring import TrafficRole
 
-QUIET_IN_A_ROW = 3
-"""Windows in a row whose upper bound is within the tolerance end a drift: evidence begins anew.
-What was won during a long drift would otherwise take as long to be lost again."""
+MOST_LEARNED = 64
+"""Windows of a baseline, also where each has few embeddings; the record holds as many."""
 LEARNED_BYTES = 700_000
 """Of the sketches that are kept while a baseline is learned, as JSON: the state must fit beside
 what else it holds into one object of 1 MiB."""
@@ -39,15 +39,15 @@ what else it holds into one object of 1 MiB."""
 @dataclass(frozen=True, eq=False)
 class RoleState:
     """`learned` are the windows of a baseline that is being learned, empty once it is there.
-    `quiet` counts windows in a row within the tolerance while there is an alarm; `began` is the
-    window since which K is above 1."""
+    `calm` are the windows since the drift while there is an alarm; `began` is the window since
+    which K is above 1."""
 
     learned: tuple[Sketch, ...] = ()
     baseline: Baseline | None = None
     evidence: EvidenceState | None = None
     geometry: GeometryState = field(default_factory=GeometryState)
     spans: tuple[SpanSums, ...] = ()
-    quiet: int = 0
+    calm: Calm = field(default_factory=Calm)
     began: int | None = None
     trouble: str = ""
 
@@ -66,6 +66,8 @@ def step_role(
     if before.baseline is None:
         after = _with_baseline(before, sketch, parameters, held_out)
         needed = _needed(after, parameters)
+        if after.trouble:
+            needed = max(needed, len(after.learned) + 1)
         shown = replace(shown, learned=len(after.learned), needed=needed, trouble=after.trouble)
         if after.baseline is None:
             return after, replace(shown, seen=_invalid_seen(sketch))
@@ -123,14 +125,15 @@ def _with_baseline(
     if sketch is None or sketch.n < parameters.min_samples:
         return before
     plain = as_stored(sketch)
-    learned = (*before.learned, plain)[-_needed(before, parameters, plain) :]
+    # Those that are asked for may have too few embeddings together: then more of them are kept.
+    learned = (*before.learned, plain)[-_room(plain, parameters) :]
     if len(learned) < _needed(before, parameters, plain):
         return replace(before, learned=learned, trouble="")
     try:
         # The same windows give the same table of quantiles.
         baseline = from_windows(learned, np.random.default_rng(0))
     except BaselineError as error:
-        # Too few embeddings: the oldest window makes room for the next one.
+        # Too few embeddings: the next window is added, and the oldest makes room where none is.
         return replace(before, learned=learned, trouble=str(error))
     return RoleState(baseline=baseline)
 
@@ -142,10 +145,14 @@ def _needed(state: RoleState, parameters: Parameters, sketch: Sketch | None = No
     one = next(iter(state.learned), sketch)
     if one is None:
         return parameters.baseline_windows
+    return min(parameters.baseline_windows, _room(one, parameters))
+
+
+def _room(one: Sketch, parameters: Parameters) -> int:
+    """Windows like this one that can be kept while a baseline is learned."""
     wire = sketch_to_wire(replace(one, bets={}))
     size = len(wire["sumPhi"]) + len(wire["sumUnit"]) + 1_024
-    room = LEARNED_BYTES // (len(parameters.roles) * size)
-    return max(LEAST_BLOCKS, min(parameters.baseline_windows, room))
+    return min(MOST_LEARNED, max(LEAST_BLOCKS, LEARNED_BYTES // (len(parameters.roles) * size)))
 
 
 # -- evidence
@@ -164,7 +171,7 @@ def _with_evidence(
     terms = Terms(epsilon=tolerance, threshold=max(1.01, parameters.budget_windows))
     known = state.evidence
     if known is None or known.terms != terms or known.baseline_digest != baseline.digest:
-        known, state = evidence.begin(key, baseline, terms), replace(state, began=None, quiet=0)
+        known, state = evidence.begin(key, baseline, terms), replace(state, began=None, calm=Calm())
     if sketch is None:
         return replace(state, evidence=known)
     try:
@@ -183,18 +190,20 @@ def _quietened(
     window: int,
     sketch: Sketch | None,
 ) -> RoleState:
-    """Ends an alarm when enough windows in a row are shown to be within the tolerance."""
+    """Ends an alarm when the windows since the drift are shown to be within the tolerance:
+    evidence begins anew. What was won during a long drift would otherwise take as long to be lost
+    again."""
     known, baseline = state.evidence, state.baseline
     assert known is not None and baseline is not None
     if not known.alarm:
-        return replace(state, quiet=0)
+        return replace(state, calm=Calm())
     if sketch is None or not measured:
         return state
-    quiet = state.quiet + 1 if measured[0].upper <= tolerance else 0
-    if quiet < QUIET_IN_A_ROW:
-        return replace(state, quiet=quiet)
+    calm = state.calm.add(sketch, shows_drift=measured[0].lower > tolerance)
+    if not calm.is_shown(baseline, tolerance):
+        return replace(state, calm=calm)
     fresh = evidence.begin(known.key, baseline, known.terms)
-    return replace(state, evidence=replace(fresh, window=window), quiet=0, began=None)
+    return replace(state, evidence=replace(fresh, window=window), calm=Calm(), began=None)
 
 
 # -- what is seen

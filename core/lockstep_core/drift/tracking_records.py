@@ -11,9 +11,10 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from lockstep_core.drift import baseline_file, evidence_record
+from lockstep_core.drift.calm import Calm
 from lockstep_core.drift.errors import DriftError
 from lockstep_core.drift.geometry import Gauge, GeometryState
-from lockstep_core.drift.role_tracking import RoleState
+from lockstep_core.drift.role_tracking import MOST_LEARNED, RoleState
 from lockstep_core.drift.sketch_wire import sketch_from_wire, sketch_to_wire
 from lockstep_core.drift.span_sums import PARTS, SpanSums
 from lockstep_core.drift.tracking import TrackingState
@@ -58,12 +59,14 @@ class SpanWire(Contract):
 
 class RoleWire(Contract):
     role: TrafficRole
-    learned: list[dict[str, Any]] = Field(max_length=64)
+    learned: list[dict[str, Any]] = Field(max_length=MOST_LEARNED)
     baseline: dict[str, Any] | None = None
     evidence: dict[str, Any] | None = None
     geometry: dict[Gauge, int]
     spans: list[SpanWire] = Field(max_length=8)
-    quiet: int
+    # Of before windows were added up: the count alone is begun anew.
+    quiet: int = Field(ge=0)
+    calm: dict[str, Any] | None = None
     began: int | None = None
     trouble: str = Field(max_length=2000)
 
@@ -134,7 +137,8 @@ def _role_to_wire(role: TrafficRole, state: RoleState) -> dict[str, Any]:
             {"windows": sums.windows, "parts": [sketch_to_wire(part) for part in sums.parts]}
             for sums in state.spans
         ],
-        "quiet": state.quiet,
+        "quiet": state.calm.windows,
+        "calm": None if state.calm.total is None else sketch_to_wire(state.calm.total),
         "began": state.began,
         "trouble": state.trouble[:2000],
     }
@@ -150,7 +154,7 @@ def _role_of(wire: RoleWire) -> RoleState:
             SpanSums(span.windows, tuple(sketch_from_wire(part) for part in span.parts))
             for span in wire.spans
         ),
-        quiet=wire.quiet,
+        calm=Calm() if wire.calm is None else Calm(wire.quiet, sketch_from_wire(wire.calm)),
         began=wire.began,
         trouble=wire.trouble,
     )

@@ -47,13 +47,19 @@ class Ground:
     environment: dict[str, str] = field(default_factory=dict)
     queries: list[str] = field(default_factory=list)
     seed: int = 0
+    characters: int = 60
+    # Its models come with what a monitor sums up with, which takes 2000 drawings.
+    is_watched: bool = False
+    drawings: int = 0
 
     def open(self, **changes: Any) -> None:
         """Release 1 serves; `changes` are laid over the spec of the model."""
         world = self.world
-        world.draw()
+        world.draw(self.characters)
         self.shelf = Shelf(world)
         self.shelf.open()
+        if self.is_watched:
+            self.drawings = self.shelf.hold_out()
         self.watch = Watch(world.kube, world.namespace).start()
         model = world.model(artifact=self.artifact(), evaluation=_evaluation(world), **_SPEC)
         del model["spec"]["training"]

@@ -14,9 +14,11 @@ import numpy as np
 from PIL import Image
 
 from tests.e2e.support.kube import Object, wait_until
-from tests.e2e.support.world import CONTAINER, RESTRICTED, World
+from tests.e2e.support.world import CLAIM, CONTAINER, RESTRICTED, World
 
 CLIENT = Path(__file__).parent / "load_client.py"
+Part = tuple[int, int, float]
+"""The first query, the one behind the last, and how often they are drawn beside other parts."""
 
 
 def glyph_queries(world: World, release: int, count: int) -> list[str]:
@@ -68,6 +70,12 @@ class Load:
 
         wait_until(seen, what=f"an answer of {release}", seconds=60)
 
+    def draw_from(self, *parts: Part) -> None:
+        """From now on queries are drawn from these."""
+        script = "cat > /tmp/mix.part && mv /tmp/mix.part /tmp/mix"
+        command = ("exec", "-i", "-n", self.world.namespace, self.pod, "--", "sh", "-c", script)
+        self.world.kube.run(*command, stdin=json.dumps(parts))
+
     def stop(self) -> dict[str, Any]:
         namespace = self.world.namespace
         self.world.kube.run("exec", "-n", namespace, self.pod, "--", "touch", "/tmp/stop")
@@ -82,7 +90,10 @@ class Load:
 
         wait_until(ended, what="the load to end", seconds=60)
         logs = self.world.kube.run("logs", "-n", namespace, self.pod)
-        tally: dict[str, Any] = json.loads(logs.strip().splitlines()[-1])
+        # Warnings stand there too, some of them behind it.
+        told = [line for line in logs.splitlines() if line.startswith('{"requests"')]
+        assert told, f"the load ended without a tally: {logs[-2000:]}"
+        tally: dict[str, Any] = json.loads(told[-1])
         self.world.kube.run("delete", "pod", "-n", namespace, self.pod, "--now")
         return tally
 
@@ -125,12 +136,14 @@ def start_load(
                     "volumeMounts": [
                         {"name": "load", "mountPath": "/load"},
                         {"name": "tmp", "mountPath": "/tmp"},
+                        {"name": "artifacts", "mountPath": "/artifacts", "readOnly": True},
                     ],
                 }
             ],
             "volumes": [
                 {"name": "load", "configMap": {"name": name}},
                 {"name": "tmp", "emptyDir": {}},
+                {"name": "artifacts", "persistentVolumeClaim": {"claimName": CLAIM}},
             ],
         },
     }

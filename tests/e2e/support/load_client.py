@@ -12,15 +12,23 @@ Environment: PAUSE, seconds between two requests of a connection. REUSE, request
 client opens another one (0: when the server ends it). HOST, the `Host` header, and
 RELEASE, the release that is asked for by name: for a gateway. REFERENCES, where a release answers
 for itself, such as `http://{release}-encoder:8080/…`: the first answer of a release makes the
-client ask every query there, and each answer is compared.
+client ask every query there, and each answer is compared; with REFERRED, `[first, end, step]`,
+those.
+
+DRAWINGS, a data set (NPZ): the queries are its drawings, and behind them the same ones in negative.
+MIX, what is asked for: `[[first, end, weight], …]`, queries of which one is drawn. The file
+/tmp/mix takes its place while the load runs.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import io
 import itertools
 import json
 import os
+import random
 import sys
 import time
 from collections import Counter, defaultdict
@@ -31,6 +39,7 @@ import aiohttp
 
 STOP = Path("/tmp/stop")
 SEEN = Path("/tmp/seen")
+MIX = Path("/tmp/mix")
 PAUSE = float(os.environ.get("PAUSE", "0.01"))
 HEADERS = {
     name: os.environ[variable]
@@ -39,6 +48,9 @@ HEADERS = {
 }
 REUSE = int(os.environ.get("REUSE", "0"))
 REFERENCES = os.environ.get("REFERENCES", "")
+REFERRED = json.loads(os.environ.get("REFERRED", "[0, null]"))
+DRAWINGS = os.environ.get("DRAWINGS", "")
+QUERIES = Path("/load/queries.json")
 TRIES = 5
 # Whoever started it may be gone: no load goes on for ever.
 END = time.monotonic() + 1800
@@ -102,6 +114,42 @@ def quantiles(took: list[float]) -> dict[str, float]:
     return {name: round(1000 * seconds, 1) for name, seconds in at.items()}
 
 
+class Choice:
+    """Which query comes next: each in its turn or, where there is a mix, by chance."""
+
+    def __init__(self) -> None:
+        self._mix: list[list[float]] = json.loads(os.environ.get("MIX", "[]"))
+        self._looked = 0.0
+
+    def query(self, turn: int, count: int) -> int:
+        if time.monotonic() - self._looked > 0.5:
+            self._looked = time.monotonic()
+            if MIX.exists():
+                self._mix = json.loads(MIX.read_text())
+        if not self._mix:
+            return turn % count
+        first, end, _ = random.choices(self._mix, weights=[part[2] for part in self._mix])[0]
+        return random.randrange(int(first), int(end))
+
+
+CHOICE = Choice()
+
+
+def drawings(path: str) -> list[str]:
+    """Data URIs of all drawings, and behind them the same ones in negative."""
+    import numpy as np
+    from PIL import Image
+
+    with np.load(path, allow_pickle=False) as arrays:
+        inputs = arrays["inputs"]
+    found = []
+    for pixels in (*inputs, *(255 - inputs)):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels, mode="L").save(buffer, "PNG")
+        found.append("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode())
+    return found
+
+
 def stopped() -> bool:
     return STOP.exists()
 
@@ -114,7 +162,7 @@ async def refer(release: str, queries: list[str], k: int, tally: Tally) -> None:
     """Asks every query at the release's own address, which nothing ever moves."""
     url = REFERENCES.format(release=release)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
-        for number, query in enumerate(queries):
+        for number, query in list(enumerate(queries))[slice(*REFERRED)]:
             if stopped():
                 return
             for _ in range(TRIES):
@@ -144,7 +192,7 @@ async def connection(
             for _ in range(REUSE) if REUSE else itertools.count():
                 if not goes_on(turn - offset, limit):
                     break
-                query = turn % len(queries)
+                query = CHOICE.query(turn, len(queries))
                 turn += 1
                 first = await ask(session, url, queries, query=query, k=k, tally=tally)
                 if first is not None and REFERENCES:
@@ -192,4 +240,4 @@ async def main(queries: list[str]) -> None:
 
 
 SEEN.mkdir(exist_ok=True)
-asyncio.run(main(json.loads(Path("/load/queries.json").read_text())))
+asyncio.run(main(drawings(DRAWINGS) if DRAWINGS else json.loads(QUERIES.read_text())))

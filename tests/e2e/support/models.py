@@ -31,7 +31,11 @@ from lockstep_core.artifacts import (
     describe_files,
     sha256_bytes,
 )
+from lockstep_core.drift import baseline_file, features_file
+from lockstep_core.drift.baseline_making import from_embeddings
+from lockstep_core.drift.features import of_embeddings
 from lockstep_core.encoding import GOLDEN_FILE, INPUT_NAME, MODEL_FILE, OUTPUT_NAME
+from lockstep_core.protocol.monitoring import BASELINE_PATH, FEATURES_PATH
 from lockstep_core.protocol.storage import ArtifactsSpec
 from tests.e2e.support.world import CLAIM, CONTAINER, RESTRICTED, World
 
@@ -43,6 +47,8 @@ SIDE, DIMENSION = 32, 32
 TURN = 0.08
 # Multiplications of a slow model, each of SLOW_SIZE ** 3 multiply-adds: a second or two in all.
 SLOW_SIZE, SLOW_LAYERS = 1024, 110
+# How far a collapsing model moves embeddings of length 1.
+PULL = 3.0
 # Larger batches are those of Jobs, which measure and build: there these two models are well.
 SMALL_BATCH = 8
 
@@ -53,6 +59,7 @@ class Defect(StrEnum):
     """`COLLAPSED`: everything lies on one line. `FORGETFUL`: few dimensions are left, so neighbours
     are lost. `SLOW`: a second more for each batch of requests. `ERRING`: fails on some drawings
     when they come in small batches, as a model that was exported with a fixed axis does.
+    `COLLAPSING`: embeddings of requests lie close together, those of Jobs do not.
     """
 
     NONE = "none"
@@ -60,6 +67,7 @@ class Defect(StrEnum):
     FORGETFUL = "forgetful"
     SLOW = "slow"
     ERRING = "erring"
+    COLLAPSING = "collapsing"
 
 
 def onnx_model(seed: int, defect: Defect = Defect.NONE) -> bytes:
@@ -93,6 +101,8 @@ def _spoiled(graph: Any, defect: Defect) -> list[Any]:
         return _slow(graph)
     if defect is Defect.ERRING:
         return _erring(graph)
+    if defect is Defect.COLLAPSING:
+        return _collapsing(graph)
     return [helper.make_node("Identity", ["trained"], ["spoiled"])]
 
 
@@ -136,9 +146,9 @@ def _branch(name: str, nodes: list[Any], output: str) -> Any:
     return helper.make_graph(nodes, name, [], [result])
 
 
-def _is_small(graph: Any) -> list[Any]:
+def _is_small(graph: Any, most: int = SMALL_BATCH) -> list[Any]:
     """`is_small`: whether the batch is one of requests, not one of a Job."""
-    arrays = {"few": np.array(SMALL_BATCH, np.int64), "first": np.array(0, np.int64)}
+    arrays = {"few": np.array(most, np.int64), "first": np.array(0, np.int64)}
     graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in arrays.items())
     return [
         helper.make_node("Shape", [INPUT_NAME], ["shape"]),
@@ -175,6 +185,18 @@ def _erring(graph: Any) -> list[Any]:
     ]
 
 
+def _collapsing(graph: Any) -> list[Any]:
+    """Pulls all embeddings of a batch of requests towards one point."""
+    pull = PULL * np.eye(1, DIMENSION, dtype=np.float32)
+    graph.initializer.append(numpy_helper.from_array(pull, "pull"))
+    return [
+        *_is_small(graph, len(_golden()) - 1),
+        helper.make_node("Cast", ["is_small"], ["small"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["small", "pull"], ["pulled"]),
+        helper.make_node("Add", ["trained", "pulled"], ["spoiled"]),
+    ]
+
+
 def _golden() -> NDArray[np.uint8]:
     with np.load(FOLDER / GOLDEN_FILE, allow_pickle=False) as arrays:
         inputs: NDArray[np.uint8] = arrays["inputs"]
@@ -201,8 +223,11 @@ class ReadyMade:
     tar: bytes
 
 
-def ready_made(seed: int, defect: Defect = Defect.NONE) -> ReadyMade:
-    """Another seed or defect is another model of another space."""
+def ready_made(
+    seed: int, defect: Defect = Defect.NONE, held_out: NDArray[np.uint8] | None = None
+) -> ReadyMade:
+    """Another seed or defect is another model of another space. With `held_out` drawings
+    [N, 32, 32], 2000 or more, it can be watched."""
     model, golden = onnx_model(seed, defect), _golden()
     with tempfile.TemporaryDirectory(prefix="lockstep-models-") as folder:
         work, root = Path(folder) / "work", Path(folder) / "store"
@@ -219,12 +244,27 @@ def ready_made(seed: int, defect: Defect = Defect.NONE) -> ReadyMade:
             input=InputSpec(kind=InputKind.IMAGE, shape=(SIDE, SIDE), dtype="uint8"),
             provenance={"seed": str(seed), "defect": defect.value},
         )
+        if held_out is not None:
+            manifest = _watched(manifest, work, embeddings(model, held_out), seed)
         store = ArtifactStore.open(ArtifactsSpec(uri=f"file://{root}", claim_name="none"))
         digest = store.publish(work, manifest)
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
             tar.add(root, arcname=".")
     return ReadyMade(digest, buffer.getvalue())
+
+
+def _watched(manifest: ModelManifest, work: Path, found: Floats, seed: int) -> ModelManifest:
+    """With the files that a training writes for the monitor."""
+    rng = np.random.default_rng(seed)
+    features = of_embeddings(found, rng, space_id=manifest.space_id)
+    (work / FEATURES_PATH).parent.mkdir()
+    (work / FEATURES_PATH).write_bytes(features_file.to_bytes(features))
+    baseline = from_embeddings(found, features, rng)
+    (work / BASELINE_PATH).write_bytes(baseline_file.to_json(baseline))
+    more = describe_files(work, dict.fromkeys((FEATURES_PATH, BASELINE_PATH), Role.REPORT))
+    files = sorted((*manifest.files, *more), key=lambda entry: entry.path)
+    return manifest.replace(files=tuple(files))
 
 
 class Shelf:
@@ -234,6 +274,7 @@ class Shelf:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.held_out: NDArray[np.uint8] | None = None
         self._put: dict[tuple[int, Defect], str] = {}
 
     def open(self) -> None:
@@ -263,10 +304,22 @@ class Shelf:
         kube.apply(pod)
         kube.run("wait", "-n", namespace, f"pod/{self.POD}", "--for=condition=Ready")
 
+    def hold_out(self) -> int:
+        """Models from now on can be watched: all drawings are their held-out items. How many."""
+        command = ("exec", "-n", self.world.namespace, self.POD, "--", "/opt/venv/bin/python", "-c")
+        code = (
+            "import base64,sys,numpy as np;"
+            "x=np.load('/artifacts/datasets/glyphs.npz')['inputs'];"
+            "sys.stdout.write(base64.b64encode(x.tobytes()).decode())"
+        )
+        pixels = np.frombuffer(base64.b64decode(self.world.kube.run(*command, code)), np.uint8)
+        self.held_out = pixels.reshape(-1, SIDE, SIDE)
+        return len(self.held_out)
+
     def put(self, seed: int, defect: Defect = Defect.NONE) -> str:
         """The digest of the model, once it lies in the volume's `imports`."""
         if (seed, defect) not in self._put:
-            made = ready_made(seed, defect)
+            made = ready_made(seed, defect, self.held_out)
             script = f"mkdir -p {IMPORTS} && base64 -d | tar -xzf - -C {IMPORTS}"
             command = ("exec", "-i", "-n", self.world.namespace, self.POD, "--", "sh", "-c", script)
             self.world.kube.run(*command, stdin=base64.b64encode(made.tar).decode())

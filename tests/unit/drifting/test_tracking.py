@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from lockstep_core.drift.baseline_making import from_embeddings
+from lockstep_core.drift.calm import LEAST_WINDOWS, MOST_WINDOWS
 from lockstep_core.drift.errors import DriftError
-from lockstep_core.drift.role_tracking import QUIET_IN_A_ROW
+from lockstep_core.drift.role_tracking import MOST_LEARNED
 from lockstep_core.drift.span_sums import PARTS, SpanSums
 from lockstep_core.drift.tracking import begin, step
 from lockstep_core.drift.tracking_records import state_from_json, state_to_json
@@ -44,6 +46,25 @@ def test_a_baseline_of_traffic_is_learned_from_whole_windows() -> None:
     assert stream.report.judged.samples == 400
 
 
+def test_windows_with_few_embeddings_are_added_until_there_are_enough_of_them() -> None:
+    """Six windows of 250 never have the 2000 that a baseline needs: two more are learned."""
+    stream = Stream(n=250)
+    stream.run(7)
+    assert stream.report.tolerance is None
+    assert (stream.report.learned, stream.report.needed) == (7, 8)
+    stream = Stream(Parameters("glyphs-r1", baseline_windows=6, budget_windows=100.0), n=250)
+    for learned in range(1, 8):
+        stream.next()
+        assert stream.report.learned == learned
+    assert stream.report.needed == 8 and "1750 embeddings" in stream.report.trouble
+    stream.next()
+    assert stream.report.tolerance is not None and not stream.report.trouble
+    few = Stream(Parameters("glyphs-r1", baseline_windows=6, min_samples=20), n=24)
+    few.run(MOST_LEARNED + 2)
+    assert few.report.learned == MOST_LEARNED and few.report.tolerance is None
+    assert state_from_json(state_to_json(few.state)).reports == few.state.reports
+
+
 def test_a_quiet_stream_stays_quiet_and_drift_is_seen_and_over() -> None:
     stream = quiet_stream()
     for _ in range(30):
@@ -59,9 +80,30 @@ def test_a_quiet_stream_stays_quiet_and_drift_is_seen_and_over() -> None:
     assert stream.report.began is not None
     stream.next(shift=0.5)
     assert Seen.LOWER_BOUND in stream.report.seen
-    for _ in range(QUIET_IN_A_ROW + 6):
+    for _ in range(LEAST_WINDOWS + 6):
         stream.next()
     assert not stream.report.seen and stream.report.began is None
+
+
+def test_an_alarm_ends_where_no_single_window_can_show_that_it_is_over() -> None:
+    """A window of 400 rarely shows a distance below 0.03; a few of them together do."""
+    stream = quiet_stream()
+    stream.parameters = replace(stream.parameters, tolerance=0.03)
+    while Seen.EVIDENCE not in stream.report.seen:
+        stream.next(shift=0.2)
+    uppers = []
+    for _ in range(2 * MOST_WINDOWS):
+        stream.next()
+        uppers.append(stream.report.judged.upper)
+        if not stream.report.seen:
+            break
+    assert not stream.report.seen and max(uppers[-LEAST_WINDOWS:]) > 0.03, uppers
+    # A drift that goes on ends nothing, however little it is above the tolerance.
+    while Seen.EVIDENCE not in stream.report.seen:
+        stream.next(shift=0.2)
+    for _ in range(3 * MOST_WINDOWS):
+        stream.next(shift=0.1)
+        assert Seen.EVIDENCE in stream.report.seen
 
 
 def test_too_few_embeddings_give_no_verdict_and_keep_the_evidence() -> None:
@@ -140,6 +182,16 @@ def test_a_state_is_small_and_what_is_no_state_is_refused() -> None:
     for wrong in ("", "{}", text[:-9], text.replace('"epoch"', '"epok"'), "[" * 100_000):
         with pytest.raises(DriftError, match="begins anew"):
             state_from_json(wrong)
+
+
+def test_a_state_of_before_windows_were_added_up_after_an_alarm_is_read() -> None:
+    stream = quiet_stream()
+    content = json.loads(state_to_json(stream.state))
+    for role in content["roles"]:
+        del role["calm"]
+        role["quiet"] = 2
+    read = state_from_json(json.dumps(content))
+    assert state_to_json(read) == state_to_json(stream.state)
 
 
 def test_a_day_of_windows_is_twelve_sums() -> None:

@@ -30,6 +30,8 @@ def role_line(spec: DriftPolicySpec, report: DriftReport, role: RoleReport) -> s
     name, parts = role.role.lower(), []
     if role.tolerance is None:
         parts.append(_learning(spec, role))
+    elif is_just_learned(spec, role):
+        parts.append(f"{name}: the baseline is learned, and the next window is judged")
     elif role.judged is None:
         parts.append(
             f"{name} drift has no verdict: {role.samples} of {spec.min_samples} embeddings in the"
@@ -49,6 +51,12 @@ def role_line(spec: DriftPolicySpec, report: DriftReport, role: RoleReport) -> s
     if role.invalid:
         parts.append(f"{role.invalid} embeddings of the last window are invalid")
     return "; ".join(parts)
+
+
+def is_just_learned(spec: DriftPolicySpec, role: RoleReport) -> bool:
+    """Whether the last window, which is not lacking, completed the baseline: it judges none of its
+    own windows."""
+    return role.tolerance is not None and role.judged is None and role.samples >= spec.min_samples
 
 
 def recall_lines(report: DriftReport) -> list[str]:

@@ -8,7 +8,12 @@ from datetime import UTC, datetime
 from lockstep_core.protocol.drift import BaselineKind, DriftReport, RoleReport, Seen
 from lockstep_operator.api.drift_policy import DriftPolicy, State
 from lockstep_operator.decide.context.context import ReconcileContext
-from lockstep_operator.decide.policies.drift_lines import length_text, recall_lines, role_line
+from lockstep_operator.decide.policies.drift_lines import (
+    is_just_learned,
+    length_text,
+    recall_lines,
+    role_line,
+)
 from lockstep_operator.decide.policies.drift_watches import (
     BASELINE_WINDOWS,
     refused_epoch,
@@ -88,21 +93,22 @@ def sight_of(context: ReconcileContext, policy: DriftPolicy) -> Sight:
         return _nothing_yet(context, policy, watch)
     told = [role_line(policy.spec, report, role) for role in report.roles]
     lines = "; ".join([*told, *recall_lines(report)])
-    state = _state(report)
+    state = _state(policy, report)
     if state is State.UNMONITORED:
         reason = Reason.BASELINE_NOT_BLOCK_CALIBRATED
         return Sight(state, reason, _no_ground(report), watch, report, stalled=True, notes=notes)
     return Sight(state, Reason(state.value), lines, watch, report, notes=notes)
 
 
-def _state(report: DriftReport) -> State:
+def _state(policy: DriftPolicy, report: DriftReport) -> State:
     if any(role.seen for role in report.roles):
         return State.DRIFTING
     if any(one.seen for one in report.recalls):
         return State.RECALL_LOW
     if any(role.tolerance is None and not role.needed for role in report.roles):
         return State.UNMONITORED
-    if any(role.tolerance is None for role in report.roles):
+    just_learned = (is_just_learned(policy.spec, role) for role in report.roles)
+    if any(role.tolerance is None for role in report.roles) or any(just_learned):
         return State.LEARNING
     return State.QUIET if any(role.judged for role in report.roles) else State.NO_DATA
 

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from lockstep_operator.api.drift_policy import DriftPolicy
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.drift import drift_policies
 from lockstep_operator.decide.policies.drift_verdicts import verdict_of
 from lockstep_operator.decide.policies.drift_watches import is_drifting, is_recall_low
-from lockstep_operator.decide.status.kstatus import Summary
 
 
-def with_drift(context: ReconcileContext, summary: Summary) -> Summary:
-    """What serves is what it was: the model stays Ready, and says so."""
+def drift_note(context: ReconcileContext) -> str:
+    """Empty where nothing drifts. What serves is what it was: the model stays Ready."""
     policies = drift_policies(context.snapshot)
     drift = [policy for policy in policies if _drifts(context, policy)]
     low = [policy for policy in policies if _recall_is_low(context, policy)]
-    if not drift and not low:
-        return summary
-    message = summary.message
-    if drift:
-        message += f" What it embeds drifts from its baseline: see {_names(drift)}."
-    if low:
-        message += f" An index of it finds less than its bound: see {_names(low)}."
-    return dataclasses.replace(summary, message=message)
+    notes = [
+        f"What it embeds drifts from its baseline: see {_names(drift)}." if drift else "",
+        f"An index of it finds less than its bound: see {_names(low)}." if low else "",
+    ]
+    return " ".join(note for note in notes if note)
 
 
 def _names(policies: list[DriftPolicy]) -> str:

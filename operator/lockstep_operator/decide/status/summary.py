@@ -9,7 +9,6 @@ from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.releases.wanted import is_asked
 from lockstep_operator.decide.snapshot.snapshot import Problem
 from lockstep_operator.decide.status.candidate_summary import with_candidate
-from lockstep_operator.decide.status.drifts import with_drift
 from lockstep_operator.decide.status.intruders import with_intruders
 from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.served_summary import served
@@ -22,8 +21,7 @@ from lockstep_operator.decide.vocabulary.reasons import Reason
 def summarize(context: ReconcileContext) -> Summary:
     """The summary of the first check of `CHAIN` that applies, and what is not ours beside it."""
     summaries = (check(context) for check in CHAIN)
-    found = with_intruders(context, next(one for one in summaries if one is not None))
-    return with_drift(context, found)
+    return with_intruders(context, next(one for one in summaries if one is not None))
 
 
 def _spec_in_trouble(context: ReconcileContext) -> Summary | None:

@@ -14,6 +14,7 @@ from lockstep_operator.api.release import Stage
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.snapshot.observed import Refusal
 from lockstep_operator.decide.stages.watched import after_promotion, has_failed
+from lockstep_operator.decide.status.drifts import drift_note
 from lockstep_operator.decide.status.kstatus import Summary
 from lockstep_operator.decide.status.sentences import refusal_sentence
 from lockstep_operator.decide.status.what_serves import Answers, at_risk, who_answers
@@ -51,6 +52,7 @@ def tell(
         *history,
         *([] if hurt else about),
         _still_judged(context) if watched else "",
+        drift_note(context),
         no_way_back,
         *advice,
         # No full stop after a command: people copy what stands there. A semicolon is the shell's.

@@ -51,6 +51,11 @@ def test_the_life_of_an_alert() -> None:
     # The pods answer, and the window that ended began before the promotion.
     assert w.show(world)["message"] == nothing_yet
     assert w.show(world, LEARNING)["message"] == "query: 5 of 24 windows are learned"
+    learned = w.show(world, w.role(measured=()))
+    assert learned["state"] == "Learning"
+    assert learned["message"].startswith(
+        "query: the baseline is learned, and the next window is judged; evidence"
+    )
     status = w.quiet(world)
     assert (status["state"], status["phase"]) == ("Quiet", "Healthy")
     assert status["message"] == (
@@ -69,7 +74,7 @@ def test_the_life_of_an_alert() -> None:
     assert w.condition(world, "Ready") == ("True", "Drifting")
     told = [(event.about.kind, event.reason) for event in world.events]
     assert told == [("DriftPolicy", "Drifting"), ("EmbeddingModel", "Drifting")]
-    assert "driftpolicy/watch" in world.status["message"]
+    assert "see driftpolicy/watch." in world.status["message"]
     since = status["since"]
     assert w.drift(world)["since"] == since and len(world.events) == 2
     assert w.quiet(world)["state"] == "Quiet"
@@ -413,3 +418,18 @@ def test_a_kill_between_any_two_writes_ends_as_an_undisturbed_run(kill_at: int) 
     world.run()
     assert world.entry() == "glyphs-r2" and not world.has_release(3)
     assert [a["outcome"] for a in w.status(world)["actions"]] == ["r2 is Serving"]
+
+
+def test_the_model_tells_of_drift_before_its_commands() -> None:
+    world = w.watched()
+    w.drift(world)
+
+    def widen(raw: dict[str, Any]) -> None:
+        raw["spec"]["training"]["encoder"]["dimension"] = 96
+
+    world.edit("EmbeddingModel", worlds.MODEL, widen)
+    world.run_to("Training", 2)
+    message = world.status["message"]
+    drift = message.index("What it embeds drifts from its baseline: see driftpolicy/watch.")
+    assert drift < message.index("Stop: kubectl annotate")
+    assert message.endswith("lockstep.dev/abort=r2")

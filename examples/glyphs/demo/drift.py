@@ -5,6 +5,7 @@ Every step is read from the cluster, so that the demo goes on where an earlier r
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,8 +45,8 @@ class Watch:
         status = dict(policy.get("status") or {})
         self.curve.add(_point(status, self._right(), time.monotonic()))
         told = f"{status.get('state', 'Pending')}: {status.get('message', '')}"
-        if told != self.shown:
-            self.shown = told
+        if _words(told) != self.shown:
+            self.shown = _words(told)
             self.console.print(f"   {told}", markup=False, soft_wrap=True)
         return status
 
@@ -73,6 +74,12 @@ class Watch:
             return None
         self.before = counts
         return right / asked
+
+
+def _words(told: str) -> str:
+    """What is said apart from the numbers, which are others with each window. Names of releases
+    stay."""
+    return re.sub(r"(?<![a-z])[-+]?[0-9][0-9.^]*", "", told)
 
 
 def _point(status: Object, right: float | None, now: float) -> Point:

@@ -60,7 +60,8 @@ class Answer:
 def fetch_glyphs(cluster: Cluster, release: str, into: Path) -> Glyphs:
     """Reads the data set from the volume, through a pod of the release that serves."""
     raw = cluster.kubectl(
-        "exec", "-n", NAMESPACE, f"deploy/{release}-encoder", "--", "cat", DATASET_PATH
+        *("exec", "-n", NAMESPACE, f"deploy/{release}-encoder", "-c", "main"),
+        *("--", "cat", DATASET_PATH),
     )
     path = into / "glyphs.npz"
     path.write_bytes(raw)

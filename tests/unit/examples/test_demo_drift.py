@@ -56,13 +56,21 @@ def told(seen: drift.Watch) -> str:
 
 
 def test_a_look_is_a_point_and_a_line_where_it_is_news() -> None:
-    seen = watch(Statuses(QUIET), NewVisitors())
-    seen.look()
-    seen.look()
-    assert [(p.drift, p.tolerance, p.right, p.state) for p in seen.curve.points] == [
-        (0.012, None, None, "Quiet")
-    ] * 2
-    assert told(seen).count("Quiet: query drift MMD 0.012") == 1
+    later = QUIET | {"message": "query drift MMD 0.009", "value": "0.009"}
+    made = [{"state": "Acting", "message": f"r{number} is Training"} for number in (4, 5)]
+    seen = watch(Statuses(QUIET, QUIET, later, *made), NewVisitors())
+    for _ in range(5):
+        seen.look()
+    assert [(p.drift, p.tolerance, p.right, p.state) for p in seen.curve.points][:3] == [
+        (0.012, None, None, "Quiet"),
+        (0.012, None, None, "Quiet"),
+        (0.009, None, None, "Quiet"),
+    ]
+    assert [line.strip() for line in told(seen).splitlines()] == [
+        "Quiet: query drift MMD 0.012",
+        "Acting: r4 is Training",
+        "Acting: r5 is Training",
+    ]
 
 
 def test_right_answers_are_those_since_the_last_look() -> None:

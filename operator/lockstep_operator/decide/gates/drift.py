@@ -3,8 +3,8 @@ traffic does to stable's.
 
 Two encoders have two spaces, so each is compared with its own baseline: Tc and Ts, squared MMD.
 What traffic does to both is the same change in two kernels. Its size in one as a multiple of the
-other would be fitted on quiet blocks that both embedded (`lockstep_core.drift.residual`), and a
-canary has none before it is judged. So it is taken from the largest eigenvalues of the two
+other would be fitted on quiet blocks that both embedded, and a canary has none before it is judged.
+So it is taken from the largest eigenvalues of the two
 covariances, along which traffic moves the mean, and known to a factor of `SLOPE` alone: from
 b / SLOPE to b SLOPE with b = lambda1c / lambda1s. What lies between is for a person to decide.
 """

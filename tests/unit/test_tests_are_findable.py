@@ -23,6 +23,7 @@ SHOWN_ELSEWHERE = {
     "context/pauses": "lives/test_edges_of_people.py",
     "context/stored": "lives/test_lost_artifacts.py",
     "gates/live": "gates/test_analysis.py",
+    "gates/pod_metrics": "gates/test_analysis.py",
     "gates/verdicts": "gates/test_recall.py",
     "gates/shares": "gates/test_latency.py",
     "jobs/attempts": "lives/test_edges_of_jobs.py",

@@ -78,7 +78,7 @@ def test_both_majors_render_the_same() -> None:
         ("logLevel=loud", "logLevel"),
         ("workers=0", "workers"),
         ("crds.install=maybe", "install"),
-        ("programs.monitor.tag=x", "monitor"),
+        ("programs.reranker.tag=x", "reranker"),
         ("metrics.podMonitor.interval=often", "interval"),
         ("releaseGuard.enabled=perhaps", "enabled"),
         ("serviceAccount.create=false", "`serviceAccount.name` must be set"),
@@ -292,12 +292,17 @@ GATEWAY_CLASSES = "gatewayclasses.gateway.networking.k8s.io"
 ALLOWED = {
     "embeddingmodels.lockstep.dev": "get list watch",
     "vectorindexes.lockstep.dev": "get list watch",
+    "driftpolicies.lockstep.dev": "get list watch",
     "embeddingreleases.lockstep.dev": "get list watch create patch delete",
     "embeddingmodels.lockstep.dev/status": "patch",
     "vectorindexes.lockstep.dev/status": "patch",
+    "driftpolicies.lockstep.dev/status": "patch",
     "embeddingreleases.lockstep.dev/status": "patch",
     "embeddingmodels.lockstep.dev/finalizers": "update",
+    "driftpolicies.lockstep.dev/finalizers": "update",
     "embeddingreleases.lockstep.dev/finalizers": "update",
+    # By their names: what drift policies have learned.
+    "configmaps": "get create patch",
     "jobs.batch": "get list watch create patch delete",
     "deployments.apps": "get list watch create patch delete",
     "horizontalpodautoscalers.autoscaling": "get list watch create patch delete",
@@ -309,7 +314,7 @@ ALLOWED = {
     "events": "list create",
 }
 NEVER = (
-    *("secrets", "configmaps", "serviceaccounts", "serviceaccounts/token", "nodes", "namespaces"),
+    *("secrets", "serviceaccounts", "serviceaccounts/token", "nodes", "namespaces"),
     *("pods/exec", "pods/attach", "pods/log", "pods/portforward", "pods/proxy", "services/proxy"),
     *("persistentvolumeclaims", "persistentvolumes", "roles.rbac.authorization.k8s.io"),
     *("clusterroles.rbac.authorization.k8s.io", "leases.coordination.k8s.io"),
@@ -355,6 +360,7 @@ def rights_in(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
 
 def test_the_operator_may_not(granted: ControlPlane) -> None:
     asked = [(verb, r) for r in NEVER for verb in ("get", "list", "watch", "create", "delete")]
+    asked += [(verb, "configmaps") for verb in ("list", "watch", "update", "delete")]
     answers = can(granted, asked, who=OPERATOR)
     assert [what for what, yes in zip(asked, answers, strict=True) if yes] == []
 
@@ -388,16 +394,19 @@ def test_editors_write_models_and_only_read_releases(granted: ControlPlane, name
             *("-n", namespace),
         )
 
-    models, indexes, releases = (f"{kind.plural}.lockstep.dev" for kind in KINDS)
+    plurals = {kind.kind: f"{kind.plural}.lockstep.dev" for kind in KINDS}
+    models, releases = plurals.pop("EmbeddingModel"), plurals.pop("EmbeddingRelease")
+    others = list(plurals.values())
 
     def may(who: str, *asked: tuple[str, str]) -> list[bool]:
         return can(granted, list(asked), who=who, namespace=namespace)
 
-    wait_for(lambda: all(may("editer", ("patch", models), ("create", indexes))))
+    wait_for(lambda: all(may("editer", ("patch", models), *(("create", kind) for kind in others))))
     wait_for(lambda: all(may("viewer", ("list", models), ("get", releases))))
     assert all(may("editer", ("list", releases), ("patch", f"{models}/scale")))
     assert not any(may("editer", ("patch", releases), ("patch", f"{models}/status")))
-    assert not any(may("viewer", ("patch", models), ("delete", indexes)))
+    assert all(may("viewer", *(("list", kind) for kind in others)))
+    assert not any(may("viewer", ("patch", models), *(("delete", kind) for kind in others)))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

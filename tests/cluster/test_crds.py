@@ -11,6 +11,7 @@ import pytest
 from lockstep_operator.api.crd import KINDS, Kind
 from lockstep_operator.api.index import VectorIndexSpec
 from lockstep_operator.api.model import EmbeddingModelSpec
+from tests.cluster.support.bad_policies import GOOD_POLICY
 from tests.cluster.support.control_plane import ControlPlane
 from tests.cluster.support.specs import BUCKET, GOOD_INDEX, GOOD_MODEL, MISSING, spoiled
 from tests.unit.api.support.statuses import SAMPLES
@@ -22,7 +23,7 @@ GOOD_RELEASE: dict[str, Any] = {
     "metadata": {"name": "glyphs-r1"},
     "spec": samples.release_spec(),
 }
-GOOD = {found["kind"]: found for found in (GOOD_MODEL, GOOD_INDEX, GOOD_RELEASE)}
+GOOD = {found["kind"]: found for found in (GOOD_MODEL, GOOD_INDEX, GOOD_POLICY, GOOD_RELEASE)}
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 

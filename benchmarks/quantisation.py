@@ -19,13 +19,11 @@ import ctypes
 import dataclasses
 import json
 import multiprocessing
-import platform
 import random
 import sysconfig
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from benchmarks import memory
+from benchmarks.machine import machine
 from lockstep_core.encoding import INPUT_NAME, as_texts
 from lockstep_core.encoding.ragged import Prepared, Ragged, batches
 from lockstep_trainer.artifact.float16_graph import write_float16
@@ -65,7 +64,7 @@ def main() -> int:
         paths, prepared = graphs(Path(folder), texts)
         rows = measured(paths, prepared)
     print(table(rows))
-    result = {"rows": rows, "texts": len(texts), "machine": machine()}
+    result = {"rows": rows, "texts": len(texts), "machine": machine(PACKAGES)}
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.json:
@@ -203,19 +202,6 @@ def table(rows: list[dict[str, Any]]) -> str:
             f" {row['meanCosine']}, {row['leastCosine']} | {row['movedByItsBatch']} | {times} |"
         )
     return "\n".join(lines)
-
-
-def machine() -> dict[str, Any]:
-    model = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": model[0] if model else platform.processor(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-    }
 
 
 if __name__ == "__main__":

@@ -14,11 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.machine import machine
 from lockstep_core.protocol.indexing import HNSWSpec, IndexSpec, IndexType
 from lockstep_indexer.distinct import RowGroups, find_groups
 from lockstep_indexer.engines import Searcher, engine_of, use_one_thread
@@ -54,7 +53,8 @@ def main() -> int:
         for row in compare(repeated_vectors(seed, copies=copies), copies, seed)
     ]
     print(table(rows))
-    result = {"rows": rows, "k": K, "machine": machine()}
+    where = machine(PACKAGES) | {"instructions": str(faiss.SIMDConfig.get_level_name())}
+    result = {"rows": rows, "k": K, "machine": where}
     text = json.dumps(result, indent=1)
     print(text)
     if arguments.json:
@@ -134,20 +134,6 @@ def table(rows: list[dict[str, Any]]) -> str:
             f" {row['bytes'] / 1e6:.2f} |"
         )
     return "\n".join(lines)
-
-
-def machine() -> dict[str, Any]:
-    model = [
-        line.split(":", 1)[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": model[0] if model else platform.processor(),
-        "instructions": str(faiss.SIMDConfig.get_level_name()),
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-    }
 
 
 if __name__ == "__main__":

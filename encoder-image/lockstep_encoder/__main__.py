@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, SERVING_PORT
+from lockstep_core.protocol.logs import log_to_stderr
 from lockstep_core.serving.options import add_server_options, server_options
 from lockstep_core.threads import add_threads_option
 from lockstep_encoder.checking import check

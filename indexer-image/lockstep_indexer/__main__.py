@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRESS_PORT, SERVING_PORT
+from lockstep_core.protocol.logs import log_to_stderr
 from lockstep_core.serving.options import add_server_options, server_options
 from lockstep_core.serving.serve import run_server
 from lockstep_core.threads import add_threads_option

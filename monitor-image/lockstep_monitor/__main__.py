@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lockstep_core.protocol.environment import MONITOR_PORT, MONITOR_VARIABLE
-from lockstep_core.protocol.logs import JsonFormatter
+from lockstep_core.protocol.logs import log_to_stderr
 
 SERVE_HELP = f"""\
 Sum up a sample of the embeddings of the encoder in the same pod, window by window. What it answers
@@ -62,9 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    log_to_stderr()
     given = _parser().parse_args(arguments)
     # Products of small matrices gain nothing from threads, and each of them takes memory.
     for library in ("OMP", "OPENBLAS", "MKL"):

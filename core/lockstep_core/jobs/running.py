@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from lockstep_core.artifacts import ArtifactError, ArtifactStore, BuildManifest, ModelManifest
 from lockstep_core.jobs.failure import JobFailure, as_failure
-from lockstep_core.jobs.logs import log_to_stderr
 from lockstep_core.jobs.outcome import Facts, emit, failed, success
 from lockstep_core.jobs.reporter import Reporter
 from lockstep_core.jobs.result_key import is_success_of, result_key
@@ -21,6 +20,7 @@ from lockstep_core.protocol.base import Contract
 from lockstep_core.protocol.config import JobConfig
 from lockstep_core.protocol.environment import CONFIG_VARIABLE, PROGRESS_PORT
 from lockstep_core.protocol.exitcodes import ExitCode
+from lockstep_core.protocol.logs import log_to_stderr
 from lockstep_core.protocol.progress import Phase
 from lockstep_core.protocol.result import Program, Result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import sys
 from typing import Any
 
 # What every record has, and what uvicorn adds for terminals.
@@ -37,3 +38,11 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False, separators=(",", ":"))
+
+
+def log_to_stderr() -> None:
+    """Sends all logs of this process to standard error, a JSON line each: standard output belongs
+    to the result."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -7,7 +7,7 @@ words stay the same while the cause does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import ValidationError
@@ -22,6 +22,8 @@ from lockstep_core.protocol.monitoring import (
 from lockstep_core.protocol.recall import RECALL_PAGE, RecallAnswer
 from lockstep_operator.decide.snapshot.measurements import Target
 from lockstep_operator.runtime.probing import MAX_WORDS, ProbeError, Prober
+
+A = TypeVar("A", SketchesAnswer, RecallAnswer)
 
 MAX_BYTES = 8 * 1024 * 1024
 """Of an answer: 32 sketches of 16,384 numbers take 6 MiB."""
@@ -50,12 +52,7 @@ class Monitors(Prober):
         """Closed windows with a number above `after`, at most 16, the oldest first."""
         who = _who(target)
         status, body = await self._ask("GET", f"{target.url}{SKETCH_PAGE}?after={after}", who)
-        if status != 200:
-            raise ProbeError(f"{who} answered {status}")
-        try:
-            answer = SketchesAnswer.model_validate(orjson.loads(body))
-        except (orjson.JSONDecodeError, ValidationError) as error:
-            raise ProbeError(f"{who} gave no sketches ({type(error).__name__})") from error
+        answer = _read(SketchesAnswer, status, body, f"{who} gave no sketches", who)
         _check_space(answer, expected, who)
         if answer.features_digest is None:
             raise NothingToWatch(NO_FEATURES)
@@ -68,12 +65,7 @@ class Monitors(Prober):
         status, body = await self._ask("GET", f"{target.url}{RECALL_PAGE}?after={after}", who)
         if status == 404:
             raise NothingToWatch(f"{who} is of an image that does not measure it")
-        if status != 200:
-            raise ProbeError(f"{who} answered {status}")
-        try:
-            answer = RecallAnswer.model_validate(orjson.loads(body))
-        except (orjson.JSONDecodeError, ValidationError) as error:
-            raise ProbeError(f"{who} gave no recall ({type(error).__name__})") from error
+        answer = _read(RecallAnswer, status, body, f"{who} gave no recall", who)
         _check_space(answer, expected, who)
         _check_windows(answer, expected, who)
         return answer
@@ -101,6 +93,16 @@ class Monitors(Prober):
         if status != 200:
             words = said.decode(errors="replace").strip()[:MAX_WORDS]
             raise ProbeError(f"{who} refused the bets ({status}): {words}")
+
+
+def _read(form: type[A], status: int, body: bytes, otherwise: str, who: str) -> A:
+    """The answer; a ProbeError with the words of `otherwise` where it is none."""
+    if status != 200:
+        raise ProbeError(f"{who} answered {status}")
+    try:
+        return form.model_validate(orjson.loads(body))
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        raise ProbeError(f"{otherwise} ({type(error).__name__})") from error
 
 
 def _check_space(answer: SketchesAnswer | RecallAnswer, expected: Expected, who: str) -> None:

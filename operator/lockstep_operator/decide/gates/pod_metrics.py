@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from lockstep_core.protocol import labels
 from lockstep_core.protocol.environment import SERVING_PORT
-from lockstep_operator.api.objects import Object
-from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.gates.live import GateCheck, Judge, Look, measured, series_so_far
 from lockstep_operator.decide.snapshot.measurements import (
     Beside,
@@ -14,8 +11,8 @@ from lockstep_operator.decide.snapshot.measurements import (
     Scrape,
     SeriesKey,
     Tally,
-    Target,
 )
+from lockstep_operator.decide.snapshot.targets import ready_encoders, target_of
 
 METRICS_PATH = "/metrics"
 
@@ -55,31 +52,5 @@ def _own(measurement: Measurement) -> Tally:
 def _scrape(check: GateCheck, release: str | None = None) -> Scrape:
     """All ready encoder pods of the candidate; a pod that is not ready answers nobody."""
     name = release or check.release.name
-    pods = ready_encoders(check.context, name)
+    pods = ready_encoders(check.context.snapshot, name)
     return Scrape(name, tuple(target_of(pod, SERVING_PORT, METRICS_PATH) for pod in pods))
-
-
-def ready_encoders(context: ReconcileContext, release: str) -> list[Object]:
-    """The ready encoder pods of a release, by name."""
-    pods = context.snapshot.serving_pods(release)
-    found = [pod for pod in pods if _is_encoder(pod) and _is_ready(pod)]
-    return sorted(found, key=lambda pod: str(pod["metadata"]["name"]))
-
-
-def target_of(pod: Object, port: int, path: str) -> Target:
-    """Where a page of a ready pod is."""
-    address = pod["status"]["podIP"]
-    host = f"[{address}]" if ":" in address else address
-    metadata = pod["metadata"]
-    return Target(metadata["uid"], metadata["name"], f"http://{host}:{port}{path}")
-
-
-def _is_encoder(pod: Object) -> bool:
-    return bool((pod["metadata"].get("labels") or {}).get(labels.COMPONENT) == "encoder")
-
-
-def _is_ready(pod: Object) -> bool:
-    status = pod.get("status") or {}
-    conditions = status.get("conditions") or []
-    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
-    return ready and bool(status.get("podIP"))

@@ -23,7 +23,6 @@ from lockstep_operator.decide.gates.live import (
     series_so_far,
     unmeasured,
 )
-from lockstep_operator.decide.gates.pod_metrics import ready_encoders, target_of
 from lockstep_operator.decide.snapshot.measurements import (
     Monitored,
     Series,
@@ -32,6 +31,7 @@ from lockstep_operator.decide.snapshot.measurements import (
     Unmeasured,
     Unwatchable,
 )
+from lockstep_operator.decide.snapshot.targets import ready_encoders, target_of
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.manifests import short_name
 
@@ -147,6 +147,6 @@ def _monitored(context: ReconcileContext, release: Release) -> Monitored | str:
             f"{short} was made without the monitor's image, so its pods have no monitor: the next"
             " release has one, where the operator has `--monitor-image`"
         )
-    pods = ready_encoders(context, release.name)
-    targets = tuple(target_of(pod, MONITOR_PORT, "") for pod in pods)
+    pods = ready_encoders(context.snapshot, release.name)
+    targets = tuple(target_of(pod, MONITOR_PORT) for pod in pods)
     return Monitored(release.name, training.space_id, targets)

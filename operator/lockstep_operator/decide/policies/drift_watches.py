@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from lockstep_core.protocol import labels
 from lockstep_core.protocol.drift import Parameters, RecallBound
 from lockstep_core.protocol.environment import MONITOR_PORT
 from lockstep_core.protocol.labels import REBASELINE
 from lockstep_core.protocol.monitoring import KEPT_WINDOWS, MAX_BETS
 from lockstep_operator.api.drift_policy import AUTO, DriftPolicy
-from lockstep_operator.api.objects import Object, Release
+from lockstep_operator.api.objects import Release
 from lockstep_operator.decide.context.context import ReconcileContext
 from lockstep_operator.decide.context.drift import drift_policies
 from lockstep_operator.decide.snapshot.drift import DriftWatch
-from lockstep_operator.decide.snapshot.measurements import Target
+from lockstep_operator.decide.snapshot.targets import ready_encoders, target_of
 from lockstep_operator.decide.vocabulary import clock
 from lockstep_operator.decide.vocabulary.hints import number_of
 from lockstep_operator.manifests import short_name
@@ -28,14 +27,14 @@ def watch_of(context: ReconcileContext, policy: DriftPolicy) -> DriftWatch | str
         return "no release serves yet"
     if wrong := _unwatched(context, stable) or wrong_windows(context, policy):
         return wrong
-    pods = [pod for pod in context.snapshot.serving_pods(stable.name) if _has_monitor(pod)]
-    # None of them ready is told with the next window, not at once: pods come and go.
-    targets = tuple(sorted((_target(pod) for pod in pods), key=lambda target: target.pod))
+    # None of them ready is told with the next window, not at once: pods come and go. That a pod has
+    # a monitor is a matter of its release.
+    pods = ready_encoders(context.snapshot, stable.name)
     return DriftWatch(
         policy=policy.name,
         uid=policy.uid,
         space=stable.status.training.space_id,
-        targets=targets,
+        targets=tuple(target_of(pod, MONITOR_PORT) for pod in pods),
         first_window=_first_window(context, stable),
         parameters=parameters_of(context, policy, stable),
     )
@@ -151,14 +150,18 @@ def wrong_windows(context: ReconcileContext, policy: DriftPolicy) -> str | None:
 
 def is_drifting(policy: DriftPolicy) -> bool:
     """Whether the status tells of drift already."""
-    found = (c for c in policy.status.conditions or () if c.type == "NoDrift")
-    return any(condition.status == "False" for condition in found)
+    return _is_told(policy, "NoDrift")
 
 
 def is_recall_low(policy: DriftPolicy) -> bool:
     """Whether the status tells of a low recall already."""
-    found = (c for c in policy.status.conditions or () if c.type == "RecallHolds")
-    return any(condition.status == "False" for condition in found)
+    return _is_told(policy, "RecallHolds")
+
+
+def _is_told(policy: DriftPolicy, condition: str) -> bool:
+    """Whether this condition, which is true while all is well, is false."""
+    found = (c for c in policy.status.conditions or () if c.type == condition)
+    return any(one.status == "False" for one in found)
 
 
 def _first_window(context: ReconcileContext, stable: Release) -> int:
@@ -178,19 +181,3 @@ def _unwatched(context: ReconcileContext, stable: Release) -> str | None:
             " release has one, where the operator has `--monitor-image`"
         )
     return None
-
-
-def _has_monitor(pod: Object) -> bool:
-    """A ready encoder pod; that it carries a monitor is a matter of its release."""
-    status = pod.get("status") or {}
-    conditions = status.get("conditions") or []
-    ready = any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
-    of = (pod["metadata"].get("labels") or {}).get(labels.COMPONENT)
-    return ready and bool(status.get("podIP")) and bool(of == "encoder")
-
-
-def _target(pod: Object) -> Target:
-    address = pod["status"]["podIP"]
-    host = f"[{address}]" if ":" in address else address
-    metadata = pod["metadata"]
-    return Target(metadata["uid"], metadata["name"], f"http://{host}:{MONITOR_PORT}")

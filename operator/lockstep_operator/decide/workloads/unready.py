@@ -10,6 +10,7 @@ from lockstep_operator.decide.context.health import PodTrouble
 from lockstep_operator.decide.jobs import pod_status
 from lockstep_operator.decide.jobs.stuck import find_stuck
 from lockstep_operator.decide.snapshot.observed import SeenEvents
+from lockstep_operator.decide.snapshot.targets import is_ready
 from lockstep_operator.manifests.programs import CONTAINER
 
 _ENDED = ("Succeeded", "Failed")
@@ -20,7 +21,7 @@ def unready(pods: Iterable[Object], events: SeenEvents) -> list[PodTrouble]:
 
     One that ended for good (evicted) is replaced by its controller, and is none of them.
     """
-    waiting = [pod for pod in pods if not _is_ready(pod) and not _is_over(pod)]
+    waiting = [pod for pod in pods if not is_ready(pod) and not _is_over(pod)]
     troubles = [_trouble(pod, events) for pod in sorted(waiting, key=pod_status.name_of)]
     return sorted(troubles, key=lambda trouble: not trouble.reason)
 
@@ -34,11 +35,6 @@ def _trouble(pod: Object, events: SeenEvents) -> PodTrouble:
         return PodTrouble(name, crash.sentence(), crash.container, crash.restarted)
     started = (pod.get("status") or {}).get("phase") == "Running"
     return PodTrouble(name, container=CONTAINER if started else None)
-
-
-def _is_ready(pod: Object) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)
 
 
 def _is_over(pod: Object) -> bool:
